@@ -1,0 +1,1 @@
+//! The HTTP face: router, extractors, handlers, the one error mapping, OpenAPI.

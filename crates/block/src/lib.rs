@@ -1,0 +1,1 @@
+//! Block sources and sinks: raw and sparse files, block devices, qcow2.

@@ -1,0 +1,1 @@
+//! Chunking, hashing, compressing, sealing; pack, node and index encodings.

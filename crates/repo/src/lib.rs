@@ -1,0 +1,1 @@
+//! The storage engine: write, read and verify points over an object store.

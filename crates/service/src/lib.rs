@@ -1,0 +1,1 @@
+//! The rules: vaults, resources, checkpoints, backups, restores, identity and authorisation.

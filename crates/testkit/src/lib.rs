@@ -1,0 +1,1 @@
+//! Shared fixtures for tests: databases, clocks, ids, failing stores.

@@ -1,0 +1,32 @@
+//! The vocabulary every other crate shares: ids, states, sizes, time and randomness.
+//!
+//! Pure apart from the two system implementations at the edge, [`SystemClock`] and [`SystemIds`]:
+//! everything else takes a [`Clock`] and an [`IdSource`] so that tests decide the time and the ids.
+
+mod chain;
+mod clock;
+mod ids;
+mod random;
+mod sizes;
+mod states;
+mod text;
+mod timestamp;
+
+pub use chain::Chain;
+pub use clock::{Clock, SystemClock};
+pub use ids::{
+    BackupId, CheckpointId, DomainId, InvalidId, JobId, OperationLogId, OrderId, PolicyId,
+    ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
+};
+pub use random::{IdSource, SystemIds};
+pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
+pub use states::{
+    BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
+    JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, ProtectStatus,
+    ProtectType, ResourceType, Role, ServerStatus, VaultStatus, VolumeFormat,
+};
+pub use text::UnknownWord;
+pub use timestamp::{InvalidTimestamp, Timestamp};
+
+#[cfg(test)]
+mod tests;

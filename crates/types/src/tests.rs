@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use crate::*;
+
+#[test]
+fn cbr_times_are_naive_with_six_digits() {
+    let time: Timestamp = "2020-08-17T03:51:24.6Z".parse().unwrap();
+    assert_eq!(time.to_cbr(), "2020-08-17T03:51:24.600000");
+    assert_eq!(time.to_keystone(), "2020-08-17T03:51:24.600000Z");
+    assert_eq!(
+        Timestamp::from_seconds(0).to_cbr(),
+        "1970-01-01T00:00:00.000000"
+    );
+}
+
+#[test]
+fn times_are_read_in_every_accepted_spelling() {
+    let expected = Timestamp::from_seconds(1_517_486_400);
+    for text in [
+        "2018-02-01T12:00:00Z",
+        "2018-02-01T12:00:00",
+        "2018-02-01T13:00:00+01:00",
+        "2018-02-01 12:00:00",
+    ] {
+        assert_eq!(text.parse(), Ok(expected), "{text}");
+    }
+    assert_eq!(Timestamp::from_compact("20180201T120000Z"), Ok(expected));
+    assert_eq!(expected.to_compact(), "20180201T120000Z");
+    for text in ["", "yesterday", "2018-02-31T00:00:00Z", "2018"] {
+        assert!(text.parse::<Timestamp>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn time_arithmetic_saturates() {
+    let time = Timestamp::from_seconds(10);
+    assert_eq!(
+        time.plus(Duration::from_secs(5)).since(time),
+        Duration::from_secs(5)
+    );
+    assert_eq!(
+        time.since(time.plus(Duration::from_secs(5))),
+        Duration::ZERO
+    );
+    assert_eq!(time.plus(Duration::MAX).as_micros(), i64::MAX);
+}
+
+#[test]
+fn ids_have_one_spelling() {
+    let id: VaultId = "EA7B8717-2543-478a-a92d-3ca7ee448f67".parse().unwrap();
+    assert_eq!(id.as_str(), "ea7b8717-2543-478a-a92d-3ca7ee448f67");
+    for text in [
+        "",
+        "ea7b87172543478aa92d3ca7ee448f67",
+        "{ea7b8717-2543-478a-a92d-3ca7ee448f67}",
+        "vault-a",
+    ] {
+        assert!(text.parse::<VaultId>().is_err(), "{text}");
+    }
+    assert!(
+        "0605767b5780d5762fc5c0118072a564"
+            .parse::<ProjectId>()
+            .is_ok()
+    );
+    assert!(
+        "0605767b5780d5762fc5c0118072a56"
+            .parse::<ProjectId>()
+            .is_err()
+    );
+}
+
+#[test]
+fn random_ids_parse_back() {
+    let vault = VaultId::random(&SystemIds);
+    assert_eq!(vault.as_str().parse(), Ok(vault));
+    let project = ProjectId::random(&SystemIds);
+    assert_eq!(project.as_str().parse(), Ok(project));
+}
+
+#[test]
+fn words_round_trip() {
+    for status in BackupStatus::ALL {
+        assert_eq!(status.as_str().parse(), Ok(*status));
+    }
+    let error = "gone".parse::<BackupStatus>().unwrap_err();
+    assert_eq!(error.to_string(), "`gone` is not a BackupStatus");
+}
+
+#[test]
+fn sizes_round_up() {
+    assert_eq!(gib_ceil(0), 0);
+    assert_eq!(gib_ceil(1), 1);
+    assert_eq!(gib_ceil(GIB + 1), 2);
+    assert_eq!(mib_ceil(MIB), 1);
+}
+
+#[test]
+fn a_chain_prints_every_cause_once() {
+    #[derive(Debug)]
+    struct Outer(UnknownWord);
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("row is unreadable")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Outer("x".parse::<Role>().unwrap_err());
+    assert_eq!(
+        Chain(&error).to_string(),
+        "row is unreadable: `x` is not a Role"
+    );
+}

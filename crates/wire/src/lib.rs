@@ -1,0 +1,1 @@
+//! The CBR v3 and identity contracts: request and response shapes, error codes, request signatures.
