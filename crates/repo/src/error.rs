@@ -1,0 +1,111 @@
+use std::sync::Arc;
+
+use crate::{Point, PointId};
+
+/// What went wrong, by what the caller can do about it. `Display` leaves the source out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The place holds no repository; `Repository::init` makes one.
+    #[error("no repository here")]
+    NotARepository,
+    /// The place already holds a repository; `Repository::open` opens it.
+    #[error("there already is a repository here")]
+    Exists,
+    /// The key file or the passphrase is not the one the repository was made with.
+    #[error("wrong key")]
+    WrongKey,
+    /// A text given as a key file is none.
+    #[error("not a key file: {detail}")]
+    InvalidKeyFile { detail: &'static str },
+    /// Written by a newer Strongroom: update the program.
+    #[error("{object} has format version {version}, newer than this program understands")]
+    NewerVersion { object: String, version: u16 },
+    #[error("no point `{0}`")]
+    PointNotFound(String),
+    /// More than one point starts with the given prefix.
+    #[error("`{0}` fits more than one point")]
+    PointAmbiguous(String),
+    /// A point of this name is committed already; adopt it instead of writing it again.
+    #[error("point `{}` is committed already", .0.name)]
+    PointExists(Box<Point>),
+    /// The caller's request contradicts itself; asking again does not help.
+    #[error("invalid request: {0}")]
+    Invalid(String),
+    /// An object does not hold what it was written with: restore it from a copy, or back up again.
+    #[error("{object} is damaged: {detail}")]
+    Corrupt { object: String, detail: String },
+    /// An object that a point needs is gone.
+    #[error("{object} is missing")]
+    Missing { object: String },
+    /// No space left in the store.
+    #[error("the store is full")]
+    Full(#[source] Source),
+    /// The store failed; trying again later may help.
+    #[error("the store failed while it had to {action}")]
+    Unavailable {
+        action: String,
+        #[source]
+        source: Source,
+    },
+    /// This writer may not go on: it was stopped, or another one took its place.
+    #[error("the writer was stopped")]
+    Fenced,
+    /// A thread of the engine ended without a word; a defect.
+    #[error("the engine stopped unexpectedly: {0}")]
+    Broken(&'static str),
+}
+
+/// A cause that several errors may share.
+pub type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn not_found(id: &PointId) -> Self {
+        Self::PointNotFound(id.to_string())
+    }
+
+    /// Names the object that `error` was found in.
+    pub(crate) fn decoding(object: &str, error: strongroom_chunk::Error) -> Self {
+        match error {
+            strongroom_chunk::Error::NewerVersion(version) => Self::NewerVersion {
+                object: object.to_owned(),
+                version,
+            },
+            other => Self::Corrupt {
+                object: object.to_owned(),
+                detail: other.to_string(),
+            },
+        }
+    }
+
+    /// `action` completes "failed while it had to …".
+    pub(crate) fn store(action: &str, error: object_store::Error) -> Self {
+        if let object_store::Error::NotFound { path, .. } = error {
+            return Self::Missing { object: path };
+        }
+        let full = is_full(&error);
+        let source: Source = Arc::new(error);
+        if full {
+            return Self::Full(source);
+        }
+        Self::Unavailable {
+            action: action.to_owned(),
+            source,
+        }
+    }
+}
+
+fn is_full(error: &object_store::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>()
+            && matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+        {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
