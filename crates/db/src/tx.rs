@@ -1,0 +1,67 @@
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::Result;
+
+/// One transaction. Dropped without [`Tx::commit`], it leaves no trace.
+#[derive(Debug)]
+pub struct Tx {
+    pub(crate) inner: Inner,
+}
+
+#[derive(Debug)]
+pub(crate) enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// Runs one expression on whichever connection is open; the compiler checks it once per database.
+macro_rules! on {
+    ($tx:expr, $connection:ident => $body:expr) => {
+        match &mut $tx.inner {
+            crate::tx::Inner::Sqlite(transaction) => {
+                let $connection = &mut **transaction;
+                $body
+            }
+            crate::tx::Inner::Postgres(transaction) => {
+                let $connection = &mut **transaction;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on;
+
+impl Tx {
+    pub(crate) const fn sqlite(transaction: Transaction<'static, Sqlite>) -> Self {
+        Self {
+            inner: Inner::Sqlite(transaction),
+        }
+    }
+
+    pub(crate) const fn postgres(transaction: Transaction<'static, Postgres>) -> Self {
+        Self {
+            inner: Inner::Postgres(transaction),
+        }
+    }
+
+    pub(crate) const fn dialect(&self) -> Dialect {
+        match self.inner {
+            Inner::Sqlite(_) => Dialect::Sqlite,
+            Inner::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(transaction) => transaction.commit().await?,
+            Inner::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}
