@@ -1,0 +1,76 @@
+use std::path::{Path, PathBuf};
+
+use strongroom_types::VolumeFormat;
+
+use crate::file::{ImageFile, Purpose};
+use crate::raw::RawImage;
+use crate::{BlockSink, BlockSource, Error, Result};
+
+/// What can be said about an image without reading its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageInfo {
+    pub format: VolumeFormat,
+    /// The disk's size as its machine sees it.
+    pub size_bytes: u64,
+    /// What the image occupies on its storage, without the images it builds on.
+    pub allocated_bytes: u64,
+    /// The images it builds on, the nearest first; empty for raw images.
+    pub backing_files: Vec<PathBuf>,
+    pub is_block_device: bool,
+}
+
+/// Looks at an image, whoever uses it: qcow2 by its magic, everything else is raw.
+///
+/// A guest can write qcow2's magic into its raw disk. Probe when a volume becomes known, keep the
+/// answer, and open by what was kept.
+pub fn probe(path: &Path) -> Result<ImageInfo> {
+    let file = ImageFile::open(path, Purpose::Probe)?;
+    Ok(ImageInfo {
+        format: VolumeFormat::Raw,
+        size_bytes: file.size_bytes(),
+        allocated_bytes: file.allocated_bytes()?,
+        backing_files: Vec::new(),
+        is_block_device: file.is_block_device(),
+    })
+}
+
+/// Does any process, this one included, hold one of QEMU's locks on the image, be it for reading?
+///
+/// The answer may be old when it arrives: whoever wants to use the image opens it and handles
+/// [`Error::InUse`].
+pub fn is_in_use(path: &Path) -> Result<bool> {
+    ImageFile::open(path, Purpose::Probe)?.is_locked()
+}
+
+/// Opens a disk for reading, under a lock that keeps writers away until it is dropped.
+///
+/// [`Error::InUse`] if somebody writes the image, or if it is a device that is mounted.
+pub fn open_source(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSource>> {
+    match format {
+        VolumeFormat::Raw => {
+            let file = ImageFile::open(path, Purpose::Read)?;
+            file.expect_sequential_reads();
+            Ok(Box::new(RawImage::new(file)))
+        }
+        VolumeFormat::Qcow2 => Err(Error::unsupported(path, "qcow2 is not read yet")),
+    }
+}
+
+/// Opens an existing disk to restore into it, under a lock that keeps everybody else away until it
+/// is dropped; a machine that uses it cannot start meanwhile.
+pub fn open_sink(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSink>> {
+    match format {
+        VolumeFormat::Raw => Ok(Box::new(RawImage::new(ImageFile::open(
+            path,
+            Purpose::Write,
+        )?))),
+        VolumeFormat::Qcow2 => Err(Error::unsupported(path, "qcow2 is not written yet")),
+    }
+}
+
+/// Makes a new sparse file to restore into; [`Error::Exists`] if anything has that name.
+pub fn create_raw(path: &Path, size_bytes: u64) -> Result<Box<dyn BlockSink>> {
+    Ok(Box::new(RawImage::new(ImageFile::create(
+        path, size_bytes,
+    )?)))
+}
