@@ -7,6 +7,8 @@ mod chain;
 mod clock;
 mod ids;
 mod random;
+#[cfg(feature = "utoipa")]
+mod schema;
 mod sizes;
 mod states;
 mod text;
@@ -23,7 +25,8 @@ pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
     JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, ProtectStatus,
-    ProtectType, ResourceType, Role, ServerStatus, VaultStatus, VolumeFormat,
+    ProtectType, ResourceType, Role, ServerStatus, Trouble, VaultStatus,
+    VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -115,6 +115,36 @@ words!(/// State of a server as the inventory found it.
 words!(/// How a volume's bytes lie in its file.
     VolumeFormat { Raw = "raw", Qcow2 = "qcow2" });
 
+words!(/// Why one resource or disk could not be backed up, restored or removed. Kept in rows; the API turns each
+    /// into a code of the wire.
+Trouble {
+    /// Its disks are held by a running machine and nothing can read them consistently.
+    ServerRunning = "server_running",
+    /// The server is gone from the inventory.
+    ServerMissing = "server_missing",
+    ServerWithoutDisks = "server_without_disks",
+    /// The disk is gone from the inventory, or its file from the host.
+    DiskMissing = "disk_missing",
+    /// The file is of a format or shape this service does not read.
+    DiskUnsupported = "disk_unsupported",
+    DiskUnreadable = "disk_unreadable",
+    DiskUnwritable = "disk_unwritable",
+    /// Another program holds the disk.
+    DiskInUse = "disk_in_use",
+    TargetTooSmall = "target_too_small",
+    BackupRunning = "backup_running",
+    Restoring = "restoring",
+    Removing = "removing",
+    /// The storage under the repository did not answer or is full.
+    StorageUnavailable = "storage_unavailable",
+    /// Backed-up data is missing or does not match its checksums.
+    DataDamaged = "data_damaged",
+    /// Every attempt was cut off before it could end.
+    Interrupted = "interrupted",
+    /// A defect of this program; its log has the chain.
+    Internal = "internal",
+});
+
 words!(JobKind {
     BackUp = "back_up",
     Restore = "restore",
