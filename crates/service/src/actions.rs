@@ -1,0 +1,78 @@
+//! What can be done, and by whom: the one table of permissions.
+
+use strongroom_types::Role;
+
+/// Which roles may do a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// It changes nothing: every role.
+    Read,
+    /// It changes the project's vaults and backups: every role but the reader.
+    Protect,
+    /// It concerns the installation rather than one tenant: administrators.
+    Administer,
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $need:ident;)+) => {
+        /// One thing that a caller may ask for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $variant),+ }
+
+        impl Action {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The permission's public name, `cbr:vaults:create`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            const fn need(self) -> Need {
+                match self { $(Self::$variant => Need::$need),+ }
+            }
+        }
+    };
+}
+
+actions! {
+    VaultsCreate = "cbr:vaults:create", Protect;
+    VaultsGet = "cbr:vaults:get", Read;
+    VaultsList = "cbr:vaults:list", Read;
+    VaultsUpdate = "cbr:vaults:update", Protect;
+    VaultsDelete = "cbr:vaults:delete", Protect;
+    VaultsAddResources = "cbr:vaults:addResources", Protect;
+    VaultsRemoveResources = "cbr:vaults:removeResources", Protect;
+    /// Create a checkpoint.
+    VaultsBackup = "cbr:vaults:backup", Protect;
+    VaultsShowCheckpoint = "cbr:vaults:showCheckpoint", Read;
+    BackupsList = "cbr:backups:list", Read;
+    BackupsGet = "cbr:backups:get", Read;
+    BackupsUpdate = "cbr:backups:update", Protect;
+    BackupsDelete = "cbr:backups:delete", Protect;
+    BackupsRestore = "cbr:backups:restore", Protect;
+    TasksList = "cbr:tasks:list", Read;
+    TasksGet = "cbr:tasks:get", Read;
+    VaultsListProtectables = "cbr:vaults:listProtectables", Read;
+    VaultsGetProtectables = "cbr:vaults:getProtectables", Read;
+    InventoryList = "strongroom:inventory:list", Administer;
+    InventoryAdd = "strongroom:inventory:add", Administer;
+    InventoryRemove = "strongroom:inventory:remove", Administer;
+    OrdersList = "strongroom:orders:list", Administer;
+    /// Approve or reject.
+    OrdersDecide = "strongroom:orders:decide", Administer;
+    IdentityList = "strongroom:identity:list", Administer;
+    IdentityChange = "strongroom:identity:change", Administer;
+}
+
+impl Action {
+    /// Whether a role suffices, in a project where the caller holds it.
+    pub const fn permits(self, role: Role) -> bool {
+        match (self.need(), role) {
+            (_, Role::Admin)
+            | (Need::Read | Need::Protect, Role::Operator | Role::BackupUser)
+            | (Need::Read, Role::Reader) => true,
+            (Need::Protect, Role::Reader)
+            | (Need::Administer, Role::Operator | Role::BackupUser | Role::Reader) => false,
+        }
+    }
+}
