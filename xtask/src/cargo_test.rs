@@ -1,0 +1,29 @@
+//! All tests of the workspace, with the servers and clients they ask for.
+
+use anyhow::Result;
+
+use crate::postgres::Cluster;
+use crate::{setup, shell};
+
+/// Names a PostgreSQL server for tests; when it is set already, that server is used.
+const POSTGRES: &str = "STRONGROOM_TEST_POSTGRES";
+/// A Python with the official clients installed.
+const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
+
+pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    setup::run()?;
+    let mut tests = shell::cargo(&["test", "--workspace"]);
+    // Under CI=true a test that cannot run here fails instead of saying so.
+    tests
+        .args(arguments)
+        .env(PYTHON, setup::clients_python())
+        .env("CI", "true");
+    if std::env::var_os(POSTGRES).is_some() {
+        return shell::run(&mut tests);
+    }
+    let cluster = Cluster::start()?;
+    tests.env(POSTGRES, cluster.address());
+    let outcome = shell::run(&mut tests);
+    cluster.stop()?;
+    outcome
+}
