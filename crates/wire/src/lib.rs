@@ -1,6 +1,25 @@
 //! The CBR v3 and identity contracts: request and response shapes, error codes, request signatures.
 
+pub mod backups;
+pub mod checkpoints;
+mod codes;
+mod error_body;
+pub mod inventory;
+pub mod operation_logs;
+pub mod orders;
+pub mod protectables;
+pub mod resources;
 pub mod signing;
+pub mod tags;
+mod time;
+pub mod values;
+pub mod vault_requests;
+pub mod vaults;
+pub mod vocabulary;
+
+pub use codes::Code;
+pub use error_body::ErrorBody;
+pub use time::CbrTime;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,101 @@
+//! The error codes this service answers, in one table: identifier, code, HTTP status, default message.
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $message:literal;)+) => {
+        /// A code of the wire. `error_code` in answers, `code` in tasks and skipped resources.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name),+ }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The identifier in our source, for the tests that look for unused codes.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+
+            /// The text clients compare.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code),+ }
+            }
+
+            /// The HTTP status it is answered with.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status),+ }
+            }
+
+            /// What a user reads when the place that raises it has nothing more exact to say.
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$name => $message),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    NothingToBackUp = "BackupService.0001", 400, "No resource can be backed up.";
+
+    TargetTooSmall = "BackupService.2001", 400, "The target disk is smaller than the backup.";
+    ResourceBeingBackedUp = "BackupService.2002", 400, "The resource is being backed up. Restore it later.";
+    BackupNotRestorable = "BackupService.2005", 400, "The backup cannot be restored in its current state.";
+    ServerNotRestorable = "BackupService.2008", 400, "The server must be stopped before it is restored.";
+    ResourceBeingRestored = "BackupService.2010", 400, "The resource is being restored.";
+    DiskNotRestorable = "BackupService.2011", 400, "The disk is in use and cannot be overwritten.";
+    DataDiskOntoSystemDisk = "BackupService.2013", 400, "A data disk cannot be restored onto a system disk.";
+
+    PolicyNotFound = "BackupService.6000", 404, "The policy does not exist.";
+
+    VaultResourcesExceeded = "BackupService.6100", 400, "The vault holds too many resources.";
+    ResourceTypeMismatch = "BackupService.6102", 400, "The vault does not take resources of this type.";
+    ResourceInOtherVault = "BackupService.6103", 400, "The resource is already associated with a vault.";
+    DuplicateResource = "BackupService.6104", 400, "The resource appears more than once in the list.";
+    VaultNotFound = "BackupService.6105", 404, "The vault does not exist.";
+    VaultTakesNoResources = "BackupService.6108", 400, "The vault takes no resources.";
+    VaultUnchangeable = "BackupService.6110", 400, "The vault cannot be changed so.";
+    VaultPrePaid = "BackupService.6111", 400, "A pre-paid vault cannot be deleted.";
+    VaultStateForbids = "BackupService.6112", 400, "The state of the vault forbids the operation.";
+    VaultStateForbidsBackup = "BackupService.6113", 400, "The state of the vault forbids backups.";
+    VaultFull = "BackupService.6114", 400, "The vault is full.";
+    UnsupportedVaultType = "BackupService.6116", 400, "Vaults of this type are not offered.";
+    VaultCannotBackUp = "BackupService.6124", 400, "Vaults of this type cannot back up.";
+    BackupRunning = "BackupService.6125", 400, "A backup of the resource is running.";
+    ResourceBeingRemoved = "BackupService.6134", 400, "The resource is being removed from the vault.";
+    ResourceNotInVault = "BackupService.6135", 400, "The resource is not associated with the vault.";
+
+    BackupNotFound = "BackupService.6200", 404, "The backup does not exist.";
+    BackupNotDeletable = "BackupService.6201", 400, "The backup cannot be deleted.";
+    VaultStateForbidsRestore = "BackupService.6202", 400, "The state of the vault forbids restoring.";
+    VaultBusy = "BackupService.6203", 400, "A task is running.";
+    BackupInUse = "BackupService.6216", 400, "The backup is in use and cannot be deleted.";
+    CheckpointNotFound = "BackupService.6217", 404, "The restore point does not exist.";
+    BackupLocked = "BackupService.6220", 400, "Automatic backups of a locked vault cannot be deleted before they expire.";
+
+    ResourceNotFound = "BackupService.6302", 404, "The resource does not exist.";
+
+    OperationLogNotFound = "BackupService.6500", 404, "Operation log does not exist.";
+    TooManyTags = "BackupService.6600", 400, "The vault has too many tags.";
+
+    DiskNotFound = "BackupService.7000", 404, "The disk does not exist.";
+    DiskStateForbidsBackup = "BackupService.7003", 400, "The state of the disk forbids backups.";
+    DiskUnsupported = "BackupService.7004", 400, "The disk cannot be backed up or restored.";
+    ServerNotFound = "BackupService.7100", 404, "The server does not exist.";
+    ServerStateForbidsBackup = "BackupService.7101", 400, "The state of the server forbids backups.";
+    ServerWithoutDisks = "BackupService.7108", 400, "The server has no disks.";
+
+    /// The general one: the message names the field.
+    InvalidParameter = "BackupService.9900", 400, "The request is not valid.";
+    InternalError = "BackupService.9910", 500, "Something went wrong on our side. Quote the request id to your administrator.";
+
+    /// Ours alone, on our own paths.
+    OrderNotFound = "Strongroom.1001", 404, "The order does not exist.";
+    OrderDecided = "Strongroom.1002", 409, "The order is already decided.";
+    AlreadyInInventory = "Strongroom.1003", 409, "The inventory has it already.";
+    InventoryInUse = "Strongroom.1004", 409, "It is in use and cannot be removed.";
+    ProjectNotFound = "Strongroom.1005", 404, "The project does not exist.";
+
+    UnknownRoute = "APIGW.0101", 404, "The API does not exist.";
+    Unauthenticated = "APIGW.0301", 401, "Incorrect IAM authentication information.";
+    Forbidden = "APIGW.0302", 403, "You are not allowed to do this.";
+    Throttled = "APIGW.0308", 429, "The service is busy. Try again later.";
+}

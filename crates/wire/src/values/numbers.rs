@@ -1,0 +1,97 @@
+/// A whole number within bounds.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $min:literal..=$max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(i64);
+
+        impl $name {
+            pub const MIN: i64 = $min;
+            pub const MAX: i64 = $max;
+
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = String;
+
+            fn try_from(value: i64) -> Result<Self, String> {
+                if (Self::MIN..=Self::MAX).contains(&value) {
+                    Ok(Self(value))
+                } else {
+                    Err(format!("it must be from {} to {}", Self::MIN, Self::MAX))
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::try_from(i64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::Integer)
+                    .minimum(Some(Self::MIN))
+                    .maximum(Some(Self::MAX))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+number!(/// Capacity of a new vault, in GB.
+    VaultSize, 10..=10_485_760);
+number!(/// Capacity of a vault that is changed, in GB.
+    VaultSizeChange, 1..=10_485_760);
+number!(/// Percentage of use that is worth a notice.
+    Threshold, 1..=100);
+number!(/// How many months or years a pre-paid term lasts.
+    PeriodCount, 1..=9);
+number!(/// Rows of one page.
+    PageLimit, 1..=1000);
+number!(/// Rows to leave out before the page. The end of the range is what a database can count.
+    Offset, 0..=0x7fff_ffff_ffff_ffff);
+
+/// How long a backup is kept: -1 for ever, else 1 to 36500 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct RetentionDays(i64);
+
+impl RetentionDays {
+    pub const FOREVER: Self = Self(-1);
+
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RetentionDays {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            days @ (-1 | 1..=36_500) => Ok(Self(days)),
+            _ => Err(serde::de::Error::custom(
+                "it must be -1 or from 1 to 36500 days",
+            )),
+        }
+    }
+}
+
+impl utoipa::PartialSchema for RetentionDays {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::Integer)
+            .minimum(Some(-1))
+            .maximum(Some(36_500))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for RetentionDays {}
