@@ -4,18 +4,40 @@
 //! SQL text that both databases run; what differs is in `dialect.rs`. While a `Tx` is open, nothing but the
 //! database may be awaited: on SQLite it holds the only writer.
 
+mod backups;
+mod checkpoints;
 mod connect;
+mod credentials;
 mod dialect;
 mod error;
+mod identity;
+mod inventory;
 mod jobs;
 mod json_text;
+mod operation_logs;
+mod orders;
+mod page;
+mod restores;
 mod tx;
+mod vault_resources;
+mod vaults;
 
+pub use backups::{Backup, BackupFilter, BackupSort, BackupSortKey, Direction};
+pub use checkpoints::{Checkpoint, SkippedResource};
 pub use connect::Db;
+pub use credentials::{AccessKey, Token};
 pub use error::{Error, Result};
+pub use identity::{Account, Domain, Membership, Project, ProjectFilter};
+pub use inventory::{Attachment, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
+pub use operation_logs::{OperationExtra, OperationLog, OperationLogFilter};
+pub use orders::VaultOrder;
+pub use page::{Listed, Page};
+pub use restores::{Restore, RestoreMapping};
 pub use tx::Tx;
+pub use vault_resources::{IncludedVolume, VaultResource};
+pub use vaults::{Tag, Vault, VaultFilter, VaultTag};
 
 #[cfg(test)]
 mod tests;

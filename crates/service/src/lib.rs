@@ -1,1 +1,42 @@
 //! The rules: vaults, resources, checkpoints, backups, restores, identity and authorisation.
+//!
+//! Every function checks in this order: authorise, validate, load, rules. It knows no HTTP, no SQL and no
+//! storage; a change of state and the job it causes commit in one transaction.
+
+mod actions;
+mod app;
+pub mod backups;
+mod caller;
+pub mod checkpoints;
+mod disks;
+mod error;
+pub mod inventory;
+pub mod operation_logs;
+pub mod orders;
+pub mod progress;
+pub mod protectables;
+mod provider;
+pub mod resources;
+mod restores;
+mod secret_seal;
+mod settings;
+pub mod vaults;
+
+pub use actions::Action;
+pub use app::App;
+pub use caller::Caller;
+pub use disks::{DiskError, DiskFacts, Disks};
+pub use error::Error;
+pub use provider::{provider_of_resource, provider_of_vault};
+pub use secret_seal::{SealBroken, SecretSeal};
+pub use settings::Settings;
+
+/// Rows, filters and pages that travel through this crate unchanged.
+pub mod rows {
+    pub use strongroom_db::{
+        Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint, Direction,
+        IncludedVolume, JsonText, OperationExtra, OperationLog, OperationLogFilter, Page, Restore,
+        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder,
+        VaultResource, Volume,
+    };
+}

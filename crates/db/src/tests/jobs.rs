@@ -7,7 +7,7 @@ use super::on_each_database;
 use crate::{Db, Error, NewJob};
 
 const NOW: Timestamp = MockClock::START;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 async fn enqueue(db: &Db, subjects: &[&str]) {
     let ids = SeededIds::new(7);

@@ -1,5 +1,6 @@
 //! Every case runs on SQLite and on PostgreSQL.
 
+mod identity;
 mod jobs;
 mod schema;
 

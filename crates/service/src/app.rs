@@ -1,0 +1,26 @@
+use std::sync::Arc;
+
+use strongroom_db::Db;
+use strongroom_types::{Clock, IdSource, Timestamp};
+use tokio::sync::Notify;
+
+use crate::{Disks, SecretSeal, Settings};
+
+/// Everything a rule needs from outside. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub disks: Arc<dyn Disks>,
+    pub settings: Arc<Settings>,
+    /// Rung after a job was added, so that an idle worker need not wait for its next look.
+    pub wake: Arc<Notify>,
+    pub seal: Arc<SecretSeal>,
+}
+
+impl App {
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,208 @@
+use strongroom_types::{
+    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, ProjectId, ResourceId,
+    ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
+};
+
+/// Why the service did not do what it was asked, in the words of the domain. The API gives each its code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request contradicts itself or asks for what this service does not offer; correct it.
+    #[error("{message}")]
+    Invalid { message: String },
+    /// No credentials, or none that are valid now.
+    #[error("the credentials are missing, wrong or expired")]
+    Unauthenticated,
+    /// The caller's role or scope does not allow this.
+    #[error("the caller may not do this in this project")]
+    Forbidden,
+    /// Try again in a moment.
+    #[error("the service is busy")]
+    Busy(#[source] strongroom_db::Error),
+    /// A defect or a broken installation; the log has the chain.
+    #[error("the service failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    // Vaults.
+    #[error("the vault {vault_id} does not exist")]
+    VaultNotFound { vault_id: VaultId },
+    /// The combination of object and protection type is not offered.
+    #[error("{message}")]
+    VaultTypeNotOffered { message: String },
+    #[error("{message}")]
+    VaultSize { message: String },
+    /// The vault's kind or content forbids this change.
+    #[error("{message}")]
+    VaultNotChangeable { message: String },
+    /// Locking is one-way. The text is a contract: a client's test matches it.
+    #[error("vault not support to modify locked attribute from true to false.")]
+    VaultUnlock,
+    #[error("the vault has a prepaid term and cannot be deleted")]
+    VaultPrePaid,
+    #[error("the vault is {status} and cannot be changed or deleted")]
+    VaultState { status: VaultStatus },
+    #[error("the vault is being deleted")]
+    VaultDeleting,
+    /// A backup or a restore of the vault has to end first.
+    #[error("a backup or restore of the vault is running")]
+    VaultBusy,
+    /// A locked vault keeps its automatic backups until they expire.
+    #[error("the vault is locked and keeps its automatic backups until they expire")]
+    LockedBackups,
+    /// A locked vault keeps its resources.
+    #[error("the vault is locked: its resources cannot be removed")]
+    VaultLocked,
+    #[error("a vault may have at most {max} tags")]
+    TooManyTags { max: u64 },
+    /// No policy of that id; policies cannot be bound yet.
+    #[error("the policy {policy_id} does not exist")]
+    PolicyNotFound { policy_id: String },
+
+    // Resources of a vault.
+    #[error("a vault may protect at most {max} resources")]
+    TooManyResources { max: u64 },
+    #[error("the vault takes no resources of type {resource_type}: {resource_id}")]
+    WrongResourceType {
+        resource_id: ResourceId,
+        resource_type: ResourceType,
+    },
+    /// The resource, its server or one of its disks is protected by another vault.
+    #[error("the resource {resource_id} is already protected by another vault")]
+    ResourceInOtherVault { resource_id: ResourceId },
+    #[error("the resource {resource_id} is listed twice")]
+    DuplicateResource { resource_id: ResourceId },
+    #[error("the resource {resource_id} does not exist")]
+    ResourceNotFound { resource_id: ResourceId },
+    /// A replication vault is filled by replication alone.
+    #[error("the vault takes no resources")]
+    VaultTakesNoResources,
+    #[error("the resource {resource_id} is not in the vault")]
+    ResourceNotInVault { resource_id: ResourceId },
+    #[error("the resource {resource_id} is being removed from the vault")]
+    ResourceBeingRemoved { resource_id: ResourceId },
+
+    // Checkpoints.
+    #[error("the checkpoint {checkpoint_id} does not exist")]
+    CheckpointNotFound { checkpoint_id: CheckpointId },
+    #[error("nothing in the vault can be backed up now: {reason}")]
+    NothingToBackUp { reason: String },
+    /// Every selected resource is being backed up already.
+    #[error("the selected resources are already being backed up")]
+    BackupRunning,
+    #[error("the vault is {status} and takes no backups")]
+    VaultStateForbidsBackup { status: VaultStatus },
+    #[error("the vault is full")]
+    VaultFull,
+    #[error("a vault for replicas takes no backups")]
+    VaultCannotBackUp,
+
+    // Backups.
+    #[error("the backup {backup_id} does not exist")]
+    BackupNotFound { backup_id: BackupId },
+    #[error("{message}")]
+    BackupNotDeletable { message: String },
+    /// The newest backup stays while the next one is being made.
+    #[error("the resource is being backed up and its newest backup cannot be deleted meanwhile")]
+    NewestBackupNeeded,
+    #[error("the backup is in use")]
+    BackupInUse,
+
+    // Restores.
+    #[error("the backup is {status} and cannot be restored")]
+    BackupStateForbidsRestore { status: BackupStatus },
+    #[error("the vault is {status}: backups are restored only from an available vault")]
+    VaultStateForbidsRestore { status: VaultStatus },
+    #[error("the disk {volume_id} does not exist")]
+    TargetVolumeNotFound { volume_id: VolumeId },
+    #[error("the server {server_id} does not exist")]
+    TargetServerNotFound { server_id: ServerId },
+    #[error("the disk {volume_id} is smaller than the backup")]
+    TargetTooSmall { volume_id: VolumeId },
+    #[error("the server {server_id} is running: stop it first")]
+    ServerRunning { server_id: ServerId },
+    #[error("the disk {volume_id} is in use: detach it first")]
+    DiskInUse { volume_id: VolumeId },
+    /// The file under the target is missing or cannot be opened.
+    #[error("the disk {volume_id} cannot be used: {reason}")]
+    TargetUnusable {
+        volume_id: VolumeId,
+        trouble: Trouble,
+        reason: String,
+    },
+    #[error("the resource {resource_id} is being backed up: restore later")]
+    ResourceBeingBackedUp { resource_id: ResourceId },
+    #[error("the resource {resource_id} is being restored")]
+    ResourceBeingRestored { resource_id: ResourceId },
+    #[error("the backup of a data disk cannot be restored onto the system disk {volume_id}")]
+    DataDiskOntoSystemDisk { volume_id: VolumeId },
+
+    // Operation logs and orders.
+    #[error("the task {operation_log_id} does not exist")]
+    OperationLogNotFound { operation_log_id: OperationLogId },
+    #[error("the order {order_id} does not exist")]
+    OrderNotFound { order_id: OrderId },
+    #[error("the order {order_id} is already decided")]
+    OrderDecided { order_id: OrderId },
+
+    // Inventory, our own extension.
+    #[error("the project {project_id} does not exist")]
+    ProjectNotFound { project_id: ProjectId },
+    #[error("the volume {volume_id} does not exist")]
+    VolumeNotFound { volume_id: VolumeId },
+    #[error("the server {server_id} does not exist")]
+    ServerNotFound { server_id: ServerId },
+    /// A volume of that path, or an object of that id, is in the inventory already.
+    #[error("{message}")]
+    AlreadyInInventory { message: String },
+    #[error("the disk {path} cannot be used: {reason}")]
+    DiskUnusable {
+        path: String,
+        trouble: Trouble,
+        reason: String,
+    },
+    /// Attached to a server, protected by a vault, or the target of a restore.
+    #[error("{message}")]
+    InventoryInUse { message: String },
+
+    // Identity.
+    #[error("the user {user_id} does not exist")]
+    UserNotFound { user_id: UserId },
+    #[error("the access key {access_key} does not exist")]
+    AccessKeyNotFound { access_key: String },
+    /// Another project or user of the domain has that name.
+    #[error("the name `{name}` is taken")]
+    NameTaken { name: String },
+
+    // What the worker hears.
+    /// The job has another owner by now: publish nothing and stop.
+    #[error("the job has another owner")]
+    LeaseLost,
+    /// The vault's points are not those that were measured: measure again.
+    #[error("the vault changed while its use was measured")]
+    UsageStale,
+    /// The job's subject is gone or past this step; the job is done.
+    #[error("the job has nothing left to do")]
+    NothingToDo,
+}
+
+impl Error {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid {
+            message: message.into(),
+        }
+    }
+}
+
+impl From<strongroom_db::Error> for Error {
+    fn from(error: strongroom_db::Error) -> Self {
+        use strongroom_db::Error as Db;
+        match error {
+            Db::Busy(_) => Self::Busy(error),
+            Db::Conflict(_)
+            | Db::Full(_)
+            | Db::NewerVersion { .. }
+            | Db::BadAddress { .. }
+            | Db::Broken(_)
+            | Db::Migrate(_) => Self::Internal(Box::new(error)),
+        }
+    }
+}

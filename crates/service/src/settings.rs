@@ -1,0 +1,28 @@
+use std::time::Duration;
+
+/// What an operator may tune. Plain values; where they come from is the binary's business.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name under which clients know this installation.
+    pub region: String,
+    /// Shown as the place of every resource.
+    pub availability_zone: String,
+    pub token_lifetime: Duration,
+    pub resources_per_vault_max: u64,
+    pub tags_per_vault_max: u64,
+    /// How often a job is tried before its operation has failed.
+    pub job_attempts_max: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            region: "region-1".to_owned(),
+            availability_zone: "region-1a".to_owned(),
+            token_lifetime: Duration::from_hours(24),
+            resources_per_vault_max: 256,
+            tags_per_vault_max: 10,
+            job_attempts_max: 5,
+        }
+    }
+}
