@@ -53,9 +53,7 @@ impl Tx {
     /// The user's permanent keys, oldest first.
     pub async fn list_access_keys(&mut self, user: &UserId) -> Result<Vec<AccessKey>> {
         const SQL: &str = "SELECT * FROM access_key WHERE user_id = $1 AND expires_at IS NULL ORDER BY created_at, access_key";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, AccessKey>(SQL).bind(user).fetch_all(c).await)?,
-        )
+        Ok(on!(self, c => sqlx::query_as::<_, AccessKey>(SQL).bind(user).fetch_all(c).await)?)
     }
 
     pub async fn delete_access_key(&mut self, access_key: &str) -> Result<bool> {
@@ -76,11 +74,7 @@ impl Tx {
     }
 
     /// A token that has not expired.
-    pub async fn find_token(
-        &mut self,
-        token_hash: &[u8],
-        now: Timestamp,
-    ) -> Result<Option<Token>> {
+    pub async fn find_token(&mut self, token_hash: &[u8], now: Timestamp) -> Result<Option<Token>> {
         const SQL: &str = "SELECT * FROM token WHERE token_hash = $1 AND expires_at > $2";
         Ok(on!(self, c => sqlx::query_as::<_, Token>(SQL)
             .bind(token_hash).bind(now).fetch_optional(c).await)?)

@@ -63,23 +63,18 @@ impl Tx {
 
     pub async fn find_domain(&mut self, id: &DomainId) -> Result<Option<Domain>> {
         const SQL: &str = "SELECT * FROM domain WHERE id = $1";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Domain>(SQL).bind(id).fetch_optional(c).await)?,
-        )
+        Ok(on!(self, c => sqlx::query_as::<_, Domain>(SQL).bind(id).fetch_optional(c).await)?)
     }
 
     pub async fn find_domain_by_name(&mut self, name: &str) -> Result<Option<Domain>> {
         const SQL: &str = "SELECT * FROM domain WHERE name = $1";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Domain>(SQL).bind(name).fetch_optional(c).await)?,
-        )
+        Ok(on!(self, c => sqlx::query_as::<_, Domain>(SQL).bind(name).fetch_optional(c).await)?)
     }
 
     /// Whether the installation has had its first start.
     pub async fn any_domain(&mut self) -> Result<bool> {
         const SQL: &str = "SELECT * FROM domain LIMIT 1";
-        let domain =
-            on!(self, c => sqlx::query_as::<_, Domain>(SQL).fetch_optional(c).await)?;
+        let domain = on!(self, c => sqlx::query_as::<_, Domain>(SQL).fetch_optional(c).await)?;
         Ok(domain.is_some())
     }
 
@@ -95,9 +90,7 @@ impl Tx {
 
     pub async fn find_project(&mut self, id: &ProjectId) -> Result<Option<Project>> {
         const SQL: &str = "SELECT * FROM project WHERE id = $1";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Project>(SQL).bind(id).fetch_optional(c).await)?,
-        )
+        Ok(on!(self, c => sqlx::query_as::<_, Project>(SQL).bind(id).fetch_optional(c).await)?)
     }
 
     pub async fn find_project_by_name(
@@ -138,9 +131,7 @@ impl Tx {
 
     pub async fn find_account(&mut self, id: &UserId) -> Result<Option<Account>> {
         const SQL: &str = "SELECT * FROM account WHERE id = $1";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Account>(SQL).bind(id).fetch_optional(c).await)?,
-        )
+        Ok(on!(self, c => sqlx::query_as::<_, Account>(SQL).bind(id).fetch_optional(c).await)?)
     }
 
     pub async fn find_account_by_name(
@@ -182,9 +173,7 @@ impl Tx {
 
     pub async fn list_memberships(&mut self, user: &UserId) -> Result<Vec<Membership>> {
         const SQL: &str = "SELECT * FROM membership WHERE user_id = $1 ORDER BY project_id";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Membership>(SQL).bind(user).fetch_all(c).await)?,
-        )
+        Ok(on!(self, c => sqlx::query_as::<_, Membership>(SQL).bind(user).fetch_all(c).await)?)
     }
 
     /// The memberships of the accounts that [`Tx::list_accounts`] gives for `page`.
