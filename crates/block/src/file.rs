@@ -11,7 +11,7 @@ use nix::libc;
 use nix::unistd::{Whence, lseek};
 
 use crate::lock::{READER, WRITER};
-use crate::{Error, Extent, ExtentKind, Result};
+use crate::{Error, Extent, Result};
 
 /// Zeros are written in pieces of this size where no hole can be made.
 const ZERO_PIECE_BYTES: u64 = 1 << 20;
@@ -298,10 +298,4 @@ fn seek(file: &File, offset: u64, whence: Whence) -> nix::Result<u64> {
 /// Offsets of files fit into i64; whatever does not is refused by the system.
 fn signed(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
-}
-
-impl ExtentKind {
-    pub(crate) fn is_hole(self) -> bool {
-        self == Self::Hole
-    }
 }

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use strongroom_types::VolumeFormat;
 
 use crate::file::{ImageFile, Purpose};
+use crate::qcow2::{self, Chain, Header};
 use crate::raw::RawImage;
 use crate::{BlockSink, BlockSource, Error, Result};
 
@@ -25,13 +26,19 @@ pub struct ImageInfo {
 /// answer, and open by what was kept.
 pub fn probe(path: &Path) -> Result<ImageInfo> {
     let file = ImageFile::open(path, Purpose::Probe)?;
-    Ok(ImageInfo {
+    let mut info = ImageInfo {
         format: VolumeFormat::Raw,
         size_bytes: file.size_bytes(),
         allocated_bytes: file.allocated_bytes()?,
         backing_files: Vec::new(),
         is_block_device: file.is_block_device(),
-    })
+    };
+    if Header::is_present(&file)? {
+        info.format = VolumeFormat::Qcow2;
+        info.size_bytes = Header::read(&file)?.size_bytes;
+        info.backing_files = Chain::default().list(&file)?;
+    }
+    Ok(info)
 }
 
 /// Does any process, this one included, hold one of QEMU's locks on the image, be it for reading?
@@ -46,24 +53,20 @@ pub fn is_in_use(path: &Path) -> Result<bool> {
 ///
 /// [`Error::InUse`] if somebody writes the image, or if it is a device that is mounted.
 pub fn open_source(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSource>> {
-    match format {
-        VolumeFormat::Raw => {
-            let file = ImageFile::open(path, Purpose::Read)?;
-            file.expect_sequential_reads();
-            Ok(Box::new(RawImage::new(file)))
-        }
-        VolumeFormat::Qcow2 => Err(Error::unsupported(path, "qcow2 is not read yet")),
-    }
+    let file = ImageFile::open(path, Purpose::Read)?;
+    file.expect_sequential_reads();
+    Ok(match format {
+        VolumeFormat::Raw => Box::new(RawImage::new(file)),
+        VolumeFormat::Qcow2 => Box::new(qcow2::Image::open(file, &mut Chain::default())?),
+    })
 }
 
 /// Opens an existing disk to restore into it, under a lock that keeps everybody else away until it
 /// is dropped; a machine that uses it cannot start meanwhile.
 pub fn open_sink(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSink>> {
+    let file = ImageFile::open(path, Purpose::Write)?;
     match format {
-        VolumeFormat::Raw => Ok(Box::new(RawImage::new(ImageFile::open(
-            path,
-            Purpose::Write,
-        )?))),
+        VolumeFormat::Raw => Ok(Box::new(RawImage::new(file))),
         VolumeFormat::Qcow2 => Err(Error::unsupported(path, "qcow2 is not written yet")),
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod image;
 mod lock;
+mod qcow2;
 mod raw;
 
 pub use api::{BlockSink, BlockSource, Extent, ExtentKind};

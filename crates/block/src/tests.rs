@@ -1,1 +1,5 @@
+mod damage;
+mod locks;
+mod qcow2_read;
+mod qemu;
 mod raw;
