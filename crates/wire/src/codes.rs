@@ -47,6 +47,7 @@ codes! {
     PolicyNotFound = "BackupService.6000", 404, "The policy does not exist.";
 
     VaultResourcesExceeded = "BackupService.6100", 400, "The vault holds too many resources.";
+    VaultSizeInvalid = "BackupService.6101", 400, "The size of the vault is not valid.";
     ResourceTypeMismatch = "BackupService.6102", 400, "The vault does not take resources of this type.";
     ResourceInOtherVault = "BackupService.6103", 400, "The resource is already associated with a vault.";
     DuplicateResource = "BackupService.6104", 400, "The resource appears more than once in the list.";
@@ -85,6 +86,8 @@ codes! {
 
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";
+    BodyTooLarge = "BackupService.9900", 413, "The request body is larger than 1 MiB.";
+    TimedOut = "BackupService.9910", 504, "The service did not answer in time. Try again later.";
     InternalError = "BackupService.9910", 500, "Something went wrong on our side. Quote the request id to your administrator.";
 
     /// Ours alone, on our own paths.
@@ -94,7 +97,13 @@ codes! {
     InventoryInUse = "Strongroom.1004", 409, "It is in use and cannot be removed.";
     ProjectNotFound = "Strongroom.1005", 404, "The project does not exist.";
 
+    /// Why a task failed, where the clouds have no code of their own.
+    StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";
+    DataDamaged = "Strongroom.2002", 500, "Backed-up data is missing or damaged.";
+    Interrupted = "Strongroom.2003", 500, "Every attempt was interrupted.";
+
     UnknownRoute = "APIGW.0101", 404, "The API does not exist.";
+    UnknownMethod = "APIGW.0101", 405, "The API does not exist for this method.";
     Unauthenticated = "APIGW.0301", 401, "Incorrect IAM authentication information.";
     Forbidden = "APIGW.0302", 403, "You are not allowed to do this.";
     Throttled = "APIGW.0308", 429, "The service is busy. Try again later.";

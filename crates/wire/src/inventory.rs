@@ -1,11 +1,11 @@
 //! Our own extension: what the installation's operator offers for protection.
 
 use serde::{Deserialize, Serialize};
-use strongroom_types::{ProjectId, ResourceId, ServerId, ServerStatus, VolumeFormat, VolumeId};
-use utoipa::{IntoParams, ToSchema};
+use strongroom_types::{ProjectId, ServerId, VolumeFormat, VolumeId};
+use utoipa::ToSchema;
 
 use crate::time::CbrTime;
-use crate::values::{DiskPath, InventoryName, Offset, PageLimit};
+use crate::values::{DiskPath, InventoryName};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddVolumeRequest {
@@ -24,8 +24,6 @@ pub struct VolumeAnswer {
 pub struct VolumeList {
     pub volumes: Vec<Volume>,
     pub count: u64,
-    pub offset: u64,
-    pub limit: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -64,8 +62,6 @@ pub struct ServerAnswer {
 pub struct ServerList {
     pub servers: Vec<Server>,
     pub count: u64,
-    pub offset: u64,
-    pub limit: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -73,7 +69,6 @@ pub struct Server {
     pub id: ServerId,
     pub project_id: ProjectId,
     pub name: String,
-    pub status: ServerStatus,
     /// In their order; the first is the system disk.
     pub volumes: Vec<Volume>,
     #[schema(required)]
@@ -81,13 +76,4 @@ pub struct Server {
     #[schema(required)]
     pub guest_agent: Option<String>,
     pub created_at: CbrTime,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ListInventoryQuery {
-    pub limit: Option<PageLimit>,
-    pub offset: Option<Offset>,
-    /// The id of the last object of the page before.
-    pub marker: Option<ResourceId>,
 }

@@ -8,7 +8,7 @@ use crate::time::CbrTime;
 use crate::values::{Offset, PageLimit};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct OrderView {
+pub struct DecidedOrder {
     pub order: Order,
 }
 
@@ -42,4 +42,5 @@ pub struct ListOrdersQuery {
     /// The id of the last order of the page before.
     pub marker: Option<OrderId>,
     pub status: Option<OrderStatus>,
+    pub project_id: Option<ProjectId>,
 }
