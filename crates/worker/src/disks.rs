@@ -1,0 +1,39 @@
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use strongroom_block::{Error, is_in_use, probe};
+use strongroom_service::{DiskError, DiskFacts, Disks};
+use strongroom_types::Chain;
+
+/// Looks at the disks of this host.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalDisks;
+
+#[async_trait]
+impl Disks for LocalDisks {
+    async fn examine(&self, path: &str) -> Result<DiskFacts, DiskError> {
+        let path = PathBuf::from(path);
+        let facts = tokio::task::spawn_blocking(move || {
+            let image = probe(&path)?;
+            Ok(DiskFacts {
+                format: image.format,
+                size_bytes: image.size_bytes,
+                in_use: is_in_use(&path)?,
+            })
+        });
+        match facts.await {
+            Ok(facts) => facts.map_err(|error| trouble(&error)),
+            Err(_) => Err(DiskError::Unreadable(
+                "looking at it stopped unexpectedly".to_owned(),
+            )),
+        }
+    }
+}
+
+fn trouble(error: &Error) -> DiskError {
+    match error {
+        Error::NotFound { .. } => DiskError::Missing,
+        Error::Unsupported { what, .. } => DiskError::Unsupported(what.clone()),
+        other => DiskError::Unreadable(Chain(other).to_string()),
+    }
+}

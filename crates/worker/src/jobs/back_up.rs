@@ -1,0 +1,184 @@
+use std::path::Path;
+
+use strongroom_block::{BlockSource, open_source};
+use strongroom_repo::{NewPoint, Repository};
+use strongroom_service::progress::{
+    BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, Failure, fail_backup,
+    finish_backup, start_backup,
+};
+use strongroom_types::{BackupId, Chain, Trouble};
+
+use super::error::disk_trouble;
+use super::usage::{self, Change};
+use super::{Context, JobError, reporting};
+use crate::transfer::{self, Progress};
+
+/// Backs up one resource: a disk, or every disk of a server.
+///
+/// All disks are opened, under QEMU's locks, before the first is read: together they are one instant.
+pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), JobError> {
+    let work = start_backup(&context.app, &context.lease, backup_id).await?;
+    let repository = context.repositories.get(&work.backup.project_id).await?;
+    let opened = open_disks(&work).await?;
+    let protected_at = context.app.now();
+    let total = opened
+        .iter()
+        .filter_map(|disk| disk.source.as_ref().ok())
+        .map(|source| source.size_bytes())
+        .sum();
+    let progress = Progress::new(total);
+    let saving = save_disks(context, &repository, opened, &progress);
+    let disks = reporting(
+        context,
+        &work.operation_log_id,
+        backup_id,
+        &progress,
+        saving,
+    )
+    .await??;
+    let outcome = BackupOutcome {
+        disks,
+        protected_at,
+    };
+    publish(context, &repository, &work, outcome).await
+}
+
+pub(super) async fn fail(
+    context: &Context,
+    backup_id: &BackupId,
+    failure: Failure,
+) -> Result<(), JobError> {
+    Ok(fail_backup(&context.app, &context.lease, backup_id, failure).await?)
+}
+
+struct OpenedDisk {
+    work: DiskWork,
+    source: Result<Box<dyn BlockSource>, DiskFailure>,
+}
+
+async fn open_disks(work: &BackupWork) -> Result<Vec<OpenedDisk>, JobError> {
+    let disks = work.disks.clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        disks
+            .into_iter()
+            .map(|work| OpenedDisk {
+                source: open_disk(&work),
+                work,
+            })
+            .collect()
+    });
+    opening
+        .await
+        .map_err(|_| JobError::Broken("opening the disks stopped unexpectedly"))
+}
+
+fn open_disk(work: &DiskWork) -> Result<Box<dyn BlockSource>, DiskFailure> {
+    let Some(volume) = &work.volume else {
+        return Err(DiskFailure {
+            trouble: Trouble::DiskMissing,
+            message: "the disk is no longer in the inventory".to_owned(),
+        });
+    };
+    open_source(Path::new(&volume.path), volume.format).map_err(|error| DiskFailure {
+        trouble: disk_trouble(&error),
+        message: Chain(&error).to_string(),
+    })
+}
+
+async fn save_disks(
+    context: &Context,
+    repository: &Repository,
+    disks: Vec<OpenedDisk>,
+    progress: &Progress,
+) -> Result<Vec<DiskOutcome>, JobError> {
+    let mut outcomes = Vec::with_capacity(disks.len());
+    for OpenedDisk { work, source } in disks {
+        let result = match source {
+            Ok(source) => save_disk(context, repository, &work, source, progress).await?,
+            Err(failure) => Err(failure),
+        };
+        outcomes.push(DiskOutcome {
+            backup_id: work.backup.id,
+            result,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// A disk that fails is an outcome, and the next disk is still saved; a storage that fails ends the attempt.
+async fn save_disk(
+    context: &Context,
+    repository: &Repository,
+    work: &DiskWork,
+    source: Box<dyn BlockSource>,
+    progress: &Progress,
+) -> Result<Result<DiskSaved, DiskFailure>, JobError> {
+    let new = NewPoint {
+        name: work.backup.id.to_string(),
+        lineage: work.backup.resource_id.to_string(),
+        size_bytes: source.size_bytes(),
+        attributes: attributes(work),
+    };
+    match transfer::back_up(repository, source, new, progress, &context.cancel).await {
+        Ok(commit) => Ok(Ok(DiskSaved {
+            point_id: commit.point.id.to_string(),
+            size_bytes: commit.point.size_bytes,
+            stored_bytes: commit.bytes_stored,
+        })),
+        Err(transfer::TransferError::Disk(error)) => Ok(Err(DiskFailure {
+            trouble: disk_trouble(&error),
+            message: Chain(&error).to_string(),
+        })),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Kept with the point, so that a repository explains itself when the database is lost.
+fn attributes(work: &DiskWork) -> serde_json::Value {
+    let backup = &work.backup;
+    serde_json::json!({
+        "backup_id": backup.id,
+        "parent_backup_id": backup.parent_id,
+        "checkpoint_id": backup.checkpoint_id,
+        "vault_id": backup.vault_id,
+        "resource_id": backup.resource_id,
+        "resource_name": backup.resource_name,
+        "backup_name": backup.name,
+        "system_disk": backup.system_disk,
+        "format": work.volume.as_ref().map(|volume| volume.format),
+    })
+}
+
+async fn publish(
+    context: &Context,
+    repository: &Repository,
+    work: &BackupWork,
+    outcome: BackupOutcome,
+) -> Result<(), JobError> {
+    let added: Vec<String> = outcome
+        .disks
+        .iter()
+        .filter_map(|disk| {
+            disk.result
+                .as_ref()
+                .ok()
+                .map(|saved| saved.point_id.clone())
+        })
+        .collect();
+    let change = Change {
+        vault_id: &work.vault.id,
+        resource_id: &work.backup.resource_id,
+        added: &added,
+        removed: &[],
+    };
+    usage::publish(context, repository, &change, |usage| {
+        finish_backup(
+            &context.app,
+            &context.lease,
+            &work.backup.id,
+            outcome.clone(),
+            usage,
+        )
+    })
+    .await
+}

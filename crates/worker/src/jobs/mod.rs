@@ -1,0 +1,86 @@
+//! The bodies of jobs. Each rereads what it needs, may run twice, and ends by publishing its outcome in the
+//! transaction that ends the job.
+
+mod back_up;
+mod error;
+mod remove;
+mod restore;
+mod usage;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_db::{Job, Lease};
+use strongroom_service::App;
+use strongroom_service::progress::report_progress;
+use strongroom_types::{BackupId, JobKind, OperationLogId};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use error::JobError;
+
+use crate::repositories::Repositories;
+use crate::transfer::Progress;
+
+/// Between two writes of a job's progress.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a body needs: the rules, the repositories, and proof that the job is its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) app: App,
+    pub(crate) repositories: Arc<Repositories>,
+    pub(crate) lease: Lease,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Runs a job's body to its end. On `Ok` the job has been ended by the body.
+pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
+    match job.kind {
+        JobKind::BackUp => back_up::run(context, &subject(job)?).await,
+        JobKind::Restore => restore::run(context, &subject(job)?).await,
+        JobKind::DeleteBackup => remove::backup(context, &subject(job)?).await,
+        JobKind::DeleteVault => remove::vault(context, &subject(job)?).await,
+        JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
+    }
+}
+
+/// Publishes that a job has failed for good.
+pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Result<(), JobError> {
+    let failure = error.into_failure();
+    match job.kind {
+        JobKind::BackUp => back_up::fail(context, &subject(job)?, failure).await,
+        JobKind::Restore => restore::fail(context, &subject(job)?, failure).await,
+        JobKind::DeleteBackup | JobKind::DeleteVault | JobKind::RemoveResource => {
+            remove::fail(context, job, failure).await
+        }
+    }
+}
+
+fn subject<T: FromStr>(job: &Job) -> Result<T, JobError> {
+    job.subject_id
+        .parse()
+        .map_err(|_| JobError::Broken("the job's subject is not an id"))
+}
+
+/// Runs `work` and writes its progress now and then until it ends.
+async fn reporting<T>(
+    context: &Context,
+    operation_log_id: &OperationLogId,
+    backup_id: &BackupId,
+    progress: &Progress,
+    work: impl Future<Output = T>,
+) -> Result<T, JobError> {
+    let mut tick = tokio::time::interval(REPORT_INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            _ = tick.tick() => {
+                let percent = u64::from(progress.percent());
+                report_progress(&context.app, &context.lease, operation_log_id, backup_id, percent).await?;
+            }
+        }
+    }
+}

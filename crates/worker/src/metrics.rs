@@ -1,0 +1,26 @@
+//! Names of this crate's metrics. Labels are bounded: kinds and outcomes, never ids.
+
+use std::time::Duration;
+
+use strongroom_types::JobKind;
+
+const JOBS: &str = "strongroom_jobs_total";
+const JOB_SECONDS: &str = "strongroom_job_seconds";
+
+/// Tells the exporter what the names mean.
+pub fn describe() {
+    metrics::describe_counter!(
+        JOBS,
+        "Attempts at jobs that have ended, by kind and outcome"
+    );
+    metrics::describe_histogram!(
+        JOB_SECONDS,
+        metrics::Unit::Seconds,
+        "Duration of an attempt at a job"
+    );
+}
+
+pub(crate) fn job_ended(kind: JobKind, outcome: &'static str, took: Duration) {
+    metrics::counter!(JOBS, "kind" => kind.as_str(), "outcome" => outcome).increment(1);
+    metrics::histogram!(JOB_SECONDS, "kind" => kind.as_str()).record(took.as_secs_f64());
+}

@@ -1,0 +1,72 @@
+//! Moves one disk between its image and a repository. Used by the job bodies and, without any database, by
+//! the command line's `repo backup` and `repo restore`.
+
+mod back_up;
+mod restore;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use back_up::back_up;
+pub use restore::{Restored, restore, write_out};
+
+/// Bytes read or written at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// Pieces that wait between the disk's thread and the engine.
+const PIECES_IN_FLIGHT: usize = 16;
+
+/// How far a transfer has come; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    total: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Progress {
+    pub fn new(total_bytes: u64) -> Self {
+        Self {
+            total: AtomicU64::new(total_bytes),
+            done: AtomicU64::new(0),
+        }
+    }
+
+    pub fn total_bytes(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    pub fn done_bytes(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Whole percent; 100 only when everything is done.
+    pub fn percent(&self) -> u8 {
+        let (done, total) = (self.done_bytes(), self.total_bytes());
+        if total == 0 {
+            return 0;
+        }
+        u8::try_from(u128::from(done.min(total)) * 100 / u128::from(total)).unwrap_or(100)
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why a transfer ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    #[error("the disk could not be read or written")]
+    Disk(#[source] strongroom_block::Error),
+    #[error("the repository failed")]
+    Repository(#[source] strongroom_repo::Error),
+    /// The destination stream is gone, e.g. a closed pipe.
+    #[error("the output could not be written")]
+    Output(#[source] std::io::Error),
+    #[error("the transfer was stopped")]
+    Cancelled,
+    /// The target is smaller than the point; nothing was written.
+    #[error("the target has {target_bytes} bytes, the point needs {point_bytes}")]
+    TargetTooSmall { target_bytes: u64, point_bytes: u64 },
+    /// A thread of the transfer ended without a word; a defect.
+    #[error("the disk's thread stopped unexpectedly")]
+    Broken,
+}
