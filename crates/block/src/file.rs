@@ -170,6 +170,9 @@ impl ImageFile {
 
     pub(crate) fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         self.last_extent = None;
+        #[cfg(test)]
+        crate::tests::power::before_write(&self.file, offset, data.len())
+            .map_err(|e| self.error(e))?;
         let result = self.file.write_all_at(data, offset);
         result.map_err(|e| self.error(e))?;
         self.size_bytes = self.size_bytes.max(offset + data.len() as u64);
@@ -177,7 +180,10 @@ impl ImageFile {
     }
 
     pub(crate) fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|e| self.error(e))
+        self.file.sync_data().map_err(|e| self.error(e))?;
+        #[cfg(test)]
+        crate::tests::power::after_sync();
+        Ok(())
     }
 
     pub(crate) fn next_extent(&mut self, offset: u64) -> Result<Extent> {
@@ -258,6 +264,17 @@ impl ImageFile {
             }
         }
         Ok(false)
+    }
+
+    /// Gives back the space of a range whose content no longer matters, where that is easy.
+    pub(crate) fn discard(&mut self, offset: u64, length: u64) {
+        self.last_extent = None;
+        if self.is_block_device {
+            return;
+        }
+        if let Err(error) = self.punch(offset, length) {
+            tracing::debug!(path = %self.path.display(), ?error, "space was not given back");
+        }
     }
 
     fn write_zeros(&mut self, offset: u64, length: u64) -> Result<()> {

@@ -5,7 +5,7 @@ use strongroom_types::VolumeFormat;
 use crate::file::{ImageFile, Purpose};
 use crate::qcow2::{self, Chain, Header};
 use crate::raw::RawImage;
-use crate::{BlockSink, BlockSource, Error, Result};
+use crate::{BlockSink, BlockSource, Result};
 
 /// What can be said about an image without reading its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +65,10 @@ pub fn open_source(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSou
 /// is dropped; a machine that uses it cannot start meanwhile.
 pub fn open_sink(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSink>> {
     let file = ImageFile::open(path, Purpose::Write)?;
-    match format {
-        VolumeFormat::Raw => Ok(Box::new(RawImage::new(file))),
-        VolumeFormat::Qcow2 => Err(Error::unsupported(path, "qcow2 is not written yet")),
-    }
+    Ok(match format {
+        VolumeFormat::Raw => Box::new(RawImage::new(file)),
+        VolumeFormat::Qcow2 => Box::new(qcow2::Writer::open(file)?),
+    })
 }
 
 /// Makes a new sparse file to restore into; [`Error::Exists`] if anything has that name.

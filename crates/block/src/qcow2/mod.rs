@@ -5,15 +5,21 @@
 //! Numbers are big-endian.
 
 mod backing;
+mod commit;
 mod compression;
+mod counts;
 mod entry;
 mod header;
 mod image;
+mod refcounts;
 mod tables;
+mod writer;
+mod zero;
 
 pub(crate) use backing::Chain;
 pub(crate) use header::Header;
 pub(crate) use image::Image;
+pub(crate) use writer::Writer;
 
 /// A number that earlier checks bound to the size of a table or of a cluster.
 fn small(number: u64) -> usize {

@@ -70,6 +70,28 @@ impl Tables {
         self.loaded.entry(index).insert_entry(table).into_mut()
     }
 
+    /// Do so many tables wait that those in use would soon not fit any more?
+    pub(super) fn has_many_dirty(&self) -> bool {
+        self.dirty().count() > self.limit / 2
+    }
+
+    fn dirty(&self) -> impl Iterator<Item = &Table> {
+        self.loaded.values().filter(|table| table.is_dirty)
+    }
+
+    /// Hands all changed tables to the file; false if there was none.
+    pub(super) fn write_back(&mut self, file: &mut ImageFile) -> Result<bool> {
+        let mut any = false;
+        for table in self.loaded.values_mut().filter(|table| table.is_dirty) {
+            let words = table.words.iter();
+            let bytes: Vec<u8> = words.flat_map(|word| word.to_be_bytes()).collect();
+            file.write_at(table.offset, &bytes)?;
+            table.is_dirty = false;
+            any = true;
+        }
+        Ok(any)
+    }
+
     fn evict(&mut self) {
         let clean = self.loaded.iter().filter(|(_, table)| !table.is_dirty);
         let oldest = clean.min_by_key(|(_, table)| table.last_use);
@@ -91,5 +113,19 @@ impl Table {
             descriptor: self.words[small(index)],
             subclusters: 0,
         }
+    }
+
+    pub(super) fn set_entry(&mut self, header: &Header, index: u64, entry: Entry) {
+        self.is_dirty = true;
+        if header.is_extended() {
+            self.words[small(index * 2)] = entry.descriptor;
+            self.words[small(index * 2 + 1)] = entry.subclusters;
+        } else {
+            self.words[small(index)] = entry.descriptor;
+        }
+    }
+
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
     }
 }

@@ -48,7 +48,7 @@ fn a_new_image_is_sparse_and_takes_writes_and_holes() {
     let path = folder.path().join("disk");
     let mut sink = create_raw(&path, 4 * MIB).unwrap();
     assert_eq!(sink.next_extent(0).unwrap(), Extent::hole(4 * MIB));
-    sink.write_at(0, &vec![3; 2 * MIB as usize]).unwrap();
+    sink.write_at(0, &vec![3; 2 << 20]).unwrap();
     sink.zero_range(MIB, MIB).unwrap();
     sink.zero_range(10, 1).unwrap();
     sink.flush().unwrap();
@@ -61,7 +61,7 @@ fn a_new_image_is_sparse_and_takes_writes_and_holes() {
     let bytes = fs::read(&path).unwrap();
     assert_eq!(bytes.len() as u64, 4 * MIB);
     assert_eq!((bytes[9], bytes[10], bytes[11]), (3, 0, 3));
-    assert!(bytes[MIB as usize..].iter().all(|&byte| byte == 0));
+    assert!(bytes[1 << 20..].iter().all(|&byte| byte == 0));
     let metadata = fs::metadata(&path).unwrap();
     assert_eq!(metadata.mode() & 0o777, 0o600);
     assert_eq!(probe(&path).unwrap().allocated_bytes, MIB);
