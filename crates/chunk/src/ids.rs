@@ -25,8 +25,14 @@ impl ContentId {
 ///
 /// Ids are keyed, so nobody can search for two chunks that share a prefix; by chance two of 2^34
 /// chunks do with a probability of 2^-61.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(pub [u64; 2]);
+
+impl std::hash::Hash for Prefix {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
 
 impl Prefix {
     pub(crate) fn to_bytes(self) -> [u8; 16] {

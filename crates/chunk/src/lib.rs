@@ -30,7 +30,7 @@ pub use pack::{
 };
 pub use profile::{BLOCK_BYTES, Profile};
 pub use seal::SealKey;
-pub use sealed::{open_object, scrub_object, seal_object};
+pub use sealed::{checksum, open_object, scrub_object, seal_object};
 pub use segment::{IndexEntry, IndexedPack, Segment};
 pub use trailer::{FOOTER_BYTES, HASH_BLOCK_BYTES, SectionKind, Trailer};
 

@@ -62,3 +62,8 @@ pub(crate) fn check_object(bytes: &[u8], kind: Kind, keys: &Keys) -> Result<Trai
     }
     Ok(trailer)
 }
+
+/// Unkeyed BLAKE3, against accidents only.
+pub fn checksum(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
+}

@@ -58,7 +58,7 @@ pub enum Error {
 /// A cause that several errors may share.
 pub type Source = Arc<dyn std::error::Error + Send + Sync>;
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn not_found(id: &PointId) -> Self {

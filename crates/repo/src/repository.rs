@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use object_store::ObjectStore;
-use strongroom_chunk::Profile;
+use object_store::path::Path;
+use strongroom_chunk::{ObjectId, Profile};
 use strongroom_types::{Clock, IdSource};
 
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::store::{Created, Store};
 use crate::{
-    Commit, Error, NewPoint, Point, PointId, Result, Secret, VerifyDepth, VerifyProgress,
-    VerifyReport,
+    Error, NewPoint, Point, PointId, PointReader, PointWriter, Result, Secret, VerifyDepth,
+    VerifyProgress, VerifyReport, layout, points,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -21,7 +24,7 @@ pub struct Env {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     pub profile: Profile,
-    /// A pack is closed once it has this many bytes.
+    /// A pack is closed once it has this many bytes: 64 KiB to 1 GiB.
     pub pack_bytes_target: u64,
 }
 
@@ -37,93 +40,149 @@ impl Default for Options {
 /// One project's data: a key, a dedup domain and a place in an object store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Repository {
-    id: Arc<str>,
+    pub(crate) engine: Arc<Engine>,
 }
 
-const LATER: Error = Error::Broken("not built yet");
-
 impl Repository {
+    /// Makes a repository with a new random key. [`Error::Exists`] when there is one.
     pub async fn init(
-        _store: Arc<dyn ObjectStore>,
-        _secret: &Secret,
-        _options: Options,
-        _env: Env,
+        store: Arc<dyn ObjectStore>,
+        secret: &Secret,
+        options: Options,
+        env: Env,
     ) -> Result<Self> {
-        Err(LATER)
+        if !(64 << 10..=1 << 30).contains(&options.pack_bytes_target) {
+            return Err(Error::Invalid("a pack has 64 KiB to 1 GiB".to_owned()));
+        }
+        let store = Store::new(store);
+        match store.read(&config_path()).await {
+            Ok(_) => return Err(Error::Exists),
+            Err(Error::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let (secret, now) = (secret.clone(), env.clock.now());
+        let ids = Arc::clone(&env.ids);
+        let (config, keys) = blocking(move || Config::create(&secret, options, now, &*ids)).await?;
+        match store
+            .create(&config_path(), vec![config.encode().into()])
+            .await?
+        {
+            Created::WasThere => Err(Error::Exists),
+            Created::New => Self::start(store, keys, env, &config),
+        }
     }
-    pub async fn open(_store: Arc<dyn ObjectStore>, _secret: &Secret, _env: Env) -> Result<Self> {
-        Err(LATER)
+
+    pub async fn open(store: Arc<dyn ObjectStore>, secret: &Secret, env: Env) -> Result<Self> {
+        let store = Store::new(store);
+        let bytes = match store.read(&config_path()).await {
+            Err(Error::Missing { .. }) => return Err(Error::NotARepository),
+            other => other?,
+        };
+        let config = Config::decode(&bytes)?;
+        let (secret, locked) = (secret.clone(), config.clone());
+        let keys = blocking(move || locked.unlock(&secret)).await?;
+        Self::start(store, keys, env, &config)
     }
+
+    fn start(
+        store: Store,
+        keys: strongroom_chunk::Keys,
+        env: Env,
+        config: &Config,
+    ) -> Result<Self> {
+        let profile = config.profile()?;
+        let target = config.pack_bytes_target;
+        let engine = Engine::new(store, keys, env, config.id.clone(), profile, target);
+        Ok(Self {
+            engine: Arc::new(engine),
+        })
+    }
+
+    /// The repository's uuid.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.engine.id
     }
-    pub async fn begin_point(&self, _new: NewPoint) -> Result<PointWriter> {
-        Err(LATER)
+
+    /// Starts writing a point. [`Error::PointExists`] when one of this name is committed.
+    pub async fn begin_point(&self, new: NewPoint) -> Result<PointWriter> {
+        PointWriter::begin(Arc::clone(&self.engine), new).await
     }
+
+    /// Every point, oldest first. Unreadable ones are logged and left out; `verify` names them.
     pub async fn list_points(&self) -> Result<Vec<Point>> {
-        Err(LATER)
+        let points = self.engine.points.read_readable().await?;
+        Ok(points.into_iter().map(|(id, p)| p.to_point(id)).collect())
     }
-    pub async fn get_point(&self, _id: &PointId) -> Result<Point> {
-        Err(LATER)
+
+    pub async fn get_point(&self, id: &PointId) -> Result<Point> {
+        let point = match self.engine.points.read(object_id(id)).await {
+            Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
+            other => other?,
+        };
+        Ok(point.to_point(id.clone()))
     }
-    pub async fn find_point(&self, _name: &str) -> Result<Option<Point>> {
-        Err(LATER)
+
+    /// The point whose name this is, or whose id begins so. [`Error::PointAmbiguous`] when several do.
+    pub async fn find_point(&self, name: &str) -> Result<Option<Point>> {
+        if let Some((id, point)) = self.engine.points.find_named(name).await? {
+            return Ok(Some(point.to_point(id)));
+        }
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let ids = self.engine.points.list_ids().await?;
+        let mut fitting = ids
+            .into_iter()
+            .map(points::point_id)
+            .filter(|id| id.as_str().starts_with(name));
+        match (fitting.next(), fitting.next()) {
+            (Some(id), None) => self.get_point(&id).await.map(Some),
+            (None, _) => Ok(None),
+            (Some(_), Some(_)) => Err(Error::PointAmbiguous(name.to_owned())),
+        }
     }
-    pub async fn delete_point(&self, _id: &PointId) -> Result<()> {
-        Err(LATER)
+
+    /// Removes a point if it is there. What only it needed is reclaimed by a later collection.
+    pub async fn delete_point(&self, id: &PointId) -> Result<()> {
+        self.engine.points.delete(object_id(id)).await
     }
-    pub async fn read_point(&self, _id: &PointId) -> Result<PointReader> {
-        Err(LATER)
+
+    /// Starts reading a point from its first byte.
+    pub async fn read_point(&self, id: &PointId) -> Result<PointReader> {
+        let point = match self.engine.points.read(object_id(id)).await {
+            Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
+            other => other?,
+        };
+        PointReader::start(Arc::clone(&self.engine), &point)
     }
+
+    /// Sealed bytes of the distinct frames and nodes that these points need.
     pub async fn occupied(&self, _points: &[PointId]) -> Result<u64> {
-        Err(LATER)
+        Err(Error::Broken("not built yet"))
     }
+
     pub async fn verify(
         &self,
         _depth: VerifyDepth,
         _progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<VerifyReport> {
-        Err(LATER)
+        Err(Error::Broken("not built yet"))
     }
 }
 
-#[derive(Debug)]
-pub struct PointWriter {}
-
-impl PointWriter {
-    pub async fn write(&mut self, _data: Bytes) -> Result<()> {
-        Err(LATER)
-    }
-    pub async fn hole(&mut self, _length_bytes: u64) -> Result<()> {
-        Err(LATER)
-    }
-    pub async fn commit(self) -> Result<Commit> {
-        Err(LATER)
-    }
+pub(crate) fn object_id(id: &PointId) -> ObjectId {
+    ObjectId::from_hex(id.as_str()).expect("a point id is 32 hex digits")
 }
 
-#[derive(Debug)]
-pub struct PointReader {}
-
-/// A stretch of a point's image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
-    pub offset: u64,
-    pub content: Content,
+fn config_path() -> Path {
+    Path::from(layout::CONFIG)
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    Data(Bytes),
-    /// So many zero bytes.
-    Hole(u64),
-}
-
-impl PointReader {
-    pub fn size_bytes(&self) -> u64 {
-        0
-    }
-    pub async fn next(&mut self) -> Result<Option<Segment>> {
-        Err(LATER)
-    }
+/// Runs slow computing where it does not hold up the runtime.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Broken("a computing thread"))?
 }

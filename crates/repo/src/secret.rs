@@ -1,7 +1,11 @@
 use std::fmt;
 
+use argon2::{Algorithm, Argon2, Params, Version};
+use strongroom_chunk::Key;
 use strongroom_types::IdSource;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{Error, Result};
 
 /// What unlocks a repository. `Debug` does not show it; it is wiped from memory when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -24,9 +28,74 @@ const HEADER: &str = "strongroom key file 1";
 
 /// Content for a new key file: a header line and 32 random bytes in hex.
 pub fn generate_key_file(ids: &dyn IdSource) -> String {
-    let mut key = [0u8; 32];
-    ids.fill(&mut key);
-    let text = format!("{HEADER}\n{}\n", hex::encode(key));
-    key.zeroize();
-    text
+    let mut key = Zeroizing::new([0u8; 32]);
+    ids.fill(key.as_mut());
+    let digits = Zeroizing::new(hex::encode(key.as_ref()));
+    format!("{HEADER}\n{}\n", digits.as_str())
+}
+
+/// How much work one guess of a passphrase takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Argon2Cost {
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+    pub(crate) lanes: u32,
+}
+
+impl Argon2Cost {
+    /// About 0.2 s and 64 MiB on today's machines.
+    pub(crate) const NEW: Self = Self {
+        memory_kib: 64 << 10,
+        passes: 3,
+        lanes: 1,
+    };
+
+    /// A changed config must not make us allocate or compute without end.
+    fn is_sane(self) -> bool {
+        self.memory_kib <= 4 << 20 && self.passes <= 64 && self.lanes <= 64
+    }
+}
+
+impl Secret {
+    /// The key that wraps a repository's root key. Slow for a passphrase: call it off the runtime.
+    pub(crate) fn wrapping_key(&self, salt: &[u8; 32], cost: Argon2Cost) -> Result<Key> {
+        match self {
+            Self::KeyFile(content) => parse_key_file(content),
+            Self::Passphrase(text) => {
+                let broken = |_| Error::Corrupt {
+                    object: "config".to_owned(),
+                    detail: "impossible Argon2 parameters".to_owned(),
+                };
+                if !cost.is_sane() {
+                    return Err(broken(argon2::Error::MemoryTooMuch));
+                }
+                let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32))
+                    .map_err(broken)?;
+                let mut key = Key([0; 32]);
+                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+                    .hash_password_into(text.as_bytes(), salt, &mut key.0)
+                    .map_err(broken)?;
+                Ok(key)
+            }
+        }
+    }
+}
+
+fn parse_key_file(content: &[u8]) -> Result<Key> {
+    let invalid = |detail| Error::InvalidKeyFile { detail };
+    let text = std::str::from_utf8(content).map_err(|_| invalid("not text"))?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    if lines.next() != Some(HEADER) {
+        return Err(invalid("its first line is not `strongroom key file 1`"));
+    }
+    let digits = lines
+        .next()
+        .ok_or(invalid("the line with the key is missing"))?;
+    let mut key = Key([0; 32]);
+    hex::decode_to_slice(digits, &mut key.0)
+        .map_err(|_| invalid("the key is not 64 hex digits"))?;
+    match lines.next() {
+        None => Ok(key),
+        Some(_) => Err(invalid("text after the key")),
+    }
 }

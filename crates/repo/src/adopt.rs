@@ -1,0 +1,67 @@
+//! What a writer does first: learn what the repository holds, crashed writers' packs included.
+
+use std::collections::HashSet;
+
+use futures::{StreamExt, stream};
+use strongroom_chunk::{Kind, ObjectId};
+use strongroom_types::Chain;
+
+use crate::engine::Engine;
+use crate::segments::{self, SegmentBuilder};
+use crate::{Error, Result};
+
+const READS_IN_FLIGHT: usize = 16;
+
+/// Refreshes the index and adds the packs that no segment lists: a writer that crashed left them, or a
+/// segment was lost. Returns the packs that are listed and gone.
+///
+/// Another writer's newest packs may be adopted too; they are listed twice then, which harms nothing.
+pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
+    engine.index.refresh(&engine.store, &engine.keys).await?;
+    let mut present = HashSet::new();
+    let mut orphans = Vec::new();
+    for kind in [Kind::DataPack, Kind::NodePack] {
+        for object in engine.store.list(kind).await? {
+            present.insert(object.id);
+            if !engine.index.lists_pack(object.id) {
+                orphans.push((kind, object.id));
+            }
+        }
+    }
+    adopt(engine, orphans).await?;
+    let listed = engine.index.packs().into_iter().map(|pack| pack.id);
+    Ok(listed.filter(|id| !present.contains(id)).collect())
+}
+
+async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {
+    let mut loads = stream::iter(orphans)
+        .map(|(kind, id)| engine.packs.load(kind, id))
+        .buffer_unordered(READS_IN_FLIGHT);
+    let mut builder = SegmentBuilder::default();
+    while let Some(result) = loads.next().await {
+        match result {
+            Ok(pack) => builder.add(pack.kind, pack.id, pack.length, &pack.directory),
+            Err(Error::Missing { .. }) => {}
+            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                tracing::warn!(error = %Chain(&error), "a pack without index entry is not adopted");
+            }
+            Err(error) => return Err(error),
+        }
+        if builder.is_full() {
+            store(engine, &mut builder).await?;
+        }
+    }
+    store(engine, &mut builder).await
+}
+
+async fn store(engine: &Engine, builder: &mut SegmentBuilder) -> Result<()> {
+    if let Some(segment) = builder.take() {
+        tracing::info!(
+            packs = segment.packs.len(),
+            "adopting packs of a writer that did not finish"
+        );
+        let (id, segment, _) = segments::store(engine, segment).await?;
+        engine.index.publish(id, segment);
+    }
+    Ok(())
+}

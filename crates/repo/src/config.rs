@@ -1,0 +1,137 @@
+//! The object `config`: who the repository is, how it cuts, and its root key wrapped by the secret.
+
+use serde::{Deserialize, Serialize};
+use strongroom_chunk::{Key, Keys, ObjectId, Profile, checksum};
+use strongroom_types::{IdSource, Timestamp};
+
+use crate::secret::Argon2Cost;
+use crate::{Error, Options, Result, Secret};
+
+pub(crate) const VERSION: u16 = 1;
+const FORMAT: &str = "strongroom repository";
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Config {
+    format: String,
+    version: u16,
+    pub(crate) id: String,
+    created_at: String,
+    profile: String,
+    pub(crate) pack_bytes_target: u64,
+    key: WrappedKey,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct WrappedKey {
+    /// `key_file` or `passphrase`.
+    kind: String,
+    salt: String,
+    argon2: Argon2Cost,
+    wrapped: String,
+}
+
+/// Only what every version has, so that a newer one is told from a damaged one.
+#[derive(Deserialize)]
+struct AnyVersion {
+    format: String,
+    version: u16,
+}
+
+fn corrupt(detail: &str) -> Error {
+    Error::Corrupt {
+        object: "config".to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+fn kind(secret: &Secret) -> &'static str {
+    match secret {
+        Secret::KeyFile(_) => "key_file",
+        Secret::Passphrase(_) => "passphrase",
+    }
+}
+
+impl Config {
+    /// A new repository with a new root key. Slow for a passphrase.
+    pub(crate) fn create(
+        secret: &Secret,
+        options: Options,
+        created_at: Timestamp,
+        ids: &dyn IdSource,
+    ) -> Result<(Self, Keys)> {
+        let id = ids.uuid();
+        let repository = parse_id(&id).ok_or(Error::Invalid("not a uuid".to_owned()))?;
+        let (mut salt, mut root) = ([0; 32], Key([0; 32]));
+        ids.fill(&mut salt);
+        ids.fill(&mut root.0);
+        let argon2 = Argon2Cost::NEW;
+        let wrapped = secret
+            .wrapping_key(&salt, argon2)?
+            .wrap(repository, &salt, &root);
+        let config = Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            id,
+            created_at: created_at.to_string(),
+            profile: options.profile.as_str().to_owned(),
+            pack_bytes_target: options.pack_bytes_target,
+            key: WrappedKey {
+                kind: kind(secret).to_owned(),
+                salt: hex::encode(salt),
+                argon2,
+                wrapped: hex::encode(wrapped),
+            },
+        };
+        Ok((config, Keys::derive(repository, &root)))
+    }
+
+    /// One line of JSON, then the BLAKE3 of that line in hex.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let json = serde_json::to_string(self).expect("a config has string keys only");
+        let sum = hex::encode(checksum(json.as_bytes()));
+        format!("{json}\n{sum}\n").into_bytes()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| corrupt("not text"))?;
+        let (json, sum) = text.split_once('\n').ok_or(corrupt("cut short"))?;
+        if sum.trim_end_matches('\n') != hex::encode(checksum(json.as_bytes())) {
+            return Err(corrupt("the checksum does not match"));
+        }
+        let any: AnyVersion = serde_json::from_str(json).map_err(|_| corrupt("not a config"))?;
+        if any.format != FORMAT {
+            return Err(corrupt("not a config of this program"));
+        }
+        if any.version > VERSION {
+            return Err(Error::NewerVersion {
+                object: "config".to_owned(),
+                version: any.version,
+            });
+        }
+        serde_json::from_str(json).map_err(|_| corrupt("a field is missing"))
+    }
+
+    pub(crate) fn profile(&self) -> Result<Profile> {
+        Profile::from_name(&self.profile).map_err(|_| corrupt("unknown profile"))
+    }
+
+    /// Unwraps the root key. Slow for a passphrase.
+    pub(crate) fn unlock(&self, secret: &Secret) -> Result<Keys> {
+        let repository = parse_id(&self.id).ok_or(corrupt("the id is not a uuid"))?;
+        if kind(secret) != self.key.kind {
+            return Err(Error::WrongKey);
+        }
+        let mut salt = [0; 32];
+        hex::decode_to_slice(&self.key.salt, &mut salt).map_err(|_| corrupt("salt"))?;
+        let wrapped = hex::decode(&self.key.wrapped).map_err(|_| corrupt("wrapped key"))?;
+        let root = secret
+            .wrapping_key(&salt, self.key.argon2)?
+            .unwrap(repository, &salt, &wrapped)
+            .map_err(|_| Error::WrongKey)?;
+        Ok(Keys::derive(repository, &root))
+    }
+}
+
+fn parse_id(uuid: &str) -> Option<ObjectId> {
+    ObjectId::from_hex(&uuid.replace('-', ""))
+}

@@ -1,0 +1,128 @@
+//! What the parts of the engine share, and finding a chunk or node from its id and hint.
+
+use std::sync::Arc;
+
+use strongroom_chunk::{
+    ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, Node, ObjectId, Place, Profile,
+};
+
+use crate::cache::Cache;
+use crate::index::Index;
+use crate::packs::{Pack, Packs};
+use crate::points::Points;
+use crate::store::Store;
+use crate::{Env, Error, Result, layout};
+
+/// Decrypted frames of node packs: neighbouring leaves lie in one frame.
+const NODE_CACHE_BYTES: usize = 16 << 20;
+/// How many packs are asked for a chunk whose hint leads nowhere.
+const ALTERNATIVES_MAX: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// The repository's id as the config spells it.
+    pub(crate) id: String,
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) env: Env,
+    pub(crate) profile: Profile,
+    pub(crate) pack_bytes_target: u64,
+    pub(crate) index: Arc<Index>,
+    pub(crate) packs: Packs,
+    pub(crate) points: Points,
+    node_frames: Cache<(ObjectId, u32), Arc<Vec<u8>>>,
+}
+
+/// A chunk or node that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Located {
+    pub(crate) pack: Arc<Pack>,
+    pub(crate) entry: ChunkEntry,
+    pub(crate) slot: u32,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        store: Store,
+        keys: Keys,
+        env: Env,
+        id: String,
+        profile: Profile,
+        pack_bytes_target: u64,
+    ) -> Self {
+        Self {
+            packs: Packs::new(store.clone(), keys.clone()),
+            points: Points::new(store.clone(), keys.clone()),
+            index: Arc::default(),
+            node_frames: Cache::new(NODE_CACHE_BYTES),
+            id,
+            store,
+            keys,
+            env,
+            profile,
+            pack_bytes_target,
+        }
+    }
+
+    /// Finds a chunk or node: where the hint says, else where the index says. The error names the
+    /// object that the hint led to.
+    pub(crate) async fn locate(&self, kind: Kind, id: ContentId, hint: Place) -> Result<Located> {
+        let error = match self.look_at(kind, id, hint).await {
+            Ok(located) => return Ok(located),
+            Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        self.index.refresh(&self.store, &self.keys).await?;
+        let mut tried = vec![hint.pack];
+        while tried.len() <= ALTERNATIVES_MAX {
+            let place = self.index.find(id.prefix(), |pack| !tried.contains(&pack));
+            let Some(place) = place else { break };
+            match self.look_at(kind, id, place).await {
+                Ok(located) => return Ok(located),
+                Err(Error::Missing { .. } | Error::Corrupt { .. }) => tried.push(place.pack),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error)
+    }
+
+    async fn look_at(&self, kind: Kind, id: ContentId, place: Place) -> Result<Located> {
+        let pack = self.packs.get(kind, place.pack).await?;
+        match pack.directory.locate(place.slot) {
+            Some(entry) if entry.id == id => Ok(Located {
+                pack,
+                entry,
+                slot: place.slot,
+            }),
+            _ => Err(Error::Missing {
+                object: format!("{id} of {}", layout::name(kind, place.pack)),
+            }),
+        }
+    }
+
+    pub(crate) async fn read_node(&self, id: ContentId, hint: Place) -> Result<Node> {
+        let located = self.locate(Kind::NodePack, id, hint).await?;
+        let frame = self.node_frame(&located).await?;
+        let start = usize::try_from(located.entry.start).expect("u32 fits");
+        let end = start + usize::try_from(located.entry.length).expect("u32 fits");
+        Node::decode(&frame[start..end], id, &self.keys)
+            .map_err(|error| Error::decoding(located.pack.path.as_ref(), error))
+    }
+
+    async fn node_frame(&self, located: &Located) -> Result<Arc<Vec<u8>>> {
+        let pack = &located.pack;
+        let key = (pack.id, located.entry.frame);
+        if let Some(frame) = self.node_frames.get(&key) {
+            return Ok(frame);
+        }
+        let number = usize::try_from(located.entry.frame).expect("u32 fits");
+        let range = pack.directory.frames()[number].range();
+        let sealed = self.store.read_ranges(&pack.path, &[range]).await?;
+        let mut decompressor = FrameDecompressor::default();
+        let plain = pack.open_frame(number, &sealed[0], &mut decompressor)?;
+        let frame = Arc::new(plain);
+        self.node_frames
+            .insert(key, Arc::clone(&frame), frame.len());
+        Ok(frame)
+    }
+}

@@ -1,0 +1,35 @@
+//! Names of the objects in the store.
+
+use object_store::path::Path;
+use strongroom_chunk::{Kind, ObjectId};
+
+pub(crate) const CONFIG: &str = "config";
+
+/// The folder that holds all objects of a kind.
+pub(crate) fn folder(kind: Kind) -> &'static str {
+    match kind {
+        Kind::DataPack => "packs",
+        Kind::NodePack => "nodes",
+        Kind::IndexSegment => "index",
+        Kind::Point => "points",
+    }
+}
+
+/// Packs are many, so they are spread over 256 folders.
+pub(crate) fn name(kind: Kind, id: ObjectId) -> String {
+    let hex = id.to_string();
+    match kind {
+        Kind::DataPack | Kind::NodePack => format!("{}/{}/{hex}", folder(kind), &hex[..2]),
+        Kind::IndexSegment | Kind::Point => format!("{}/{hex}", folder(kind)),
+    }
+}
+
+pub(crate) fn path(kind: Kind, id: ObjectId) -> Path {
+    Path::from(name(kind, id))
+}
+
+/// The id in an object's path; nothing for what we did not put there.
+pub(crate) fn parse(kind: Kind, path: &Path) -> Option<ObjectId> {
+    let id = ObjectId::from_hex(path.filename()?)?;
+    (path.as_ref() == name(kind, id)).then_some(id)
+}

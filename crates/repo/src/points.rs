@@ -1,0 +1,220 @@
+//! Point objects: written last, so that their appearance is the commit; removed first.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures::{StreamExt, stream};
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use strongroom_chunk::{ContentId, Header, Keys, Kind, ObjectId, Place, open_object, seal_object};
+use strongroom_types::{Chain, IdSource, Timestamp};
+
+use crate::store::{Created, Listed, Store};
+use crate::{Error, NewPoint, Point, PointId, Result, layout};
+
+const READS_IN_FLIGHT: usize = 16;
+const NAME_BYTES_MAX: usize = 256;
+const ATTRIBUTES_BYTES_MAX: usize = 64 << 10;
+
+/// The sealed text of a point object.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredPoint {
+    pub(crate) name: String,
+    pub(crate) lineage: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) created_at_us: i64,
+    pub(crate) profile: String,
+    /// Id of the lineage's point before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<PointId>,
+    pub(crate) root: String,
+    /// Hint: pack and slot of the root node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) root_place: Option<(String, u32)>,
+    pub(crate) attributes: serde_json::Value,
+    pub(crate) bytes_scanned: u64,
+    pub(crate) bytes_new: u64,
+    pub(crate) bytes_stored: u64,
+}
+
+/// Where an image's tree begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) id: ContentId,
+    pub(crate) place: Place,
+}
+
+impl StoredPoint {
+    pub(crate) fn to_point(&self, id: PointId) -> Point {
+        Point {
+            id,
+            name: self.name.clone(),
+            lineage: self.lineage.clone(),
+            size_bytes: self.size_bytes,
+            created_at: Timestamp::from_micros(self.created_at_us),
+            root: self.root.clone(),
+            attributes: self.attributes.clone(),
+            bytes_scanned: self.bytes_scanned,
+            bytes_new: self.bytes_new,
+            bytes_stored: self.bytes_stored,
+        }
+    }
+
+    /// The root of the tree; nothing for an image that is one hole.
+    pub(crate) fn root(&self) -> Result<Option<Root>, strongroom_chunk::Error> {
+        let malformed = strongroom_chunk::Error::Malformed("a root that is no id");
+        let id = ContentId::from_hex(&self.root).ok_or(malformed)?;
+        if id == ContentId::ZERO {
+            return Ok(None);
+        }
+        let (pack, slot) = self.root_place.as_ref().ok_or(malformed)?;
+        let pack = ObjectId::from_hex(pack).ok_or(malformed)?;
+        let place = Place { pack, slot: *slot };
+        Ok(Some(Root { id, place }))
+    }
+}
+
+/// Refuses what no point may say.
+pub(crate) fn check(new: &NewPoint) -> Result<()> {
+    let invalid = |text: &str| Err(Error::Invalid(text.to_owned()));
+    if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX {
+        return invalid("a point's name has 1 to 256 bytes");
+    }
+    if new.lineage.is_empty() || new.lineage.len() > NAME_BYTES_MAX {
+        return invalid("a lineage's name has 1 to 256 bytes");
+    }
+    if new.attributes.to_string().len() > ATTRIBUTES_BYTES_MAX {
+        return invalid("a point's attributes have at most 64 KiB");
+    }
+    Ok(())
+}
+
+pub(crate) fn point_id(object: ObjectId) -> PointId {
+    PointId::from_bytes(object.0)
+}
+
+/// A point as it was read, or why it could not be.
+pub(crate) type Found = (ObjectId, Result<StoredPoint>);
+
+#[derive(Debug)]
+pub(crate) struct Points {
+    store: Store,
+    keys: Keys,
+    /// Points never change; the stamp tells when a name was given to another one.
+    known: Mutex<HashMap<ObjectId, (String, StoredPoint)>>,
+}
+
+impl Points {
+    pub(crate) fn new(store: Store, keys: Keys) -> Self {
+        Self {
+            store,
+            keys,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        point: &StoredPoint,
+        ids: &dyn IdSource,
+    ) -> Result<(PointId, Created)> {
+        let id = self.keys.point_id(&point.name);
+        let header = Header::new(Kind::Point, self.keys.repository(), id, ids);
+        let json = serde_json::to_vec(point).expect("a point has string keys only");
+        let object = seal_object(&header, &self.keys, &json);
+        let path = layout::path(Kind::Point, id);
+        let created = self.store.create(&path, vec![object.into()]).await?;
+        Ok((point_id(id), created))
+    }
+
+    pub(crate) async fn read(&self, id: ObjectId) -> Result<StoredPoint> {
+        let path = layout::path(Kind::Point, id);
+        let bytes = self.store.read(&path).await?;
+        self.decode(id, &path, &bytes)
+    }
+
+    pub(crate) async fn find_named(&self, name: &str) -> Result<Option<(PointId, StoredPoint)>> {
+        let id = self.keys.point_id(name);
+        match self.read(id).await {
+            Ok(point) => Ok(Some((point_id(id), point))),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn list_ids(&self) -> Result<Vec<ObjectId>> {
+        let listed = self.store.list(Kind::Point).await?;
+        Ok(listed.into_iter().map(|object| object.id).collect())
+    }
+
+    /// Every point, the unreadable ones included; those removed meanwhile are left out.
+    pub(crate) async fn read_all(&self) -> Result<Vec<Found>> {
+        let listed = self.store.list(Kind::Point).await?;
+        let mut found: Vec<Found> = stream::iter(listed)
+            .map(|object| async move { (object.id, self.read_listed(&object).await) })
+            .buffer_unordered(READS_IN_FLIGHT)
+            .filter(|(_, result)| {
+                let gone = matches!(result, Err(Error::Missing { .. }));
+                async move { !gone }
+            })
+            .collect()
+            .await;
+        found.sort_by_key(|(id, _)| *id);
+        self.lock()
+            .retain(|id, _| found.binary_search_by_key(id, |(id, _)| *id).is_ok());
+        Ok(found)
+    }
+
+    /// Every readable point. An unreadable one is logged: it must not hide the others, and a
+    /// verification names it.
+    pub(crate) async fn read_readable(&self) -> Result<Vec<(PointId, StoredPoint)>> {
+        let mut points = Vec::new();
+        for (id, result) in self.read_all().await? {
+            match result {
+                Ok(point) => points.push((point_id(id), point)),
+                Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                    tracing::error!(error = %Chain(&error), "a point cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        points.sort_by(|(a, left), (b, right)| {
+            (left.created_at_us, a).cmp(&(right.created_at_us, b))
+        });
+        Ok(points)
+    }
+
+    pub(crate) async fn delete(&self, id: ObjectId) -> Result<()> {
+        self.store.delete(&layout::path(Kind::Point, id)).await
+    }
+
+    async fn read_listed(&self, object: &Listed) -> Result<StoredPoint> {
+        let known = self.lock().get(&object.id).cloned();
+        if let Some((stamp, point)) = known
+            && stamp == object.stamp
+        {
+            return Ok(point);
+        }
+        let point = self.read(object.id).await?;
+        self.lock()
+            .insert(object.id, (object.stamp.clone(), point.clone()));
+        Ok(point)
+    }
+
+    fn decode(&self, id: ObjectId, path: &Path, bytes: &[u8]) -> Result<StoredPoint> {
+        let corrupt = |error| Error::decoding(path.as_ref(), error);
+        let (header, json) = open_object(bytes, Kind::Point, &self.keys).map_err(corrupt)?;
+        let malformed = |text| corrupt(strongroom_chunk::Error::Malformed(text));
+        if header.object != id {
+            return Err(malformed("it is another object under this name"));
+        }
+        let point: StoredPoint =
+            serde_json::from_slice(&json).map_err(|_| malformed("a point with missing fields"))?;
+        point.root().map_err(corrupt)?;
+        Ok(point)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectId, (String, StoredPoint)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

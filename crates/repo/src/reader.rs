@@ -1,0 +1,119 @@
+//! Reading a point. A task walks the tree ahead of the caller and starts fetches of a few MiB each; a
+//! bounded number of them is under way, and their results are handed out in order.
+
+mod fetch;
+mod plan;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::engine::Engine;
+use crate::points::StoredPoint;
+use crate::{Error, Result};
+
+/// Fetches under way; each holds up to [`plan::FETCH_BYTES`] of plain data and as much sealed.
+const FETCHES_MAX: usize = 6;
+
+/// A stretch of a point's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    pub offset: u64,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    Data(Bytes),
+    /// So many zero bytes.
+    Hole(u64),
+}
+
+/// Bytes at an offset of the image.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) offset: u64,
+    pub(crate) bytes: Bytes,
+}
+
+type Fetch = JoinHandle<Result<Vec<Piece>>>;
+
+/// Streams a point from its first byte to its last, holes included, without gaps.
+#[derive(Debug)]
+pub struct PointReader {
+    size_bytes: u64,
+    position: u64,
+    fetches: mpsc::Receiver<Result<Fetch>>,
+    ready: VecDeque<Piece>,
+}
+
+impl PointReader {
+    pub(crate) fn start(engine: Arc<Engine>, point: &StoredPoint) -> Result<Self> {
+        let root = point
+            .root()
+            .map_err(|error| Error::decoding("a point", error))?;
+        let (sender, fetches) = mpsc::channel(FETCHES_MAX);
+        if let Some(root) = root {
+            tokio::spawn(plan::run(engine, root, sender));
+        }
+        Ok(Self {
+            size_bytes: point.size_bytes,
+            position: 0,
+            fetches,
+            ready: VecDeque::new(),
+        })
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// The next stretch, where the last one ended; nothing at the end. Every byte was checked against
+    /// the id of its chunk. [`Error::Corrupt`] and [`Error::Missing`] name the damaged object; the
+    /// reader is of no use behind an error.
+    pub async fn next(&mut self) -> Result<Option<Segment>> {
+        while self.ready.is_empty() {
+            let Some(fetch) = self.fetches.recv().await else {
+                return Ok(self.hole_until(self.size_bytes));
+            };
+            let pieces = fetch?
+                .await
+                .map_err(|_| Error::Broken("a reading task"))??;
+            self.ready.extend(pieces);
+        }
+        let offset = self.ready[0].offset;
+        if let Some(hole) = self.hole_until(offset) {
+            return Ok(Some(hole));
+        }
+        let piece = self.ready.pop_front();
+        let Some(piece) = piece.filter(|p| self.fits(p)) else {
+            return Err(Error::Corrupt {
+                object: "a node".to_owned(),
+                detail: "chunks overlap or reach beyond the end".to_owned(),
+            });
+        };
+        self.position += piece.bytes.len() as u64;
+        Ok(Some(Segment {
+            offset,
+            content: Content::Data(piece.bytes),
+        }))
+    }
+
+    fn fits(&self, piece: &Piece) -> bool {
+        let end = piece.offset.checked_add(piece.bytes.len() as u64);
+        piece.offset == self.position && end.is_some_and(|end| end <= self.size_bytes)
+    }
+
+    fn hole_until(&mut self, end: u64) -> Option<Segment> {
+        let offset = self.position;
+        let length = end.checked_sub(offset).filter(|length| *length > 0)?;
+        self.position = end;
+        Some(Segment {
+            offset,
+            content: Content::Hole(length),
+        })
+    }
+}

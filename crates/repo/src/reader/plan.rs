@@ -1,0 +1,130 @@
+use std::sync::Arc;
+
+use strongroom_chunk::{Child, Kind, LeafEntry, Node, SPAN_BYTES, node_bytes};
+use tokio::sync::mpsc;
+
+use super::Fetch;
+use super::fetch::{self, Wanted};
+use crate::engine::Engine;
+use crate::points::Root;
+use crate::{Error, Result};
+
+/// Plain bytes that one fetch brings.
+pub(super) const FETCH_BYTES: usize = 4 << 20;
+
+/// Walks the tree in the order of the image and starts fetches until the reader is dropped.
+pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Fetch>>) {
+    let mut planner = Planner {
+        engine,
+        fetches,
+        batch: Vec::new(),
+        batch_bytes: 0,
+    };
+    match planner.walk(root).await {
+        Ok(()) | Err(Stop::ReaderGone) => {}
+        Err(Stop::Failed(error)) => {
+            // What was planned before the failure can still be read.
+            if planner.flush().await.is_ok() {
+                // A reader that is gone does not miss the error.
+                let _ = planner.fetches.send(Err(error)).await;
+            }
+        }
+    }
+}
+
+enum Stop {
+    ReaderGone,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Planner {
+    engine: Arc<Engine>,
+    fetches: mpsc::Sender<Result<Fetch>>,
+    batch: Vec<Wanted>,
+    batch_bytes: usize,
+}
+
+impl Planner {
+    async fn walk(&mut self, root: Root) -> Result<(), Stop> {
+        let node = self.engine.read_node(root.id, root.place).await?;
+        // Nodes still to be visited, the next one last, with the offset of what they cover.
+        let mut waiting: Vec<(u64, Child)> = Vec::new();
+        self.visit(0, node, &mut waiting).await?;
+        while let Some((offset, child)) = waiting.pop() {
+            let node = self.engine.read_node(child.id, child.place).await?;
+            self.visit(offset, node, &mut waiting).await?;
+        }
+        self.flush().await
+    }
+
+    async fn visit(
+        &mut self,
+        offset: u64,
+        node: Node,
+        waiting: &mut Vec<(u64, Child)>,
+    ) -> Result<(), Stop> {
+        match node {
+            Node::Inner { level, children } => {
+                let bytes = node_bytes(level - 1);
+                for child in children.into_iter().rev() {
+                    let begin = offset.saturating_add(bytes.saturating_mul(child.position.into()));
+                    waiting.push((begin, child));
+                }
+                Ok(())
+            }
+            Node::Leaf(entries) => {
+                debug_assert!(offset.is_multiple_of(SPAN_BYTES));
+                for entry in entries {
+                    self.want(offset, entry).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn want(&mut self, span: u64, entry: LeafEntry) -> Result<(), Stop> {
+        let located = self
+            .engine
+            .locate(Kind::DataPack, entry.id, entry.place)
+            .await?;
+        if located.entry.length != entry.length {
+            return Err(Stop::Failed(Error::Corrupt {
+                object: located.pack.path.to_string(),
+                detail: "a chunk has another length than its node says".to_owned(),
+            }));
+        }
+        // A fetch ends with a frame, so that no frame is fetched twice in a row.
+        let same_frame = self.batch.last().is_some_and(|last| {
+            last.pack.id == located.pack.id && last.entry.frame == located.entry.frame
+        });
+        if self.batch_bytes >= FETCH_BYTES && !same_frame {
+            self.flush().await?;
+        }
+        self.batch_bytes += usize::try_from(entry.length).expect("u32 fits");
+        self.batch.push(Wanted {
+            offset: span.saturating_add(entry.offset.into()),
+            pack: located.pack,
+            entry: located.entry,
+        });
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Stop> {
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Room in the channel first: it bounds how many fetches are under way.
+        let permit = self.fetches.reserve().await.map_err(|_| Stop::ReaderGone)?;
+        let engine = Arc::clone(&self.engine);
+        permit.send(Ok(tokio::spawn(fetch::run(engine, batch))));
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The few things the engine asks of an object store, with errors in its own words.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
+use strongroom_chunk::{Kind, ObjectId};
+
+use crate::{Error, Result, layout};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Arc<dyn ObjectStore>);
+
+/// What [`Store::create`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    New,
+    WasThere,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub(crate) id: ObjectId,
+    pub(crate) length: u64,
+    /// Changes when another object takes the name.
+    pub(crate) stamp: String,
+}
+
+impl Store {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self(store)
+    }
+
+    /// Writes an object unless there is one of this name; durable when it returns.
+    pub(crate) async fn create(&self, path: &Path, pieces: Vec<Bytes>) -> Result<Created> {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        let payload: PutPayload = pieces.into_iter().collect();
+        match self.0.put_opts(path, payload, options).await {
+            Ok(_) => Ok(Created::New),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::WasThere),
+            Err(error) => Err(Error::store(&format!("write {path}"), error)),
+        }
+    }
+
+    pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {
+        let failed = |error| Error::store(&format!("read {path}"), error);
+        let result = self.0.get(path).await.map_err(failed)?;
+        result.bytes().await.map_err(failed)
+    }
+
+    /// The last `length` bytes of an object, or all of it if it is shorter, and its whole length.
+    pub(crate) async fn read_tail(&self, path: &Path, length: u64) -> Result<(Bytes, u64)> {
+        let failed = |error| Error::store(&format!("read the end of {path}"), error);
+        let options = GetOptions {
+            range: Some(GetRange::Suffix(length)),
+            ..GetOptions::default()
+        };
+        let result = self.0.get_opts(path, options).await.map_err(failed)?;
+        let object_length = result.meta.size;
+        Ok((result.bytes().await.map_err(failed)?, object_length))
+    }
+
+    pub(crate) async fn read_ranges(
+        &self,
+        path: &Path,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>> {
+        let failed = |error| Error::store(&format!("read {path}"), error);
+        let parts = self.0.get_ranges(path, ranges).await.map_err(failed)?;
+        for (part, range) in parts.iter().zip(ranges) {
+            if part.len() as u64 != range.end - range.start {
+                return Err(Error::Corrupt {
+                    object: path.to_string(),
+                    detail: "cut short".to_owned(),
+                });
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Every object of a kind; files that are none of ours are left out.
+    pub(crate) async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
+        let folder = layout::folder(kind);
+        let objects: Vec<ObjectMeta> =
+            self.0
+                .list(Some(&Path::from(folder)))
+                .try_collect()
+                .await
+                .map_err(|error| Error::store(&format!("list {folder}"), error))?;
+        let listed = objects.into_iter().filter_map(|object| {
+            Some(Listed {
+                id: layout::parse(kind, &object.location)?,
+                length: object.size,
+                stamp: format!("{} {:?}", object.last_modified, object.e_tag),
+            })
+        });
+        Ok(listed.collect())
+    }
+
+    /// Removes an object; nothing happens if there is none.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.0.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::store(&format!("delete {path}"), error)),
+        }
+    }
+}

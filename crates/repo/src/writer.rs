@@ -1,0 +1,178 @@
+//! Writing a point. Bytes pass four stages on threads of their own, joined by bounded channels:
+//!
+//! cut (zero test, cutting, hashing, look-up) → compress (several) → assemble (seal, packs, tree) → upload.
+
+mod assemble;
+mod compress;
+mod cut;
+mod pipeline;
+mod session;
+mod tree;
+mod upload;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::adopt;
+use crate::engine::Engine;
+use crate::points::{self, StoredPoint};
+use crate::store::Created;
+use crate::{Commit, Error, NewPoint, PointId, Result};
+use cut::Input;
+use pipeline::Outcome;
+use session::Session;
+
+/// Larger portions are handed on in parts of this size, smaller ones are joined.
+const PORTION_BYTES: usize = 512 << 10;
+/// Portions below this are copied together; it is cheaper than handing them on one by one.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// Takes the bytes of one point in order, from offset 0. Dropping it without [`PointWriter::commit`]
+/// leaves the repository as it was, but for packs that the next writer adopts.
+#[derive(Debug)]
+pub struct PointWriter {
+    engine: Arc<Engine>,
+    session: Arc<Session>,
+    new: NewPoint,
+    parent: Option<PointId>,
+    input: mpsc::Sender<Input>,
+    outcome: oneshot::Receiver<Outcome>,
+    /// Small portions not handed on yet.
+    small: BytesMut,
+    written: u64,
+}
+
+impl PointWriter {
+    pub(crate) async fn begin(engine: Arc<Engine>, new: NewPoint) -> Result<Self> {
+        points::check(&new)?;
+        if let Some((id, point)) = engine.points.find_named(&new.name).await? {
+            return Err(Error::PointExists(Box::new(point.to_point(id))));
+        }
+        let absent = adopt::catch_up(&engine).await?;
+        let parent = engine
+            .points
+            .read_readable()
+            .await?
+            .into_iter()
+            .rfind(|(_, point)| point.lineage == new.lineage)
+            .map(|(id, _)| id);
+        let session = Arc::new(Session::new(absent));
+        let (input, outcome) = pipeline::start(&engine, &session, new.size_bytes)?;
+        Ok(Self {
+            engine,
+            session,
+            new,
+            parent,
+            input,
+            outcome,
+            small: BytesMut::new(),
+            written: 0,
+        })
+    }
+
+    /// Takes the next bytes, any number of them. Waits while the stages behind are busy.
+    pub async fn write(&mut self, mut data: Bytes) -> Result<()> {
+        self.advance(data.len() as u64)?;
+        if data.len() < SMALL_BYTES {
+            self.small.extend_from_slice(&data);
+            if self.small.len() >= PORTION_BYTES {
+                self.flush_small().await?;
+            }
+            return Ok(());
+        }
+        self.flush_small().await?;
+        while !data.is_empty() {
+            let portion = data.split_to(data.len().min(PORTION_BYTES));
+            self.send(Input::Data(portion)).await?;
+        }
+        Ok(())
+    }
+
+    /// The next `length_bytes` bytes are zero; costs nothing, however many they are.
+    pub async fn hole(&mut self, length_bytes: u64) -> Result<()> {
+        self.advance(length_bytes)?;
+        self.flush_small().await?;
+        self.send(Input::Hole(length_bytes)).await
+    }
+
+    /// Makes everything durable, then the point visible. Exactly `NewPoint.size_bytes` bytes must have
+    /// been written. [`Error::PointExists`] when another writer committed the name meanwhile.
+    pub async fn commit(mut self) -> Result<Commit> {
+        if self.written != self.new.size_bytes {
+            return Err(Error::Invalid(format!(
+                "{} bytes were written, {} announced",
+                self.written, self.new.size_bytes
+            )));
+        }
+        self.flush_small().await?;
+        self.send(Input::Finish).await?;
+        let Ok(outcome) = (&mut self.outcome).await else {
+            return Err(self.session.failure());
+        };
+        let point = self.point(&outcome);
+        let (id, created) = self
+            .engine
+            .points
+            .create(&point, &*self.engine.env.ids)
+            .await?;
+        if created == Created::WasThere {
+            let other = self.engine.points.read(crate::repository::object_id(&id));
+            return Err(Error::PointExists(Box::new(other.await?.to_point(id))));
+        }
+        Ok(Commit {
+            point: point.to_point(id),
+            bytes_scanned: point.bytes_scanned,
+            bytes_new: point.bytes_new,
+            bytes_stored: point.bytes_stored,
+        })
+    }
+
+    fn point(&self, outcome: &Outcome) -> StoredPoint {
+        let root = outcome.root;
+        StoredPoint {
+            name: self.new.name.clone(),
+            lineage: self.new.lineage.clone(),
+            size_bytes: self.new.size_bytes,
+            created_at_us: self.engine.env.clock.now().as_micros(),
+            profile: self.engine.profile.as_str().to_owned(),
+            parent: self.parent.clone(),
+            root: root
+                .map_or(strongroom_chunk::ContentId::ZERO, |r| r.id)
+                .to_string(),
+            root_place: root.map(|r| (r.place.pack.to_string(), r.place.slot)),
+            attributes: self.new.attributes.clone(),
+            bytes_scanned: outcome.bytes_scanned,
+            bytes_new: outcome.bytes_new,
+            bytes_stored: outcome.bytes_stored,
+        }
+    }
+
+    fn advance(&mut self, length: u64) -> Result<()> {
+        let written = self.written.checked_add(length);
+        let written = written.filter(|written| *written <= self.new.size_bytes);
+        self.written = written.ok_or_else(|| {
+            Error::Invalid(format!(
+                "more than the announced {} bytes",
+                self.new.size_bytes
+            ))
+        })?;
+        Ok(())
+    }
+
+    async fn flush_small(&mut self) -> Result<()> {
+        if self.small.is_empty() {
+            return Ok(());
+        }
+        let portion = self.small.split().freeze();
+        self.send(Input::Data(portion)).await
+    }
+
+    async fn send(&mut self, input: Input) -> Result<()> {
+        match self.input.send(input).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.session.failure()),
+        }
+    }
+}

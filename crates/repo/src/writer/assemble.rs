@@ -1,0 +1,139 @@
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use strongroom_chunk::{ContentId, Header, Kind, ObjectId, PackBuilder, Place};
+
+use super::cut::{CutChunk, FrameStep, Step};
+use super::session::Session;
+use super::tree::TreeBuilder;
+use super::upload::Upload;
+use crate::engine::Engine;
+use crate::{Error, Result};
+
+/// Seals frames into packs in the order of the image, and grows the tree over all chunks.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    engine: Arc<Engine>,
+    session: Arc<Session>,
+    uploads: Sender<Upload>,
+    pack: Option<PackBuilder>,
+    tree: TreeBuilder,
+}
+
+/// Starts a pack with an id and a salt of its own.
+pub(super) fn new_pack(engine: &Engine, kind: Kind) -> PackBuilder {
+    let mut object = ObjectId([0; 16]);
+    engine.env.ids.fill(&mut object.0);
+    let header = Header::new(kind, engine.keys.repository(), object, &*engine.env.ids);
+    PackBuilder::new(header, &engine.keys)
+}
+
+impl Assembler {
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        session: &Arc<Session>,
+        size_bytes: u64,
+        uploads: Sender<Upload>,
+    ) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            session: Arc::clone(session),
+            uploads,
+            pack: None,
+            tree: TreeBuilder::new(engine, session, size_bytes),
+        }
+    }
+
+    pub(super) fn run(&mut self, steps: &Receiver<Step>) -> Result<()> {
+        for step in steps {
+            match step {
+                Step::Chunks { chunks, frame } => {
+                    if let Some(frame) = frame {
+                        self.pack_frame(&frame)?;
+                    }
+                    self.place_chunks(chunks)?;
+                }
+                Step::Finish {
+                    bytes_scanned,
+                    bytes_new,
+                } => {
+                    let root = self.tree.finish();
+                    self.close_pack()?;
+                    self.close_node_packs()?;
+                    return self.send(Upload::Finish {
+                        root,
+                        bytes_scanned,
+                        bytes_new,
+                    });
+                }
+            }
+        }
+        Err(Error::Fenced)
+    }
+
+    fn pack_frame(&mut self, frame: &FrameStep) -> Result<()> {
+        let (codec, bytes) = frame
+            .compressed
+            .recv()
+            .map_err(|_| Error::Broken("a compressing thread"))?;
+        let pack = self
+            .pack
+            .get_or_insert_with(|| new_pack(&self.engine, Kind::DataPack));
+        let first = pack.push(codec, bytes, &frame.chunks);
+        let object = pack.header().object;
+        let full = pack.length() >= self.engine.pack_bytes_target;
+        self.session.set_places(slots(object, first, &frame.chunks));
+        if full {
+            self.close_pack()?;
+        }
+        Ok(())
+    }
+
+    fn place_chunks(&mut self, chunks: Vec<CutChunk>) -> Result<()> {
+        for chunk in chunks {
+            let prefix = chunk.id.prefix();
+            let place = chunk
+                .place
+                .or_else(|| self.session.place(prefix))
+                .or_else(|| self.engine.index.find(prefix, |p| self.session.usable(p)))
+                .ok_or(Error::Broken("a chunk was lost between the stages"))?;
+            self.tree.push(chunk, place);
+        }
+        if self.tree.has_full_pack() {
+            self.close_pack()?;
+            self.close_node_packs()?;
+        }
+        Ok(())
+    }
+
+    fn close_pack(&mut self) -> Result<()> {
+        match self.pack.take() {
+            Some(pack) => self.send(Upload::Pack(pack.finish())),
+            None => Ok(()),
+        }
+    }
+
+    /// Called behind [`Self::close_pack`]: the chunks are stored before the nodes that name them.
+    fn close_node_packs(&mut self) -> Result<()> {
+        for pack in self.tree.take_packs() {
+            self.send(Upload::Pack(pack))?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, upload: Upload) -> Result<()> {
+        self.uploads.send(upload).map_err(|_| Error::Fenced)
+    }
+}
+
+/// The places of chunks or nodes that were packed one after the other.
+pub(super) fn slots(
+    pack: ObjectId,
+    first: u32,
+    chunks: &[(ContentId, u32)],
+) -> impl Iterator<Item = (strongroom_chunk::Prefix, Place)> {
+    chunks
+        .iter()
+        .zip(first..)
+        .map(move |((id, _), slot)| (id.prefix(), Place { pack, slot }))
+}

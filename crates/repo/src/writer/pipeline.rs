@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::bounded;
+use tokio::sync::{mpsc, oneshot};
+
+use super::assemble::Assembler;
+use super::compress::compress_frames;
+use super::cut::{Cutter, Input};
+use super::session::Session;
+use super::upload::Uploader;
+use crate::engine::Engine;
+use crate::points::Root;
+use crate::{Error, Result};
+
+/// Portions waiting to be cut.
+const INPUTS_MAX: usize = 8;
+/// Steps between cutting and assembling; each holds one frame.
+const STEPS_MAX: usize = 24;
+
+/// What a finished pipeline leaves: everything durable but the point.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) root: Option<Root>,
+    pub(super) bytes_scanned: u64,
+    pub(super) bytes_new: u64,
+    pub(super) bytes_stored: u64,
+}
+
+/// Starts the stages. They end by themselves: when the sender is dropped, or one of them fails.
+pub(super) fn start(
+    engine: &Arc<Engine>,
+    session: &Arc<Session>,
+    size_bytes: u64,
+) -> Result<(mpsc::Sender<Input>, oneshot::Receiver<Outcome>)> {
+    let workers = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 16));
+    let (input, mut inputs) = mpsc::channel(INPUTS_MAX);
+    let (frame_sender, frames) = bounded(workers);
+    let (step_sender, steps) = bounded(STEPS_MAX);
+    // A full pack waits in the assembler while the one before is written: two packs in memory.
+    let (upload_sender, uploads) = bounded(0);
+    let (done, outcome) = oneshot::channel();
+    let mut done = Some(done);
+
+    let mut cutter = Cutter::new(engine, session, frame_sender, step_sender);
+    run("cut", session, move || cutter.run(&mut inputs))?;
+    for _ in 0..workers {
+        let (frames, level) = (frames.clone(), engine.profile.zstd_level());
+        run("compress", session, move || {
+            compress_frames(&frames, level);
+            Ok(())
+        })?;
+    }
+    let mut assembler = Assembler::new(engine, session, size_bytes, upload_sender);
+    run("assemble", session, move || assembler.run(&steps))?;
+    let mut uploader = Uploader::new(engine, session, tokio::runtime::Handle::current());
+    run("upload", session, move || uploader.run(&uploads, &mut done))?;
+    Ok((input, outcome))
+}
+
+fn run(
+    stage: &'static str,
+    session: &Arc<Session>,
+    mut work: impl FnMut() -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let session = Arc::clone(session);
+    let body = move || {
+        if let Err(error) = work() {
+            session.fail(error);
+        }
+        // Only now the channels close, so that whoever notices finds the reason.
+        drop(work);
+    };
+    let spawned = thread::Builder::new()
+        .name(format!("repo-{stage}"))
+        .spawn(body);
+    spawned.map(drop).map_err(|source| Error::Unavailable {
+        action: "start a thread".to_owned(),
+        source: Arc::new(source),
+    })
+}

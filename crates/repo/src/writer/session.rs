@@ -1,0 +1,95 @@
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use strongroom_chunk::{ObjectId, Place, Prefix};
+
+use crate::Error;
+
+/// What the stages of one writer share.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// What this writer stored and the index does not list yet; without a place while on its way to a
+    /// pack.
+    recent: Mutex<HashMap<Prefix, Option<Place>, BuildHasherDefault<PrefixHasher>>>,
+    /// Packs that the index lists and the store does not have: what lies there is stored again.
+    absent: HashSet<ObjectId>,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Session {
+    pub(super) fn new(absent: HashSet<ObjectId>) -> Self {
+        Self {
+            recent: Mutex::default(),
+            absent,
+            failure: Mutex::default(),
+        }
+    }
+
+    /// May data be used that the index finds in this pack?
+    pub(super) fn usable(&self, pack: ObjectId) -> bool {
+        !self.absent.contains(&pack)
+    }
+
+    /// Is this on its way to a pack, or in one?
+    pub(super) fn is_recent(&self, prefix: Prefix) -> bool {
+        lock(&self.recent).contains_key(&prefix)
+    }
+
+    pub(super) fn expect(&self, prefix: Prefix) {
+        lock(&self.recent).insert(prefix, None);
+    }
+
+    pub(super) fn place(&self, prefix: Prefix) -> Option<Place> {
+        lock(&self.recent).get(&prefix).copied().flatten()
+    }
+
+    pub(super) fn set_places(&self, places: impl Iterator<Item = (Prefix, Place)>) {
+        let mut recent = lock(&self.recent);
+        for (prefix, place) in places {
+            recent.insert(prefix, Some(place));
+        }
+    }
+
+    /// The index lists these now.
+    pub(super) fn forget(&self, prefixes: impl Iterator<Item = Prefix>) {
+        let mut recent = lock(&self.recent);
+        for prefix in prefixes {
+            recent.remove(&prefix);
+        }
+    }
+
+    /// Remembers why a stage stopped; the first reason counts, what follows is its consequence.
+    pub(super) fn fail(&self, error: Error) {
+        lock(&self.failure).get_or_insert(error);
+    }
+
+    pub(super) fn failure(&self) -> Error {
+        let failure = lock(&self.failure).clone();
+        failure.unwrap_or(Error::Broken("a writing thread"))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ids are uniform and keyed already: eight of their bytes are the hash.
+#[derive(Debug, Default)]
+pub(super) struct PrefixHasher(u64);
+
+impl Hasher for PrefixHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 ^= value;
+    }
+}
