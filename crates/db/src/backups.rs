@@ -1,9 +1,15 @@
 //! Backups: one row per resource of a checkpoint, and under a server's row one per disk.
 
+use sqlx::AssertSqlSafe;
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, ImageType, ProjectId, ResourceId, ResourceType,
     Timestamp, Trouble, VaultId,
 };
+
+use crate::json_text::list_or_null;
+use crate::page::{Extent, stored};
+use crate::tx::{Dialect, on};
+use crate::{JsonText, Listed, Page, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Backup {
@@ -87,4 +93,316 @@ pub enum Direction {
 pub struct BackupSort {
     pub key: BackupSortKey,
     pub direction: Direction,
+}
+
+/// A finished disk's backup, and the resource of the vault that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct VaultPoint {
+    pub point_id: String,
+    pub backup_id: BackupId,
+    /// The server, where the disk is a server's.
+    pub resource_id: ResourceId,
+}
+
+/// Binds the project and a filter, `$1` to `$15`; see `matching_backups`.
+macro_rules! bind_filter {
+    ($query:expr, $project:expr, $filter:expr) => {
+        $query
+            .bind($project)
+            .bind(&$filter.checkpoint_id)
+            .bind(&$filter.vault_id)
+            .bind(&$filter.resource_id)
+            .bind($filter.resource_type)
+            .bind(&$filter.resource_name)
+            .bind(&$filter.name)
+            .bind($filter.image_type)
+            .bind(list_or_null(&$filter.statuses))
+            .bind(&$filter.parent_id)
+            .bind($filter.start_time)
+            .bind($filter.end_time)
+            .bind($filter.incremental)
+            .bind($filter.used_percent.map(stored))
+            .bind(&$filter.enterprise_project_id)
+    };
+}
+
+fn matching_backups(dialect: Dialect) -> String {
+    format!(
+        "FROM backup WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
+         AND (CAST($5 AS TEXT) IS NULL OR resource_type = $5) AND (CAST($6 AS TEXT) IS NULL OR resource_name = $6) \
+         AND (CAST($7 AS TEXT) IS NULL OR name = $7) AND (CAST($8 AS TEXT) IS NULL OR image_type = $8) \
+         AND (CAST($9 AS TEXT) IS NULL OR status IN ({statuses})) \
+         AND ((CAST($10 AS TEXT) IS NULL AND parent_id IS NULL) OR parent_id = $10) \
+         AND (CAST($11 AS BIGINT) IS NULL OR created_at >= $11) AND (CAST($12 AS BIGINT) IS NULL OR created_at <= $12) \
+         AND (CAST($13 AS BOOLEAN) IS NULL OR incremental = $13) \
+         AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE used_bytes * 100 >= $14 * size_gb * 1073741824)) \
+         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $15))",
+        statuses = dialect.values_of("$9"),
+    )
+}
+
+/// What ORDER BY says for a sort; the id makes every order total.
+fn order(sort: &[BackupSort]) -> String {
+    let mut order = String::new();
+    for BackupSort { key, direction } in sort {
+        let column = match key {
+            BackupSortKey::CreatedAt => "created_at",
+            BackupSortKey::UpdatedAt => "updated_at",
+            // Backups that have not captured anything yet come before all others, on both databases.
+            BackupSortKey::ProtectedAt => "COALESCE(protected_at, 0)",
+            BackupSortKey::Name => "name",
+            BackupSortKey::Status => "status",
+            BackupSortKey::Id => "id",
+        };
+        let direction = match direction {
+            Direction::Ascending => "ASC",
+            Direction::Descending => "DESC",
+        };
+        order.push_str(column);
+        order.push(' ');
+        order.push_str(direction);
+        order.push_str(", ");
+    }
+    if sort.is_empty() {
+        order.push_str("created_at DESC, ");
+    }
+    order.push_str("id DESC");
+    order
+}
+
+impl Tx {
+    /// `Conflict` when a backup of the same resource has not ended.
+    pub async fn insert_backup(&mut self, backup: &Backup) -> Result<()> {
+        const SQL: &str = "INSERT INTO backup (id, project_id, vault_id, checkpoint_id, parent_id, resource_id, resource_type, \
+             resource_name, resource_size_gb, name, description, status, image_type, incremental, auto_trigger, system_disk, \
+             progress, point_id, size_bytes, stored_bytes, trouble, trouble_message, created_at, updated_at, protected_at, expired_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+             $24, $25, $26)";
+        on!(self, c => sqlx::query(SQL)
+            .bind(&backup.id).bind(&backup.project_id).bind(&backup.vault_id).bind(&backup.checkpoint_id).bind(&backup.parent_id)
+            .bind(&backup.resource_id).bind(backup.resource_type).bind(&backup.resource_name).bind(stored(backup.resource_size_gb))
+            .bind(&backup.name).bind(&backup.description).bind(backup.status).bind(backup.image_type).bind(backup.incremental)
+            .bind(backup.auto_trigger).bind(backup.system_disk).bind(stored(backup.progress)).bind(&backup.point_id)
+            .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
+            .bind(backup.created_at).bind(backup.updated_at).bind(backup.protected_at).bind(backup.expired_at)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    pub async fn find_backup(&mut self, id: &BackupId) -> Result<Option<Backup>> {
+        const SQL: &str = "SELECT * FROM backup WHERE id = $1";
+        Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
+    pub async fn list_backups(
+        &mut self,
+        project: &ProjectId,
+        filter: &BackupFilter,
+        sort: &[BackupSort],
+        page: &Page,
+    ) -> Result<Listed<Backup>> {
+        let matching = matching_backups(self.dialect());
+        let order = order(sort);
+        let extent = Page::extent_sql(&matching, &order, "$16");
+        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
+            .bind(&page.marker).fetch_one(c).await)?;
+        let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $16 OFFSET $17");
+        let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Backup>(AssertSqlSafe(sql)), project, filter)
+            .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
+        Ok(Listed {
+            rows,
+            total: extent.total,
+        })
+    }
+
+    /// The disks of a server's backup, the system disk first.
+    pub async fn children_of_backup(&mut self, id: &BackupId) -> Result<Vec<Backup>> {
+        const SQL: &str = "SELECT * FROM backup WHERE parent_id = $1 ORDER BY system_disk DESC, resource_name, id";
+        Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(id).fetch_all(c).await)?)
+    }
+
+    /// The resources' backups of one checkpoint.
+    pub async fn backups_of_checkpoint(&mut self, id: &CheckpointId) -> Result<Vec<Backup>> {
+        const SQL: &str = "SELECT * FROM backup WHERE checkpoint_id = $1 AND parent_id IS NULL ORDER BY created_at, resource_name, id";
+        Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(id).fetch_all(c).await)?)
+    }
+
+    /// Every row of a vault, children included; of one resource (with its disks' rows) when it is given.
+    pub async fn backups_of_vault(
+        &mut self,
+        vault: &VaultId,
+        resource: Option<&ResourceId>,
+    ) -> Result<Vec<Backup>> {
+        const SQL: &str = "SELECT b.* FROM backup b LEFT JOIN backup top ON top.id = b.parent_id WHERE b.vault_id = $1 \
+             AND (CAST($2 AS TEXT) IS NULL OR COALESCE(top.resource_id, b.resource_id) = $2) ORDER BY b.created_at, b.id";
+        Ok(
+            on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(vault).bind(resource).fetch_all(c).await)?,
+        )
+    }
+
+    /// The points that a vault's use counts, by id.
+    pub async fn points_of_vault(&mut self, vault: &VaultId) -> Result<Vec<VaultPoint>> {
+        const SQL: &str = "SELECT b.point_id, b.id AS backup_id, COALESCE(top.resource_id, b.resource_id) AS resource_id \
+             FROM backup b LEFT JOIN backup top ON top.id = b.parent_id \
+             WHERE b.vault_id = $1 AND b.point_id IS NOT NULL ORDER BY b.point_id";
+        Ok(on!(self, c => sqlx::query_as::<_, VaultPoint>(SQL).bind(vault).fetch_all(c).await)?)
+    }
+
+    /// The point of the newest finished backup of a volume, in whatever vault of the project.
+    pub async fn newest_point_of(
+        &mut self,
+        project: &ProjectId,
+        volume: &ResourceId,
+    ) -> Result<Option<String>> {
+        const SQL: &str = "SELECT point_id FROM backup WHERE project_id = $1 AND resource_id = $2 AND point_id IS NOT NULL \
+             AND status IN ('available', 'waiting_restore', 'restoring') ORDER BY protected_at DESC, id DESC LIMIT 1";
+        let found = on!(self, c => sqlx::query_as::<_, (String,)>(SQL).bind(project).bind(volume).fetch_optional(c).await)?;
+        Ok(found.map(|(point,)| point))
+    }
+
+    /// The newest finished backup of a resource in a vault.
+    pub async fn newest_backup_of(
+        &mut self,
+        vault: &VaultId,
+        resource: &ResourceId,
+    ) -> Result<Option<BackupId>> {
+        const SQL: &str = "SELECT id FROM backup WHERE vault_id = $1 AND resource_id = $2 AND parent_id IS NULL \
+             AND status IN ('available', 'waiting_restore', 'restoring') ORDER BY created_at DESC, id DESC LIMIT 1";
+        let found = on!(self, c => sqlx::query_as::<_, (BackupId,)>(SQL).bind(vault).bind(resource).fetch_optional(c).await)?;
+        Ok(found.map(|(id,)| id))
+    }
+
+    /// Those of these resources, servers and volumes alike, that are being backed up.
+    pub async fn resources_being_backed_up(
+        &mut self,
+        resources: &[ResourceId],
+    ) -> Result<Vec<ResourceId>> {
+        let sql = format!(
+            "SELECT DISTINCT resource_id FROM backup WHERE status IN ('waiting_protect', 'protecting') \
+             AND resource_id IN ({}) ORDER BY resource_id",
+            self.dialect().values_of("$1")
+        );
+        let found = on!(self, c => sqlx::query_as::<_, (ResourceId,)>(AssertSqlSafe(sql))
+            .bind(JsonText(resources)).fetch_all(c).await)?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// How many rows of a vault, children included, are in one of these states.
+    pub async fn count_backups_of_vault(
+        &mut self,
+        vault: &VaultId,
+        statuses: &[BackupStatus],
+    ) -> Result<u64> {
+        let sql = format!(
+            "SELECT COUNT(*) FROM backup WHERE vault_id = $1 AND status IN ({})",
+            self.dialect().values_of("$2")
+        );
+        let (count,) = on!(self, c => sqlx::query_as::<_, (i64,)>(AssertSqlSafe(sql))
+            .bind(vault).bind(JsonText(statuses)).fetch_one(c).await)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// How many automatic backups of a vault have not expired at `now`.
+    pub async fn count_kept_automatic_backups(
+        &mut self,
+        vault: &VaultId,
+        now: Timestamp,
+    ) -> Result<u64> {
+        const SQL: &str = "SELECT COUNT(*) FROM backup WHERE vault_id = $1 AND parent_id IS NULL AND auto_trigger = $2 \
+             AND (expired_at IS NULL OR expired_at > $3)";
+        let (count,) = on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(vault).bind(true).bind(now).fetch_one(c).await)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Backups whose time has passed at `now` and that can be deleted, the longest expired first.
+    pub async fn expired_backups(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Backup>> {
+        const SQL: &str = "SELECT b.* FROM backup b JOIN vault v ON v.id = b.vault_id \
+             WHERE b.expired_at IS NOT NULL AND b.expired_at <= $1 AND b.parent_id IS NULL AND b.status IN ('available', 'error') \
+             AND v.status IN ('available', 'lock', 'error') \
+             AND NOT EXISTS (SELECT 1 FROM backup running WHERE running.resource_id = b.resource_id \
+                             AND running.status IN ('waiting_protect', 'protecting')) \
+             AND NOT EXISTS (SELECT 1 FROM backup child WHERE child.parent_id = b.id AND child.status IN ('waiting_restore', 'restoring')) \
+             ORDER BY b.expired_at, b.id LIMIT $2";
+        Ok(
+            on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(now).bind(stored(limit)).fetch_all(c).await)?,
+        )
+    }
+
+    pub async fn rename_backup(
+        &mut self,
+        id: &BackupId,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE backup SET name = $1, updated_at = $2 WHERE id = $3";
+        let changed = on!(self, c => sqlx::query(SQL).bind(name).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Moves one row from one of the states `from` to `to`; `false` when it is in none of them.
+    pub async fn move_backup(
+        &mut self,
+        id: &BackupId,
+        from: &[BackupStatus],
+        to: BackupStatus,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let sql = format!(
+            "UPDATE backup SET status = $1, updated_at = $2 WHERE id = $3 AND status IN ({})",
+            self.dialect().values_of("$4")
+        );
+        let changed = on!(self, c => sqlx::query(AssertSqlSafe(sql)).bind(to).bind(now).bind(id).bind(JsonText(from))
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Moves every child of a server's backup, whatever its state.
+    pub async fn move_children(
+        &mut self,
+        parent: &BackupId,
+        to: BackupStatus,
+        now: Timestamp,
+    ) -> Result<u64> {
+        const SQL: &str = "UPDATE backup SET status = $1, updated_at = $2 WHERE parent_id = $3";
+        Ok(
+            on!(self, c => sqlx::query(SQL).bind(to).bind(now).bind(parent)
+            .execute(c).await.map(|done| done.rows_affected()))?,
+        )
+    }
+
+    pub async fn update_backup_progress(
+        &mut self,
+        id: &BackupId,
+        percent: u64,
+        now: Timestamp,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE backup SET progress = $1, updated_at = $2 WHERE id = $3 AND status = 'protecting'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(stored(percent)).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Publishes how a row's backup ended; `false` when it is not being made.
+    pub async fn end_backup(&mut self, backup: &Backup) -> Result<bool> {
+        const SQL: &str = "UPDATE backup SET status = $2, progress = $3, point_id = $4, size_bytes = $5, stored_bytes = $6, \
+             trouble = $7, trouble_message = $8, updated_at = $9, protected_at = $10 \
+             WHERE id = $1 AND status IN ('waiting_protect', 'protecting')";
+        let changed = on!(self, c => sqlx::query(SQL)
+            .bind(&backup.id).bind(backup.status).bind(stored(backup.progress)).bind(&backup.point_id)
+            .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
+            .bind(backup.updated_at).bind(backup.protected_at)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Deletes a top-level row and its children.
+    pub async fn delete_backup(&mut self, id: &BackupId) -> Result<bool> {
+        const CHILDREN: &str = "DELETE FROM backup WHERE parent_id = $1";
+        const SQL: &str = "DELETE FROM backup WHERE id = $1";
+        on!(self, c => sqlx::query(CHILDREN).bind(id).execute(c).await.map(|_| ()))?;
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
 }

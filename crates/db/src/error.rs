@@ -16,6 +16,9 @@ pub enum Error {
     /// The address names no database this program can use.
     #[error("`{address}` is not a database address (sqlite:PATH or postgres://…)")]
     BadAddress { address: String },
+    /// The page's marker is not a row of the list, or no longer one.
+    #[error("the marker is not a row of the list")]
+    UnknownMarker,
     /// Report it: a row, a query or the connection is not what the code believes.
     #[error("the database answered something unexpected")]
     Broken(#[source] sqlx::Error),

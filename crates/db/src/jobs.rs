@@ -100,6 +100,15 @@ impl Tx {
         self.fenced(SQL, lease, until).await
     }
 
+    /// Locks the job's row until the transaction ends; `false` means it has another owner.
+    pub async fn hold_job(&mut self, lease: &Lease) -> Result<bool> {
+        const SQL: &str = "UPDATE job SET attempt = attempt WHERE id = $1 AND lease_owner = $2 AND attempt = $3 AND state = 'running'";
+        let changed = on!(self, c => sqlx::query(SQL)
+            .bind(&lease.job_id).bind(&lease.owner).bind(lease.attempt)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     /// Ends a job well. Call it in the transaction that publishes the job's effects, and publish nothing on `false`.
     pub async fn finish_job(&mut self, lease: &Lease, now: Timestamp) -> Result<bool> {
         const SQL: &str = "UPDATE job SET state = 'done', finished_at = $1, lease_owner = NULL, lease_until = NULL \

@@ -40,3 +40,8 @@ where
         Ok(Self(serde_json::from_str(&text)?))
     }
 }
+
+/// A list as JSON, or NULL when it is empty and therefore no filter.
+pub(crate) fn list_or_null<T: Clone>(list: &[T]) -> Option<JsonText<Vec<T>>> {
+    (!list.is_empty()).then(|| JsonText(list.to_vec()))
+}

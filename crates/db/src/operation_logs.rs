@@ -1,12 +1,16 @@
 //! Operation logs: what happened to one object, for its owner to read.
 
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OperationStatus, OperationType, PolicyId, ProjectId,
     ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
-use crate::JsonText;
+use crate::json_text::list_or_null;
+use crate::page::{Extent, stored};
+use crate::tx::{Dialect, on};
+use crate::{JsonText, Listed, Page, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct OperationLog {
@@ -80,4 +84,131 @@ pub struct OperationLogFilter {
     pub start_time: Option<Timestamp>,
     pub end_time: Option<Timestamp>,
     pub enterprise_project_id: Option<String>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone)]
+pub struct OperationEnd {
+    pub status: OperationStatus,
+    pub trouble: Option<Trouble>,
+    pub error_message: String,
+    pub extra: OperationExtra,
+}
+
+/// Binds the project and a filter, `$1` to `$11`; see `matching_logs`.
+macro_rules! bind_filter {
+    ($query:expr, $project:expr, $filter:expr) => {
+        $query
+            .bind($project)
+            .bind($filter.operation_type)
+            .bind(list_or_null(&$filter.statuses))
+            .bind(&$filter.provider_id)
+            .bind(&$filter.resource_id)
+            .bind(&$filter.resource_name)
+            .bind(&$filter.vault_id)
+            .bind(&$filter.vault_name)
+            .bind($filter.start_time)
+            .bind($filter.end_time)
+            .bind(&$filter.enterprise_project_id)
+    };
+}
+
+const ORDER: &str = "created_at DESC, id DESC";
+
+fn matching_logs(dialect: Dialect) -> String {
+    format!(
+        "FROM operation_log WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR operation_type = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR status IN ({statuses})) AND (CAST($4 AS TEXT) IS NULL OR provider_id = $4) \
+         AND (CAST($5 AS TEXT) IS NULL OR resource_id = $5) AND (CAST($6 AS TEXT) IS NULL OR resource_name = $6) \
+         AND (CAST($7 AS TEXT) IS NULL OR vault_id = $7) AND (CAST($8 AS TEXT) IS NULL OR vault_name = $8) \
+         AND (CAST($9 AS BIGINT) IS NULL OR created_at >= $9) AND (CAST($10 AS BIGINT) IS NULL OR created_at <= $10) \
+         AND (CAST($11 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $11))",
+        statuses = dialect.values_of("$3"),
+    )
+}
+
+impl Tx {
+    pub async fn insert_operation_log(&mut self, log: &OperationLog) -> Result<()> {
+        const SQL: &str = "INSERT INTO operation_log (id, project_id, operation_type, status, progress, vault_id, vault_name, \
+             checkpoint_id, policy_id, provider_id, resource_id, resource_type, resource_name, extra, trouble, error_message, \
+             request_id, created_at, started_at, updated_at, ended_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+        on!(self, c => sqlx::query(SQL)
+            .bind(&log.id).bind(&log.project_id).bind(log.operation_type).bind(log.status).bind(stored(log.progress))
+            .bind(&log.vault_id).bind(&log.vault_name).bind(&log.checkpoint_id).bind(&log.policy_id).bind(&log.provider_id)
+            .bind(&log.resource_id).bind(log.resource_type).bind(&log.resource_name).bind(&log.extra).bind(log.trouble)
+            .bind(&log.error_message).bind(&log.request_id).bind(log.created_at).bind(log.started_at).bind(log.updated_at)
+            .bind(log.ended_at)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    pub async fn find_operation_log(
+        &mut self,
+        id: &OperationLogId,
+    ) -> Result<Option<OperationLog>> {
+        const SQL: &str = "SELECT * FROM operation_log WHERE id = $1";
+        Ok(on!(self, c => sqlx::query_as::<_, OperationLog>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
+    /// Newest first.
+    pub async fn list_operation_logs(
+        &mut self,
+        project: &ProjectId,
+        filter: &OperationLogFilter,
+        page: &Page,
+    ) -> Result<Listed<OperationLog>> {
+        let matching = matching_logs(self.dialect());
+        let extent = Page::extent_sql(&matching, ORDER, "$12");
+        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
+            .bind(&page.marker).fetch_one(c).await)?;
+        let sql = format!("SELECT * {matching} ORDER BY {ORDER} LIMIT $12 OFFSET $13");
+        let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, OperationLog>(AssertSqlSafe(sql)), project, filter)
+            .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
+        Ok(Listed {
+            rows,
+            total: extent.total,
+        })
+    }
+
+    /// Marks an operation as running; its start is that of the first attempt.
+    pub async fn start_operation_log(
+        &mut self,
+        id: &OperationLogId,
+        now: Timestamp,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE operation_log SET started_at = CASE WHEN status = 'waiting' THEN $1 ELSE started_at END, \
+             status = 'running', progress = 0, updated_at = $1 WHERE id = $2 AND status IN ('waiting', 'running')";
+        let changed = on!(self, c => sqlx::query(SQL).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    pub async fn update_operation_progress(
+        &mut self,
+        id: &OperationLogId,
+        percent: u64,
+        now: Timestamp,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE operation_log SET progress = $1, updated_at = $2 WHERE id = $3 AND status = 'running'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(stored(percent)).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Ends an operation; `false` when it has ended already. Only a success shows full progress.
+    pub async fn end_operation_log(
+        &mut self,
+        id: &OperationLogId,
+        end: &OperationEnd,
+        now: Timestamp,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE operation_log SET status = $1, progress = CASE WHEN $1 = 'success' THEN 100 ELSE progress END, \
+             trouble = $2, error_message = $3, extra = $4, updated_at = $5, ended_at = $5 \
+             WHERE id = $6 AND status IN ('waiting', 'running')";
+        let changed = on!(self, c => sqlx::query(SQL)
+            .bind(end.status).bind(end.trouble).bind(&end.error_message).bind(JsonText(&end.extra)).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
 }

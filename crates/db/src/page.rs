@@ -1,5 +1,7 @@
 //! One way of paging for every list.
 
+use crate::{Error, Result};
+
 /// Which part of a list to read. `marker` is the id of the row before the part; `offset` counts from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -15,11 +17,46 @@ pub struct Listed<T> {
     pub total: u64,
 }
 
-impl<T> Listed<T> {
-    pub const fn empty() -> Self {
+/// How long a list is, and where in it the page's marker stands, counted from 1.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Extent {
+    #[sqlx(try_from = "i64")]
+    pub(crate) total: u64,
+    place: Option<i64>,
+}
+
+impl Page {
+    /// The first `limit` rows.
+    pub const fn first(limit: u64) -> Self {
         Self {
-            rows: Vec::new(),
-            total: 0,
+            offset: 0,
+            limit,
+            marker: None,
         }
     }
+
+    /// The SQL that answers an [`Extent`] of the rows that `matching` (`FROM … WHERE …`) selects.
+    ///
+    /// A marker is turned into a place once, so that the page itself is a plain LIMIT and OFFSET for any order.
+    pub(crate) fn extent_sql(matching: &str, order: &str, marker: &str) -> String {
+        format!(
+            "WITH matching AS (SELECT id, ROW_NUMBER() OVER (ORDER BY {order}) AS place {matching}) \
+             SELECT COUNT(*) AS total, MAX(CASE WHEN id = {marker} THEN place END) AS place FROM matching"
+        )
+    }
+
+    /// Rows to pass over; `UnknownMarker` when the marker is no row of the list.
+    pub(crate) fn start(&self, extent: &Extent) -> Result<i64> {
+        let offset = stored(self.offset);
+        match (&self.marker, extent.place) {
+            (None, _) => Ok(offset),
+            (Some(_), Some(place)) => Ok(place.saturating_add(offset)),
+            (Some(_), None) => Err(Error::UnknownMarker),
+        }
+    }
+}
+
+/// A count as both databases keep it.
+pub(crate) fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use strongroom_types::{BackupId, OperationLogId, VolumeId};
 
-use crate::JsonText;
+use sqlx::AssertSqlSafe;
+
+use crate::tx::on;
+use crate::{JsonText, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Restore {
@@ -19,4 +22,55 @@ pub struct Restore {
 pub struct RestoreMapping {
     pub backup_id: BackupId,
     pub volume_id: VolumeId,
+}
+
+/// A volume that a restore is about to overwrite.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct RestoreTarget {
+    pub volume_id: VolumeId,
+    pub operation_log_id: OperationLogId,
+}
+
+impl Tx {
+    pub async fn insert_restore(&mut self, restore: &Restore) -> Result<()> {
+        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, mappings, power_on) VALUES ($1, $2, $3, $4)";
+        on!(self, c => sqlx::query(SQL)
+            .bind(&restore.operation_log_id).bind(&restore.backup_id).bind(&restore.mappings).bind(restore.power_on)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// `Conflict` when another restore overwrites the volume.
+    pub async fn insert_restore_target(&mut self, target: &RestoreTarget) -> Result<()> {
+        const SQL: &str =
+            "INSERT INTO restore_target (volume_id, operation_log_id) VALUES ($1, $2)";
+        on!(self, c => sqlx::query(SQL).bind(&target.volume_id).bind(&target.operation_log_id)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    pub async fn find_restore(&mut self, id: &OperationLogId) -> Result<Option<Restore>> {
+        const SQL: &str = "SELECT * FROM restore WHERE operation_log_id = $1";
+        Ok(on!(self, c => sqlx::query_as::<_, Restore>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
+    /// Those of these volumes that a restore is about to overwrite.
+    pub async fn restore_targets_of(&mut self, volumes: &[VolumeId]) -> Result<Vec<RestoreTarget>> {
+        let sql = format!(
+            "SELECT * FROM restore_target WHERE volume_id IN ({}) ORDER BY volume_id",
+            self.dialect().values_of("$1")
+        );
+        Ok(
+            on!(self, c => sqlx::query_as::<_, RestoreTarget>(AssertSqlSafe(sql)).bind(JsonText(volumes)).fetch_all(c).await)?,
+        )
+    }
+
+    /// Forgets a restore that has ended, and frees its targets.
+    pub async fn delete_restore(&mut self, id: &OperationLogId) -> Result<bool> {
+        const TARGETS: &str = "DELETE FROM restore_target WHERE operation_log_id = $1";
+        const SQL: &str = "DELETE FROM restore WHERE operation_log_id = $1";
+        on!(self, c => sqlx::query(TARGETS).bind(id).execute(c).await.map(|_| ()))?;
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
 }

@@ -1,9 +1,12 @@
 //! Resources in their vaults.
 
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 use strongroom_types::{ProtectStatus, ResourceId, ResourceType, Timestamp, VaultId, VolumeId};
 
-use crate::JsonText;
+use crate::page::stored;
+use crate::tx::on;
+use crate::{JsonText, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct VaultResource {
@@ -31,4 +34,100 @@ pub struct IncludedVolume {
     pub id: VolumeId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
+}
+
+impl Tx {
+    /// `Conflict` when a vault protects the resource already.
+    pub async fn insert_vault_resource(&mut self, resource: &VaultResource) -> Result<()> {
+        const SQL: &str = "INSERT INTO vault_resource (resource_id, vault_id, resource_type, name, size_gb, protect_status, \
+             auto_protect, exclude_volumes, include_volumes, backup_bytes, backup_count, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        on!(self, c => sqlx::query(SQL)
+            .bind(&resource.resource_id).bind(&resource.vault_id).bind(resource.resource_type).bind(&resource.name)
+            .bind(stored(resource.size_gb)).bind(resource.protect_status).bind(resource.auto_protect)
+            .bind(&resource.exclude_volumes).bind(&resource.include_volumes)
+            .bind(stored(resource.backup_bytes)).bind(stored(resource.backup_count)).bind(resource.created_at)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    pub async fn find_vault_resource(&mut self, id: &ResourceId) -> Result<Option<VaultResource>> {
+        const SQL: &str = "SELECT * FROM vault_resource WHERE resource_id = $1";
+        Ok(
+            on!(self, c => sqlx::query_as::<_, VaultResource>(SQL).bind(id).fetch_optional(c).await)?,
+        )
+    }
+
+    /// By vault, in the order they were added.
+    pub async fn resources_of_vaults(&mut self, ids: &[VaultId]) -> Result<Vec<VaultResource>> {
+        let sql = format!(
+            "SELECT * FROM vault_resource WHERE vault_id IN ({}) ORDER BY vault_id, created_at, resource_id",
+            self.dialect().values_of("$1")
+        );
+        Ok(
+            on!(self, c => sqlx::query_as::<_, VaultResource>(AssertSqlSafe(sql)).bind(JsonText(ids)).fetch_all(c).await)?,
+        )
+    }
+
+    /// The rows of those of these resources that a vault protects.
+    pub async fn vault_resources_by_id(
+        &mut self,
+        ids: &[ResourceId],
+    ) -> Result<Vec<VaultResource>> {
+        let sql = format!(
+            "SELECT * FROM vault_resource WHERE resource_id IN ({}) ORDER BY resource_id",
+            self.dialect().values_of("$1")
+        );
+        Ok(
+            on!(self, c => sqlx::query_as::<_, VaultResource>(AssertSqlSafe(sql)).bind(JsonText(ids)).fetch_all(c).await)?,
+        )
+    }
+
+    /// Writes the name, the size and the choice of disks.
+    pub async fn update_vault_resource(&mut self, resource: &VaultResource) -> Result<bool> {
+        const SQL: &str = "UPDATE vault_resource SET name = $3, size_gb = $4, exclude_volumes = $5, include_volumes = $6 \
+             WHERE resource_id = $1 AND vault_id = $2";
+        let changed = on!(self, c => sqlx::query(SQL)
+            .bind(&resource.resource_id).bind(&resource.vault_id).bind(&resource.name).bind(stored(resource.size_gb))
+            .bind(&resource.exclude_volumes).bind(&resource.include_volumes)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Moves a resource from one of the states `from` to `to`; `false` when it is in none of them.
+    pub async fn move_vault_resource(
+        &mut self,
+        id: &ResourceId,
+        from: &[ProtectStatus],
+        to: ProtectStatus,
+    ) -> Result<bool> {
+        let sql = format!(
+            "UPDATE vault_resource SET protect_status = $1 WHERE resource_id = $2 AND protect_status IN ({})",
+            self.dialect().values_of("$3")
+        );
+        let changed = on!(self, c => sqlx::query(AssertSqlSafe(sql)).bind(to).bind(id).bind(JsonText(from))
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Writes what the resource's backups in its vault take, and counts those that are finished.
+    pub async fn update_vault_resource_usage(
+        &mut self,
+        id: &ResourceId,
+        backup_bytes: u64,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE vault_resource SET backup_bytes = $1, backup_count = \
+             (SELECT COUNT(*) FROM backup WHERE backup.resource_id = vault_resource.resource_id \
+              AND backup.vault_id = vault_resource.vault_id AND parent_id IS NULL \
+              AND status IN ('available', 'waiting_restore', 'restoring')) WHERE resource_id = $2";
+        let changed = on!(self, c => sqlx::query(SQL).bind(stored(backup_bytes)).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    pub async fn delete_vault_resource(&mut self, id: &ResourceId) -> Result<bool> {
+        const SQL: &str = "DELETE FROM vault_resource WHERE resource_id = $1";
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
 }

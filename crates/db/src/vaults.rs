@@ -1,12 +1,16 @@
 //! Vaults and their tags.
 
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 use strongroom_types::{
     ChargingMode, CloudType, ConsistentLevel, ObjectType, OrderId, PolicyId, ProjectId,
     ProtectType, ResourceId, Timestamp, UserId, VaultId, VaultStatus,
 };
 
-use crate::JsonText;
+use crate::json_text::list_or_null;
+use crate::page::{Extent, stored};
+use crate::tx::{Dialect, on};
+use crate::{JsonText, Listed, Page, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Vault {
@@ -76,4 +80,144 @@ pub struct VaultFilter {
     pub cloud_type: Option<CloudType>,
     pub enterprise_project_id: Option<String>,
     pub availability_zone: Option<String>,
+}
+
+/// Binds the project and a filter, `$1` to `$11`; see `matching_vaults`.
+macro_rules! bind_filter {
+    ($query:expr, $project:expr, $filter:expr) => {
+        $query
+            .bind($project)
+            .bind(&$filter.name)
+            .bind(list_or_null(&$filter.ids))
+            .bind($filter.status)
+            .bind(list_or_null(&$filter.resource_ids))
+            .bind($filter.object_type)
+            .bind($filter.protect_type)
+            .bind($filter.cloud_type)
+            .bind(&$filter.enterprise_project_id)
+            .bind(&$filter.availability_zone)
+            .bind(&$filter.policy_id)
+    };
+}
+
+const ORDER: &str = "created_at DESC, id DESC";
+
+fn matching_vaults(dialect: Dialect) -> String {
+    // Policies cannot be bound yet, so that no vault has the policy that is asked for.
+    format!(
+        "FROM vault WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR name = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR id IN ({ids})) AND (CAST($4 AS TEXT) IS NULL OR status = $4) \
+         AND (CAST($5 AS TEXT) IS NULL OR id IN (SELECT vault_id FROM vault_resource WHERE resource_id IN ({resources}))) \
+         AND (CAST($6 AS TEXT) IS NULL OR object_type = $6) AND (CAST($7 AS TEXT) IS NULL OR protect_type = $7) \
+         AND (CAST($8 AS TEXT) IS NULL OR cloud_type = $8) AND (CAST($9 AS TEXT) IS NULL OR enterprise_project_id = $9) \
+         AND (CAST($10 AS TEXT) IS NULL OR availability_zone = $10) AND CAST($11 AS TEXT) IS NULL",
+        ids = dialect.values_of("$3"),
+        resources = dialect.values_of("$5"),
+    )
+}
+
+impl Tx {
+    pub async fn insert_vault(&mut self, vault: &Vault) -> Result<()> {
+        const SQL: &str = "INSERT INTO vault (id, project_id, user_id, name, description, object_type, protect_type, \
+             consistent_level, cloud_type, charging_mode, size_gb, used_bytes, status, auto_bind, auto_expand, bind_rules, \
+             smn_notify, threshold, locked, is_multi_az, demand_billing, backup_name_prefix, enterprise_project_id, \
+             availability_zone, sys_lock_source_service, order_id, term_ends_at, version, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+             $23, $24, $25, $26, $27, $28, $29, $30)";
+        on!(self, c => sqlx::query(SQL)
+            .bind(&vault.id).bind(&vault.project_id).bind(&vault.user_id).bind(&vault.name).bind(&vault.description)
+            .bind(vault.object_type).bind(vault.protect_type).bind(vault.consistent_level).bind(vault.cloud_type)
+            .bind(vault.charging_mode).bind(stored(vault.size_gb)).bind(stored(vault.used_bytes)).bind(vault.status)
+            .bind(vault.auto_bind).bind(vault.auto_expand).bind(&vault.bind_rules).bind(vault.smn_notify)
+            .bind(stored(vault.threshold)).bind(vault.locked).bind(vault.is_multi_az).bind(vault.demand_billing)
+            .bind(&vault.backup_name_prefix).bind(&vault.enterprise_project_id).bind(&vault.availability_zone)
+            .bind(&vault.sys_lock_source_service).bind(&vault.order_id).bind(vault.term_ends_at).bind(vault.version)
+            .bind(vault.created_at).bind(vault.updated_at)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    pub async fn find_vault(&mut self, id: &VaultId) -> Result<Option<Vault>> {
+        const SQL: &str = "SELECT * FROM vault WHERE id = $1";
+        Ok(on!(self, c => sqlx::query_as::<_, Vault>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
+    /// Takes a vault's lock until the transaction ends and reads it.
+    pub async fn lock_vault(&mut self, id: &VaultId) -> Result<Option<Vault>> {
+        const SQL: &str = "UPDATE vault SET version = version + 1 WHERE id = $1 RETURNING *";
+        Ok(on!(self, c => sqlx::query_as::<_, Vault>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
+    /// Newest first.
+    pub async fn list_vaults(
+        &mut self,
+        project: &ProjectId,
+        filter: &VaultFilter,
+        page: &Page,
+    ) -> Result<Listed<Vault>> {
+        let matching = matching_vaults(self.dialect());
+        let extent = Page::extent_sql(&matching, ORDER, "$12");
+        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
+            .bind(&page.marker).fetch_one(c).await)?;
+        let sql = format!("SELECT * {matching} ORDER BY {ORDER} LIMIT $12 OFFSET $13");
+        let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Vault>(AssertSqlSafe(sql)), project, filter)
+            .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
+        Ok(Listed {
+            rows,
+            total: extent.total,
+        })
+    }
+
+    /// The vaults of these ids, by id; unknown ids are passed over.
+    pub async fn vaults_by_id(&mut self, ids: &[VaultId]) -> Result<Vec<Vault>> {
+        let sql = format!(
+            "SELECT * FROM vault WHERE id IN ({}) ORDER BY id",
+            self.dialect().values_of("$1")
+        );
+        Ok(
+            on!(self, c => sqlx::query_as::<_, Vault>(AssertSqlSafe(sql)).bind(JsonText(ids)).fetch_all(c).await)?,
+        )
+    }
+
+    /// Writes what can change of a vault that was read under its lock; `false` when it has changed since.
+    pub async fn update_vault(&mut self, vault: &Vault) -> Result<bool> {
+        const SQL: &str = "UPDATE vault SET name = $3, consistent_level = $4, size_gb = $5, used_bytes = $6, status = $7, \
+             auto_bind = $8, auto_expand = $9, bind_rules = $10, smn_notify = $11, threshold = $12, locked = $13, \
+             updated_at = $14 WHERE id = $1 AND version = $2";
+        let changed = on!(self, c => sqlx::query(SQL)
+            .bind(&vault.id).bind(vault.version).bind(&vault.name).bind(vault.consistent_level)
+            .bind(stored(vault.size_gb)).bind(stored(vault.used_bytes)).bind(vault.status)
+            .bind(vault.auto_bind).bind(vault.auto_expand).bind(&vault.bind_rules).bind(vault.smn_notify)
+            .bind(stored(vault.threshold)).bind(vault.locked).bind(vault.updated_at)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Deletes a vault with its tags; its backups, checkpoints and resources must be gone.
+    pub async fn delete_vault(&mut self, id: &VaultId) -> Result<bool> {
+        const TAGS: &str = "DELETE FROM vault_tag WHERE vault_id = $1";
+        const SQL: &str = "DELETE FROM vault WHERE id = $1";
+        on!(self, c => sqlx::query(TAGS).bind(id).execute(c).await.map(|_| ()))?;
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// `Conflict` when the vault has a tag of that key.
+    pub async fn insert_vault_tag(&mut self, tag: &VaultTag) -> Result<()> {
+        const SQL: &str = "INSERT INTO vault_tag (vault_id, key, value) VALUES ($1, $2, $3)";
+        on!(self, c => sqlx::query(SQL).bind(&tag.vault_id).bind(&tag.key).bind(&tag.value)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// By vault and key.
+    pub async fn tags_of_vaults(&mut self, ids: &[VaultId]) -> Result<Vec<VaultTag>> {
+        let sql = format!(
+            "SELECT * FROM vault_tag WHERE vault_id IN ({}) ORDER BY vault_id, key",
+            self.dialect().values_of("$1")
+        );
+        Ok(
+            on!(self, c => sqlx::query_as::<_, VaultTag>(AssertSqlSafe(sql)).bind(JsonText(ids)).fetch_all(c).await)?,
+        )
+    }
 }

@@ -197,6 +197,7 @@ impl From<strongroom_db::Error> for Error {
         use strongroom_db::Error as Db;
         match error {
             Db::Busy(_) => Self::Busy(error),
+            Db::UnknownMarker => Self::invalid("marker is not the id of a row of this list."),
             Db::Conflict(_)
             | Db::Full(_)
             | Db::NewerVersion { .. }
