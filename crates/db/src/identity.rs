@@ -4,6 +4,7 @@ use std::fmt;
 
 use strongroom_types::{DomainId, ProjectId, Role, Timestamp, UserId};
 
+use crate::page::stored;
 use crate::tx::on;
 use crate::{Page, Result, Tx};
 
@@ -44,11 +45,6 @@ pub struct Membership {
 pub struct ProjectFilter {
     pub name: Option<String>,
     pub member: Option<UserId>,
-}
-
-fn bounds(page: &Page) -> (i64, i64) {
-    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    (signed(page.limit), signed(page.offset))
 }
 
 impl Tx {
@@ -103,7 +99,7 @@ impl Tx {
             .bind(domain).bind(name).fetch_optional(c).await)?)
     }
 
-    /// Oldest first.
+    /// Oldest first. Read by offset; the page's marker is not looked at.
     pub async fn list_projects(
         &mut self,
         filter: &ProjectFilter,
@@ -112,11 +108,9 @@ impl Tx {
         const SQL: &str = "SELECT * FROM project \
              WHERE (CAST($1 AS TEXT) IS NULL OR name = $1) \
                AND (CAST($2 AS TEXT) IS NULL OR id IN (SELECT project_id FROM membership WHERE user_id = $2)) \
-               AND (CAST($3 AS TEXT) IS NULL OR (created_at, id) > (SELECT created_at, id FROM project WHERE id = $3)) \
-             ORDER BY created_at, id LIMIT $4 OFFSET $5";
-        let (limit, offset) = bounds(page);
+             ORDER BY created_at, id LIMIT $3 OFFSET $4";
         Ok(on!(self, c => sqlx::query_as::<_, Project>(SQL)
-            .bind(&filter.name).bind(&filter.member).bind(&page.marker).bind(limit).bind(offset)
+            .bind(&filter.name).bind(&filter.member).bind(stored(page.limit)).bind(stored(page.offset))
             .fetch_all(c).await)?)
     }
 
@@ -134,6 +128,13 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, Account>(SQL).bind(id).fetch_optional(c).await)?)
     }
 
+    /// Reads a user and holds the row until the transaction ends, so that what is issued to them and a new
+    /// password cannot pass each other.
+    pub async fn lock_account(&mut self, id: &UserId) -> Result<Option<Account>> {
+        const SQL: &str = "UPDATE account SET name = name WHERE id = $1 RETURNING *";
+        Ok(on!(self, c => sqlx::query_as::<_, Account>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
     pub async fn find_account_by_name(
         &mut self,
         domain: &DomainId,
@@ -144,14 +145,11 @@ impl Tx {
             .bind(domain).bind(name).fetch_optional(c).await)?)
     }
 
-    /// Oldest first.
+    /// Oldest first. Read by offset; the page's marker is not looked at.
     pub async fn list_accounts(&mut self, page: &Page) -> Result<Vec<Account>> {
-        const SQL: &str = "SELECT * FROM account \
-             WHERE CAST($1 AS TEXT) IS NULL OR (created_at, id) > (SELECT created_at, id FROM account WHERE id = $1) \
-             ORDER BY created_at, id LIMIT $2 OFFSET $3";
-        let (limit, offset) = bounds(page);
+        const SQL: &str = "SELECT * FROM account ORDER BY created_at, id LIMIT $1 OFFSET $2";
         Ok(on!(self, c => sqlx::query_as::<_, Account>(SQL)
-            .bind(&page.marker).bind(limit).bind(offset).fetch_all(c).await)?)
+            .bind(stored(page.limit)).bind(stored(page.offset)).fetch_all(c).await)?)
     }
 
     pub async fn update_password(&mut self, id: &UserId, password_hash: &str) -> Result<bool> {
@@ -178,12 +176,16 @@ impl Tx {
 
     /// The memberships of the accounts that [`Tx::list_accounts`] gives for `page`.
     pub async fn list_memberships_of_accounts(&mut self, page: &Page) -> Result<Vec<Membership>> {
-        const SQL: &str = "SELECT m.user_id, m.project_id, m.role FROM membership m JOIN (                  SELECT id FROM account \
-                 WHERE CAST($1 AS TEXT) IS NULL OR (created_at, id) > (SELECT created_at, id FROM account WHERE id = $1) \
-                 ORDER BY created_at, id LIMIT $2 OFFSET $3) a ON a.id = m.user_id ORDER BY m.project_id";
-        let (limit, offset) = bounds(page);
+        const SQL: &str = "SELECT m.user_id, m.project_id, m.role FROM membership m JOIN (                  SELECT id FROM account ORDER BY created_at, id LIMIT $1 OFFSET $2) a ON a.id = m.user_id ORDER BY m.project_id";
         Ok(on!(self, c => sqlx::query_as::<_, Membership>(SQL)
-            .bind(&page.marker).bind(limit).bind(offset).fetch_all(c).await)?)
+            .bind(stored(page.limit)).bind(stored(page.offset)).fetch_all(c).await)?)
+    }
+
+    /// Whether anybody can administer the installation.
+    pub async fn any_admin(&mut self) -> Result<bool> {
+        const SQL: &str = "SELECT * FROM membership WHERE role = 'admin' LIMIT 1";
+        let found = on!(self, c => sqlx::query_as::<_, Membership>(SQL).fetch_optional(c).await)?;
+        Ok(found.is_some())
     }
 
     /// The user's role in `project`; administrators of any project are administrators of each.

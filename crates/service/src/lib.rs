@@ -10,6 +10,7 @@ mod caller;
 pub mod checkpoints;
 mod disks;
 mod error;
+pub mod identity;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;
@@ -34,8 +35,8 @@ pub use settings::Settings;
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint, Direction,
-        IncludedVolume, JsonText, OperationExtra, OperationLog, OperationLogFilter, Page, Restore,
+        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint, Direction, Domain,
+        IncludedVolume, JsonText, Membership, OperationExtra, OperationLog, OperationLogFilter, Page, Project, Restore,
         RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder,
         VaultResource, Volume,
     };

@@ -1,9 +1,11 @@
 //! The CBR v3 and identity contracts: request and response shapes, error codes, request signatures.
 
+pub mod administration;
 pub mod backups;
 pub mod checkpoints;
 mod codes;
 mod error_body;
+pub mod identity;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;

@@ -65,11 +65,10 @@ fn key(name: &str, ends_in: Option<Duration>) -> AccessKey {
     }
 }
 
-fn page(offset: u64, limit: u64, marker: Option<&ProjectId>) -> Page {
+fn page(offset: u64, limit: u64) -> Page {
     Page {
         offset,
-        limit,
-        marker: marker.map(ToString::to_string),
+        ..Page::first(limit)
     }
 }
 
@@ -110,6 +109,10 @@ async fn rows_come_back_as_they_went_in() {
         );
         assert_eq!(
             tx.find_account(&user_id(1)).await.unwrap(),
+            Some(account(1))
+        );
+        assert_eq!(
+            tx.lock_account(&user_id(1)).await.unwrap(),
             Some(account(1))
         );
         assert_eq!(
@@ -194,6 +197,7 @@ async fn an_administrator_of_one_project_is_one_in_each() {
             assert_eq!(found, role, "user {user}, project {project:?}");
         }
         assert_eq!(tx.list_memberships(&user_id(2)).await.unwrap().len(), 2);
+        assert!(tx.any_admin().await.unwrap());
     })
     .await;
 }
@@ -210,15 +214,15 @@ async fn lists_are_filtered_and_paged_in_order_of_creation() {
         };
         tx.upsert_membership(&membership).await.unwrap();
         let all = ProjectFilter::default();
-        let listed = tx.list_projects(&all, &page(1, 10, None)).await.unwrap();
+        let listed = tx.list_projects(&all, &page(1, 10)).await.unwrap();
         assert_eq!(listed, [project(2), project(3)]);
-        let after = page(0, 1, Some(&project_id(1)));
+        let after = page(1, 1);
         assert_eq!(tx.list_projects(&all, &after).await.unwrap(), [project(2)]);
         let named = ProjectFilter {
             name: Some("project-2".into()),
             member: None,
         };
-        let first = page(0, 10, None);
+        let first = page(0, 10);
         assert_eq!(
             tx.list_projects(&named, &first).await.unwrap(),
             [project(2)]
@@ -228,13 +232,10 @@ async fn lists_are_filtered_and_paged_in_order_of_creation() {
             member: Some(user_id(2)),
         };
         assert_eq!(tx.list_projects(&own, &first).await.unwrap(), [project(3)]);
-        assert_eq!(
-            tx.list_accounts(&page(1, 10, None)).await.unwrap(),
-            [account(2)]
-        );
+        assert_eq!(tx.list_accounts(&page(1, 10)).await.unwrap(), [account(2)]);
         for (offset, count) in [(0, 0), (1, 1)] {
             let found = tx
-                .list_memberships_of_accounts(&page(offset, 1, None))
+                .list_memberships_of_accounts(&page(offset, 1))
                 .await
                 .unwrap();
             assert_eq!(found.len(), count);
