@@ -90,8 +90,6 @@ pub struct BackupExtra {
     pub is_dec: bool,
     #[schema(required)]
     pub app_consistency: Option<AppConsistency>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<String>,
 }
 
 /// Whether the guest froze its applications for this backup. The clouds write these numbers as text.

@@ -97,6 +97,10 @@ codes! {
     InventoryInUse = "Strongroom.1004", 409, "It is in use and cannot be removed.";
     ProjectNotFound = "Strongroom.1005", 404, "The project does not exist.";
 
+    UserNotFound = "Strongroom.1006", 404, "The user does not exist.";
+    AccessKeyNotFound = "Strongroom.1007", 404, "The access key does not exist.";
+    NameTaken = "Strongroom.1008", 409, "The name is taken.";
+
     /// Why a task failed, where the clouds have no code of their own.
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";
     DataDamaged = "Strongroom.2002", 500, "Backed-up data is missing or damaged.";

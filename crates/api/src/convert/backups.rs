@@ -1,0 +1,167 @@
+use strongroom_service::backups::{BackupView, NewRestore};
+use strongroom_service::provider_of_resource;
+use strongroom_service::rows::{self, BackupFilter, BackupSort, BackupSortKey, Direction};
+use strongroom_types::{BackupStatus, ResourceType};
+use strongroom_wire::CbrTime;
+use strongroom_wire::backups::{
+    AppConsistency, Backup, BackupExtra, ListBackupsQuery, RestoreMapping, RestoreRequest,
+};
+use strongroom_wire::values::Label;
+
+use super::{check_count, enterprise_project, unsigned};
+use crate::ApiError;
+
+/// What a list row shows beside the row itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    pub(crate) availability_zone: &'a str,
+    pub(crate) replication: bool,
+}
+
+pub(crate) fn backup(view: BackupView, shown: Shown<'_>) -> Backup {
+    let zone = &view.enterprise_project_id;
+    let children = view.children.into_iter();
+    let children = children
+        .map(|child| one(child, vec![], zone, shown))
+        .collect();
+    one(view.backup, children, zone, shown)
+}
+
+fn one(
+    row: rows::Backup,
+    children: Vec<Backup>,
+    enterprise_project_id: &str,
+    shown: Shown<'_>,
+) -> Backup {
+    let extend_info = extra(&row);
+    Backup {
+        provider_id: provider_of_resource(row.resource_type).to_owned(),
+        id: row.id,
+        name: row.name,
+        description: row.description,
+        checkpoint_id: row.checkpoint_id,
+        parent_id: row.parent_id,
+        project_id: row.project_id,
+        vault_id: row.vault_id,
+        resource_id: row.resource_id,
+        resource_name: row.resource_name,
+        resource_type: row.resource_type,
+        resource_size: row.resource_size_gb,
+        resource_az: shown.availability_zone.to_owned(),
+        status: row.status,
+        image_type: row.image_type,
+        incremental: row.incremental,
+        created_at: CbrTime(row.created_at),
+        updated_at: CbrTime(row.updated_at),
+        protected_at: row.protected_at.map(CbrTime),
+        expired_at: row.expired_at.map(CbrTime),
+        enterprise_project_id: enterprise_project_id.to_owned(),
+        scheduled_operation_id: None,
+        version: 3,
+        extend_info,
+        children,
+        replication_records: shown.replication.then(Vec::new),
+    }
+}
+
+fn extra(row: &rows::Backup) -> BackupExtra {
+    let of_server = row.resource_type == ResourceType::Server;
+    let being_made = matches!(
+        row.status,
+        BackupStatus::WaitingProtect | BackupStatus::Protecting
+    );
+    let restorable = matches!(
+        row.status,
+        BackupStatus::Available | BackupStatus::WaitingRestore | BackupStatus::Restoring
+    );
+    BackupExtra {
+        auto_trigger: row.auto_trigger,
+        bootable: (!of_server).then_some(row.system_disk),
+        contain_system_disk: of_server.then_some(row.system_disk),
+        system_disk: !of_server && row.system_disk,
+        os_images_data: None,
+        progress: (being_made || !of_server).then_some(row.progress),
+        snapshot_id: None,
+        support_lld: false,
+        supported_restore_mode: of_server
+            .then(|| if restorable { "backup" } else { "na" }.to_owned()),
+        is_multi_az: false,
+        encrypted: false,
+        encrypted_algorithm: None,
+        is_dec: false,
+        app_consistency: of_server.then(not_frozen),
+    }
+}
+
+/// No guest froze its applications: every backup is crash consistent so far.
+fn not_frozen() -> AppConsistency {
+    AppConsistency {
+        app_consistency: "0".to_owned(),
+        app_consistency_status: "0".to_owned(),
+        app_consistency_error_code: "0".to_owned(),
+        app_consistency_error_message: String::new(),
+    }
+}
+
+pub(crate) fn backup_filter(query: ListBackupsQuery) -> Result<BackupFilter, ApiError> {
+    check_count("status", &query.status, 0..=64)?;
+    Ok(BackupFilter {
+        checkpoint_id: query.checkpoint_id,
+        vault_id: query.vault_id,
+        resource_id: query.resource_id,
+        resource_type: query.resource_type,
+        resource_name: query.resource_name.map(Label::into_string),
+        name: query.name.map(Label::into_string),
+        image_type: query.image_type,
+        statuses: query.status,
+        parent_id: query.parent_id,
+        start_time: query.start_time.map(|time| time.0),
+        end_time: query.end_time.map(|time| time.0),
+        incremental: query.incremental,
+        used_percent: query.used_percent.map(|percent| unsigned(percent.get())),
+        enterprise_project_id: enterprise_project(query.enterprise_project_id),
+    })
+}
+
+/// `key[:asc|desc]`, several separated by commas.
+pub(crate) fn backup_sort(text: &str) -> Result<Vec<BackupSort>, ApiError> {
+    let sort: Option<Vec<_>> = text.split(',').map(|part| one_sort(part.trim())).collect();
+    let sort = sort.ok_or_else(|| ApiError::invalid("sort"))?;
+    check_count("sort", &sort, 1..=6)?;
+    Ok(sort)
+}
+
+fn one_sort(part: &str) -> Option<BackupSort> {
+    let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
+    let key = match key {
+        "created_at" => BackupSortKey::CreatedAt,
+        "updated_at" => BackupSortKey::UpdatedAt,
+        "protected_at" => BackupSortKey::ProtectedAt,
+        "name" => BackupSortKey::Name,
+        "status" => BackupSortKey::Status,
+        "id" => BackupSortKey::Id,
+        _ => return None,
+    };
+    let direction = match direction {
+        "asc" => Direction::Ascending,
+        "desc" => Direction::Descending,
+        _ => return None,
+    };
+    Some(BackupSort { key, direction })
+}
+
+pub(crate) fn new_restore(request: RestoreRequest) -> Result<NewRestore, ApiError> {
+    let mappings = request.mappings.unwrap_or_default();
+    check_count("mappings", &mappings, 0..=256)?;
+    let mapping = |mapping: RestoreMapping| rows::RestoreMapping {
+        backup_id: mapping.backup_id,
+        volume_id: mapping.volume_id,
+    };
+    Ok(NewRestore {
+        server_id: request.server_id,
+        volume_id: request.volume_id,
+        mappings: mappings.into_iter().map(mapping).collect(),
+        power_on: request.power_on.unwrap_or(true),
+        of_files: request.resource_id.is_some() || request.details.is_some(),
+    })
+}

@@ -1,0 +1,85 @@
+//! Volumes, servers and orders: our own extension.
+
+use strongroom_service::inventory::{NewServer, NewVolume, ServerView, VolumeView};
+use strongroom_service::orders::OrderView;
+use strongroom_wire::CbrTime;
+use strongroom_wire::inventory::{AddServerRequest, AddVolumeRequest, Server, Volume};
+use strongroom_wire::orders::Order;
+use strongroom_wire::values::DiskPath;
+
+use super::check_count;
+use crate::ApiError;
+
+/// More disks than any machine has.
+const DISKS_MAX: usize = 60;
+
+pub(crate) fn new_volume(request: AddVolumeRequest) -> NewVolume {
+    NewVolume {
+        id: request.id,
+        name: request.name.into_string(),
+        path: request.path.into_string(),
+    }
+}
+
+pub(crate) fn new_server(request: AddServerRequest) -> Result<NewServer, ApiError> {
+    check_count("disks", &request.disks, 1..=DISKS_MAX)?;
+    Ok(NewServer {
+        id: request.id,
+        name: request.name.into_string(),
+        disks: request
+            .disks
+            .into_iter()
+            .map(DiskPath::into_string)
+            .collect(),
+        qmp_socket: request.qmp.map(DiskPath::into_string),
+        guest_agent_socket: request.guest_agent.map(DiskPath::into_string),
+    })
+}
+
+pub(crate) fn volume(view: VolumeView) -> Volume {
+    let row = view.volume;
+    Volume {
+        id: row.id,
+        project_id: row.project_id,
+        name: row.name,
+        path: row.path,
+        format: row.format,
+        size_bytes: row.size_bytes,
+        server_id: view.server_id,
+        created_at: CbrTime(row.created_at),
+    }
+}
+
+pub(crate) fn server(view: ServerView) -> Server {
+    let row = view.server;
+    let of_server = |row_of_volume| {
+        volume(VolumeView {
+            volume: row_of_volume,
+            server_id: Some(row.id.clone()),
+        })
+    };
+    let volumes = view.volumes.into_iter().map(of_server).collect();
+    Server {
+        id: row.id,
+        project_id: row.project_id,
+        name: row.name,
+        volumes,
+        qmp: row.qmp_socket,
+        guest_agent: row.guest_agent_socket,
+        created_at: CbrTime(row.created_at),
+    }
+}
+
+pub(crate) fn order(view: OrderView) -> Order {
+    let row = view.order;
+    Order {
+        id: row.id,
+        project_id: row.project_id,
+        user_id: row.user_id,
+        vault_id: row.vault_id,
+        vault_name: view.request.name,
+        status: row.status,
+        created_at: CbrTime(row.created_at),
+        decided_at: row.decided_at.map(CbrTime),
+    }
+}

@@ -1,0 +1,145 @@
+use strongroom_service::rows::{self, OperationLogFilter};
+use strongroom_wire::CbrTime;
+use strongroom_wire::operation_logs::{
+    BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, OperationError, OperationExtra,
+    OperationLog, OperationResource, RemoveResourcesTask, RestoreTask, VaultDeleteTask,
+};
+use strongroom_wire::resources::ResourceExtra;
+use strongroom_wire::values::{Label, ShortText};
+
+use super::{check_count, enterprise_project};
+use crate::ApiError;
+use crate::error::code_of_trouble;
+
+pub(crate) fn operation_log_filter(
+    query: ListOperationLogsQuery,
+) -> Result<OperationLogFilter, ApiError> {
+    check_count("status", &query.status, 0..=64)?;
+    Ok(OperationLogFilter {
+        operation_type: query.operation_type,
+        statuses: query.status,
+        provider_id: query.provider_id.map(ShortText::into_string),
+        resource_id: query.resource_id,
+        resource_name: query.resource_name.map(Label::into_string),
+        vault_id: query.vault_id,
+        vault_name: query.vault_name.map(Label::into_string),
+        start_time: query.start_time.map(|time| time.0),
+        end_time: query.end_time.map(|time| time.0),
+        enterprise_project_id: enterprise_project(query.enterprise_project_id),
+    })
+}
+
+pub(crate) fn operation_log(row: rows::OperationLog) -> OperationLog {
+    let error_info = OperationError {
+        code: row.trouble.map_or_else(String::new, |trouble| {
+            code_of_trouble(trouble).as_str().to_owned()
+        }),
+        message: row.error_message.clone(),
+    };
+    OperationLog {
+        extra_info: extra(&row),
+        id: row.id,
+        operation_type: row.operation_type,
+        status: row.status,
+        project_id: row.project_id,
+        provider_id: row.provider_id,
+        vault_id: row.vault_id,
+        vault_name: row.vault_name,
+        checkpoint_id: row.checkpoint_id,
+        policy_id: row.policy_id,
+        created_at: CbrTime(row.created_at),
+        started_at: CbrTime(row.started_at),
+        updated_at: CbrTime(row.updated_at),
+        ended_at: row.ended_at.map(CbrTime),
+        error_info,
+    }
+}
+
+fn extra(row: &rows::OperationLog) -> OperationExtra {
+    let mut extra = OperationExtra {
+        common: CommonExtra {
+            progress: row.progress,
+            request_id: row.request_id.clone(),
+            task_id: row.id.clone(),
+        },
+        resource: resource(row),
+        backup: None,
+        delete: None,
+        restore: None,
+        remove_resources: None,
+        vault_delete: None,
+    };
+    match row.extra.0.clone() {
+        rows::OperationExtra::Backup {
+            backup_id,
+            backup_name,
+            incremental,
+        } => extra.backup = Some(backup_task(backup_id, backup_name, incremental)),
+        rows::OperationExtra::Delete {
+            backup_id,
+            backup_name,
+        } => {
+            extra.delete = Some(DeleteTask {
+                backup_id,
+                backup_name,
+            });
+        }
+        rows::OperationExtra::Restore {
+            backup_id,
+            backup_name,
+            target_resource_id,
+            target_resource_name,
+        } => {
+            extra.restore = Some(RestoreTask {
+                backup_id,
+                backup_name,
+                target_resource_id,
+                target_resource_name,
+            });
+        }
+        rows::OperationExtra::RemoveResources {
+            total_count,
+            fail_count,
+        } => {
+            extra.remove_resources = Some(RemoveResourcesTask {
+                total_count,
+                fail_count,
+                resources: resource(row).into_iter().collect(),
+            });
+        }
+        rows::OperationExtra::VaultDelete {
+            total_count,
+            fail_count,
+        } => {
+            extra.vault_delete = Some(VaultDeleteTask {
+                total_count,
+                fail_count,
+            });
+        }
+    }
+    extra
+}
+
+fn backup_task(
+    backup_id: strongroom_types::BackupId,
+    backup_name: String,
+    incremental: bool,
+) -> BackupTask {
+    BackupTask {
+        backup_id,
+        backup_name,
+        incremental: incremental.to_string(),
+        app_consistency_status: "0".to_owned(),
+        app_consistency_error_code: String::new(),
+        app_consistency_error_message: String::new(),
+    }
+}
+
+fn resource(row: &rows::OperationLog) -> Option<OperationResource> {
+    Some(OperationResource {
+        id: row.resource_id.clone()?,
+        resource_type: row.resource_type?,
+        name: row.resource_name.clone()?,
+        extra_info: ResourceExtra::default(),
+    })
+}

@@ -1,0 +1,43 @@
+//! Extractors whose every refusal is an [`ApiError`].
+
+mod body;
+mod path;
+mod query;
+
+pub(crate) use body::{Json, MAX_BODY_BYTES};
+pub(crate) use path::Path;
+pub(crate) use query::Query;
+
+use crate::ApiError;
+use strongroom_wire::Code;
+
+/// The objects that requests are wrapped in; users know the fields, not the wrapping.
+const WRAPPERS: [&str; 4] = ["vault.", "checkpoint.", "backup.", "restore."];
+
+/// Says which field a text could not be read for. Never repeats the value: it may be a secret.
+///
+/// `message` is serde's or one of `strongroom_wire::values`'.
+fn bad_field(path: &str, message: &str) -> ApiError {
+    let field = WRAPPERS
+        .iter()
+        .find_map(|wrapper| path.strip_prefix(wrapper))
+        .unwrap_or(path);
+    let field = if field == "." { "body" } else { field };
+    let refusal = |reason: &str| {
+        ApiError::new(
+            Code::InvalidParameter,
+            format!("Invalid {field} provided: {reason}."),
+        )
+    };
+    if let Some(missing) = message.strip_prefix("missing field ") {
+        let missing = missing.split('`').nth(1).unwrap_or("a field");
+        return refusal(&format!("{missing} is missing"));
+    }
+    match message.split_once("expected ") {
+        Some((_, expected)) if message.starts_with("invalid ") => {
+            refusal(&format!("it must be {expected}"))
+        }
+        _ if message.starts_with("it must ") => refusal(message),
+        _ => ApiError::invalid(field),
+    }
+}

@@ -1,0 +1,48 @@
+//! Which object a path is about. The project of a path comes from [`crate::auth::Tenant`].
+
+use serde::Deserialize;
+use strongroom_types::{
+    BackupId, CheckpointId, OperationLogId, OrderId, ResourceId, ServerId, VaultId, VolumeId,
+};
+use utoipa::{IntoParams, ToSchema};
+
+macro_rules! object_path {
+    ($name:ident { $($field:ident: $type:ty),+ }) => {
+        #[derive(Debug, Clone, Deserialize, IntoParams)]
+        #[into_params(parameter_in = Path)]
+        pub(crate) struct $name { $(pub(crate) $field: $type),+ }
+    };
+}
+
+object_path!(VaultPath { vault_id: VaultId });
+object_path!(CheckpointPath {
+    checkpoint_id: CheckpointId
+});
+object_path!(BackupPath {
+    backup_id: BackupId
+});
+object_path!(OperationLogPath {
+    operation_log_id: OperationLogId
+});
+object_path!(ProtectablesPath {
+    protectable_type: ProtectableType
+});
+object_path!(ProtectablePath {
+    protectable_type: ProtectableType,
+    instance_id: ResourceId
+});
+object_path!(VolumePath {
+    volume_id: VolumeId
+});
+object_path!(ServerPath {
+    server_id: ServerId
+});
+object_path!(OrderPath { order_id: OrderId });
+
+/// The kinds of resources that this service knows to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProtectableType {
+    Server,
+    Disk,
+}

@@ -1,0 +1,48 @@
+use axum::extract::State;
+use strongroom_service::resources;
+use strongroom_wire::resources::{
+    AddResourcesAnswer, AddResourcesRequest, RemoveResourcesAnswer, RemoveResourcesRequest,
+};
+
+use crate::auth::Tenant;
+use crate::convert::check_count;
+use crate::convert::resources::new_resource;
+use crate::extract::{Json, Path};
+use crate::params::VaultPath;
+use crate::{ApiError, ApiState};
+
+/// Associate resources with a vault, or change what is excluded of those that are.
+#[utoipa::path(post, path = "/v3/{project_id}/vaults/{vault_id}/addresources", tag = "vaults",
+    params(VaultPath), request_body = AddResourcesRequest,
+    responses((status = 200, body = AddResourcesAnswer)))]
+pub(crate) async fn add_vault_resource(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+    Json(request): Json<AddResourcesRequest>,
+) -> Result<Json<AddResourcesAnswer>, ApiError> {
+    check_count("resources", &request.resources, 1..=256)?;
+    let new = request.resources.into_iter().map(new_resource).collect();
+    let ids = resources::add(&state.app, &caller, &project, &path.vault_id, new).await?;
+    Ok(Json(AddResourcesAnswer {
+        add_resource_ids: ids,
+    }))
+}
+
+/// Dissociate resources from a vault and delete their backups in it.
+#[utoipa::path(post, path = "/v3/{project_id}/vaults/{vault_id}/removeresources", tag = "vaults",
+    params(VaultPath), request_body = RemoveResourcesRequest,
+    responses((status = 200, body = RemoveResourcesAnswer)))]
+pub(crate) async fn remove_vault_resource(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+    Json(request): Json<RemoveResourcesRequest>,
+) -> Result<Json<RemoveResourcesAnswer>, ApiError> {
+    check_count("resource_ids", &request.resource_ids, 1..=256)?;
+    let ids = request.resource_ids;
+    let ids = resources::remove(&state.app, &caller, &project, &path.vault_id, ids).await?;
+    Ok(Json(RemoveResourcesAnswer {
+        remove_resource_ids: ids,
+    }))
+}

@@ -1,0 +1,107 @@
+//! Every route and every layer.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use strongroom_wire::Code;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::authenticate;
+use crate::extract::MAX_BODY_BYTES;
+use crate::observe::observe;
+use crate::{
+    ApiError, ApiState, backups, checkpoints, document, inventory, meta, operation_logs, orders,
+    protectables, resources, vaults,
+};
+
+/// Longer than any handler needs; a client gives up before.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The whole face of the service.
+pub fn router(state: ApiState) -> Router {
+    let (routes, mut description) = all_routes(&state).split_for_parts();
+    document::complete(&mut description);
+    let description = document::text(&description);
+    let show_description = async move || document::answer(description);
+    routes
+        .route("/openapi.json", axum::routing::get(show_description))
+        .fallback(async || ApiError::of(Code::UnknownRoute))
+        .method_not_allowed_fallback(async || ApiError::of(Code::UnknownMethod))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(limit_time))
+        .layer(CatchPanicLayer::custom(after_panic))
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state)
+}
+
+fn all_routes(state: &ApiState) -> OpenApiRouter<ApiState> {
+    let guarded = cbr()
+        .merge(extensions())
+        .route_layer(from_fn_with_state(state.clone(), authenticate));
+    OpenApiRouter::with_openapi(document::frame())
+        .merge(guarded)
+        .routes(routes!(meta::list_versions))
+        .routes(routes!(meta::show_health))
+        .routes(routes!(meta::show_metrics))
+}
+
+/// The CBR v3 API.
+fn cbr() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(vaults::create_vault, vaults::list_vaults))
+        .routes(routes!(
+            vaults::show_vault,
+            vaults::update_vault,
+            vaults::delete_vault
+        ))
+        .routes(routes!(resources::add_vault_resource))
+        .routes(routes!(resources::remove_vault_resource))
+        .routes(routes!(checkpoints::create_checkpoint))
+        .routes(routes!(checkpoints::show_checkpoint))
+        .routes(routes!(backups::list_backups))
+        .routes(routes!(
+            backups::show_backup,
+            backups::update_backup,
+            backups::delete_backup
+        ))
+        .routes(routes!(backups::restore_backup))
+        .routes(routes!(operation_logs::list_op_logs))
+        .routes(routes!(operation_logs::show_op_log))
+        .routes(routes!(protectables::list_protectable))
+        .routes(routes!(protectables::show_protectable))
+}
+
+/// What CBR leaves to other services of a cloud.
+fn extensions() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(inventory::add_volume, inventory::list_volumes))
+        .routes(routes!(inventory::remove_volume))
+        .routes(routes!(inventory::add_server, inventory::list_servers))
+        .routes(routes!(inventory::remove_server))
+        .routes(routes!(orders::list_orders))
+        .routes(routes!(orders::approve_order))
+        .routes(routes!(orders::reject_order))
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::of(Code::TimedOut).into_response(),
+    }
+}
+
+/// The panic hook has logged where it happened; the client learns that it was not the request's fault.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    ApiError::internal(format_args!("panic: {}", text.unwrap_or("without a text"))).into_response()
+}

@@ -1,0 +1,96 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use strongroom_service::vaults::{self, VaultCreation};
+use strongroom_wire::vault_requests::{CreateVaultRequest, UpdateVaultRequest};
+use strongroom_wire::vaults::{CreateVaultAnswer, ListVaultsQuery, VaultAnswer, VaultList};
+
+use crate::auth::Tenant;
+use crate::convert::vaults::{new_vault, order_taken, vault, vault_change, vault_filter};
+use crate::convert::{DEFAULT_LIMIT, page};
+use crate::extract::{Json, Path, Query};
+use crate::params::VaultPath;
+use crate::{ApiError, ApiState};
+
+/// Create a vault, or order one for a term.
+#[utoipa::path(post, path = "/v3/{project_id}/vaults", tag = "vaults",
+    request_body = CreateVaultRequest, responses((status = 200, body = CreateVaultAnswer)))]
+pub(crate) async fn create_vault(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Json(request): Json<CreateVaultRequest>,
+) -> Result<Json<CreateVaultAnswer>, ApiError> {
+    let new = new_vault(request.vault)?;
+    let answer = match vaults::create(&state.app, &caller, &project, new).await? {
+        VaultCreation::Created(view) => {
+            let answer = VaultAnswer {
+                vault: vault(*view),
+            };
+            CreateVaultAnswer::Created(Box::new(answer))
+        }
+        VaultCreation::Ordered(order) => CreateVaultAnswer::Ordered(order_taken(order)),
+    };
+    Ok(Json(answer))
+}
+
+/// List the vaults of the project, newest first.
+#[utoipa::path(get, path = "/v3/{project_id}/vaults", tag = "vaults",
+    params(ListVaultsQuery), responses((status = 200, body = VaultList)))]
+pub(crate) async fn list_vaults(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Query(query): Query<ListVaultsQuery>,
+) -> Result<Json<VaultList>, ApiError> {
+    let page = page(
+        query.limit,
+        query.offset,
+        query.marker.clone(),
+        DEFAULT_LIMIT,
+    );
+    let filter = vault_filter(query)?;
+    let (views, count) = vaults::list(&state.app, &caller, &project, &filter, &page).await?;
+    Ok(Json(VaultList {
+        vaults: views.into_iter().map(vault).collect(),
+        count,
+        offset: page.offset,
+        limit: page.limit,
+    }))
+}
+
+/// Show one vault.
+#[utoipa::path(get, path = "/v3/{project_id}/vaults/{vault_id}", tag = "vaults",
+    params(VaultPath), responses((status = 200, body = VaultAnswer)))]
+pub(crate) async fn show_vault(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+) -> Result<Json<VaultAnswer>, ApiError> {
+    let view = vaults::get(&state.app, &caller, &project, &path.vault_id).await?;
+    Ok(Json(VaultAnswer { vault: vault(view) }))
+}
+
+/// Change a vault; what is absent stays as it is.
+#[utoipa::path(put, path = "/v3/{project_id}/vaults/{vault_id}", tag = "vaults",
+    params(VaultPath), request_body = UpdateVaultRequest,
+    responses((status = 200, body = VaultAnswer)))]
+pub(crate) async fn update_vault(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+    Json(request): Json<UpdateVaultRequest>,
+) -> Result<Json<VaultAnswer>, ApiError> {
+    let change = vault_change(request.vault)?;
+    let view = vaults::update(&state.app, &caller, &project, &path.vault_id, change).await?;
+    Ok(Json(VaultAnswer { vault: vault(view) }))
+}
+
+/// Delete a vault and every backup in it.
+#[utoipa::path(delete, path = "/v3/{project_id}/vaults/{vault_id}", tag = "vaults",
+    params(VaultPath), responses((status = 204)))]
+pub(crate) async fn delete_vault(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+) -> Result<StatusCode, ApiError> {
+    vaults::delete(&state.app, &caller, &project, &path.vault_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
