@@ -8,10 +8,47 @@ use strongroom_types::VolumeFormat;
 use super::{Header, Image};
 use crate::file::{ImageFile, Purpose};
 use crate::raw::RawImage;
-use crate::{BlockSource, Error, Result};
+use crate::{BlockSource, Error, Extent, Result};
 
 /// Longer chains are taken for a mistake.
 const MAX_LAYERS: usize = 64;
+
+/// What lies below an overlay.
+pub(super) enum Layer {
+    Raw(RawImage),
+    Qcow2(Box<Image>),
+}
+
+impl Layer {
+    pub(super) fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Raw(image) => BlockSource::size_bytes(image),
+            Self::Qcow2(image) => image.size_bytes(),
+        }
+    }
+
+    pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Raw(image) => BlockSource::read_at(image, offset, buffer),
+            Self::Qcow2(image) => image.read_at(offset, buffer),
+        }
+    }
+
+    /// What lies at `offset`, for `limit` bytes at most; behind the layer's end there are zeros.
+    ///
+    /// Unlike `next_extent` this looks no further than asked for: the effort of one call would
+    /// multiply with each layer otherwise.
+    pub(super) fn piece_at(&mut self, offset: u64, limit: u64) -> Result<Extent> {
+        let rest = self.size_bytes().saturating_sub(offset);
+        if rest == 0 {
+            return Ok(Extent::hole(limit));
+        }
+        match self {
+            Self::Raw(image) => Ok(BlockSource::next_extent(image, offset)?.up_to(limit)),
+            Self::Qcow2(image) => image.piece_at(offset, limit.min(rest)),
+        }
+    }
+}
 
 /// The layers that were opened so far, by the identity of their files.
 #[derive(Debug, Default)]
@@ -34,22 +71,26 @@ impl Chain {
         Ok(())
     }
 
+    pub(super) fn depth(&self) -> u64 {
+        self.layers.len() as u64
+    }
+
     /// Opens what `header`, the one of the image at `path`, names as its backing file.
     pub(super) fn open_below(
         &mut self,
         path: &Path,
         header: &Header,
         purpose: Purpose,
-    ) -> Result<Option<Box<dyn BlockSource>>> {
+    ) -> Result<Option<Layer>> {
         let Some((path, format)) = resolve(path, header)? else {
             return Ok(None);
         };
         let file = ImageFile::open(&path, purpose)?;
         Ok(Some(match format {
-            VolumeFormat::Qcow2 => Box::new(Image::open(file, self)?),
+            VolumeFormat::Qcow2 => Layer::Qcow2(Box::new(Image::open(file, self)?)),
             VolumeFormat::Raw => {
                 self.enter(&file)?;
-                Box::new(RawImage::new(file))
+                Layer::Raw(RawImage::new(file))
             }
         }))
     }

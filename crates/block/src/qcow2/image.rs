@@ -1,5 +1,6 @@
 //! Reading: from an offset of the disk to bytes.
 
+use super::backing::Layer;
 use super::entry::{Mapping, table_offset};
 use super::tables::Tables;
 use super::{Chain, Header, small, words_from_bytes};
@@ -14,14 +15,16 @@ pub(crate) struct Image {
     pub(super) header: Header,
     pub(super) l1: Vec<u64>,
     pub(super) tables: Tables,
-    pub(super) backing: Option<Box<dyn BlockSource>>,
+    pub(super) backing: Option<Layer>,
     /// The compressed cluster that was read last, by its number on the disk.
-    pub(super) decompressed: Option<(u64, Vec<u8>)>,
+    decompressed: Option<(u64, Vec<u8>)>,
+    /// The run that was looked up last, by its first byte.
+    pub(super) last_run: Option<(u64, Run)>,
 }
 
 /// A stretch of the disk that comes from one place.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+pub(super) struct Run {
     mapping: Mapping,
     length: u64,
 }
@@ -36,8 +39,9 @@ impl Image {
         Ok(Self {
             backing: chain.open_below(file.path(), &header, Purpose::Backing)?,
             l1: words_from_bytes(&l1),
-            tables: Tables::new(&header),
+            tables: Tables::new(&header, chain.depth()),
             decompressed: None,
+            last_run: None,
             file,
             header,
         })
@@ -57,6 +61,18 @@ impl Image {
 
     /// What the bytes from `offset` on are, for `limit` bytes at most.
     fn run_at(&mut self, offset: u64, limit: u64) -> Result<Run> {
+        if let Some((start, run)) = self.last_run
+            && offset >= start
+            && offset - start < run.length
+        {
+            return Ok(run.skip(offset - start).up_to(limit));
+        }
+        let run = self.find_run(offset, limit)?;
+        self.last_run = Some((offset, run));
+        Ok(run)
+    }
+
+    fn find_run(&mut self, offset: u64, limit: u64) -> Result<Run> {
         let span = self.header.table_span_bytes();
         let index = offset / span;
         let limit = limit.min(span - offset % span);
@@ -93,7 +109,7 @@ impl Image {
     }
 
     /// As `run_at`, but says only whether there is anything to read.
-    fn piece_at(&mut self, offset: u64, limit: u64) -> Result<Extent> {
+    pub(super) fn piece_at(&mut self, offset: u64, limit: u64) -> Result<Extent> {
         let run = self.run_at(offset, limit)?;
         match run.mapping {
             Mapping::Zeros => Ok(Extent::hole(run.length)),
@@ -103,16 +119,10 @@ impl Image {
                 // A preallocated image consists of clusters that nothing was written to yet.
                 Ok(self.file.next_extent(host)?.up_to(run.length))
             }
-            Mapping::Below => {
-                let Some(backing) = &mut self.backing else {
-                    return Ok(Extent::hole(run.length));
-                };
-                let below = backing.next_extent(offset)?;
-                if below.length == 0 {
-                    return Ok(Extent::hole(run.length));
-                }
-                Ok(below.up_to(run.length))
-            }
+            Mapping::Below => match &mut self.backing {
+                None => Ok(Extent::hole(run.length)),
+                Some(backing) => backing.piece_at(offset, run.length),
+            },
         }
     }
 
@@ -167,6 +177,26 @@ impl Image {
     pub(super) fn corrupt_table(&self, index: u64, detail: &str) -> Error {
         let detail = format!("the L2 table {index} is wrong: {detail}");
         Error::corrupt(self.file.path(), detail)
+    }
+}
+
+impl Run {
+    fn skip(self, distance: u64) -> Self {
+        let mapping = match self.mapping {
+            Mapping::Data(host) => Mapping::Data(host + distance),
+            other => other,
+        };
+        Self {
+            mapping,
+            length: self.length - distance,
+        }
+    }
+
+    fn up_to(self, limit: u64) -> Self {
+        Self {
+            length: self.length.min(limit),
+            ..self
+        }
     }
 }
 

@@ -28,8 +28,10 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    pub(super) fn new(header: &Header) -> Self {
-        let limit = (CACHE_BYTES / header.cluster_bytes()).min(MAX_TABLES);
+    /// Long chains get small caches, as each of their layers has one.
+    pub(super) fn new(header: &Header, depth: u64) -> Self {
+        let limit = CACHE_BYTES / depth / header.cluster_bytes();
+        let limit = limit.clamp(2, MAX_TABLES);
         Self {
             loaded: HashMap::new(),
             uses: 0,

@@ -111,6 +111,7 @@ impl Writer {
 
     /// Changes the entry of a cluster in memory; what it referred to will be given back.
     pub(super) fn replace(&mut self, cluster: u64, entry: Entry) -> Result<()> {
+        self.image.last_run = None;
         let old = self.entry(cluster)?;
         let position = cluster << self.image.header.cluster_bits;
         let range = old.host_range(&self.image.header);
@@ -199,12 +200,8 @@ impl Writer {
         Ok(run)
     }
 
+    /// The place of a cluster that can be overwritten.
     fn own_host(&mut self, cluster: u64) -> Result<Option<u64>> {
-        let header = &self.image.header;
-        let index = small(cluster / header.entries_per_table());
-        if self.image.l1[index] & COPIED == 0 {
-            return Ok(None);
-        }
         let entry = self.entry(cluster)?;
         let Some(host) = entry.own_host(&self.image.header) else {
             return Ok(None);

@@ -48,12 +48,11 @@ impl Writer {
             return Ok(true);
         };
         while offset < stop {
-            let extent = backing.next_extent(offset)?;
-            match (extent.kind, extent.length) {
-                (_, 0) => return Ok(true),
-                (ExtentKind::Data, _) => return Ok(false),
-                (ExtentKind::Hole, length) => offset += length,
+            let piece = backing.piece_at(offset, stop - offset)?;
+            if piece.kind == ExtentKind::Data {
+                return Ok(false);
             }
+            offset += piece.length;
         }
         Ok(true)
     }

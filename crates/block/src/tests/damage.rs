@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use strongroom_types::VolumeFormat::Qcow2;
 
 use super::qemu::{Lab, MIB, qemu_img, qemu_io};
-use crate::{Error, open_source, probe};
+use crate::{Error, open_sink, open_source, probe};
 
-/// Walks the whole disk; errors are fine.
+/// Reads the whole disk; errors are fine.
 fn wander(path: &Path) {
     let _ = probe(path);
     let Ok(mut source) = open_source(path, Qcow2) else {
@@ -31,6 +31,19 @@ fn wander(path: &Path) {
         offset += extent.length;
     }
     let _ = source.read_at(source.size_bytes().saturating_sub(9), &mut buffer[..9]);
+}
+
+/// Changes a few places of the disk; errors are fine.
+fn meddle(path: &Path) {
+    let Ok(mut sink) = open_sink(path, Qcow2) else {
+        return;
+    };
+    let _ = sink.write_at(3000, &[5; 9000]);
+    let _ = sink.zero_range(100_000, 200_000);
+    let _ = sink.write_at(250_000, &[6; 100]);
+    let _ = sink.flush();
+    let _ = sink.write_at(sink.size_bytes().saturating_sub(9), &[7; 9]);
+    let _ = sink.flush();
 }
 
 /// An image with everything in it whose metadata lie in its first bytes.
@@ -69,9 +82,9 @@ fn flipped_bytes_in_the_metadata_do_no_harm() {
                 file.write_all_at(&[*byte], *at as u64).unwrap();
             }
             wander(&path);
-            for (at, _) in &mutation {
-                file.write_all_at(&specimen[*at..=*at], *at as u64).unwrap();
-            }
+            meddle(&path);
+            wander(&path);
+            fs::write(&path, &specimen).unwrap();
         });
     }
 }

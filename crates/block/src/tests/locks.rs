@@ -101,3 +101,14 @@ fn qemu_does_not_write_what_we_read() {
     drop(source);
     assert!(opens(&path, &[]));
 }
+
+#[test]
+fn qemu_does_not_even_read_what_we_write() {
+    let Some(lab) = Lab::open() else { return };
+    let path = lab.create("disk.qcow2", MIB, &[]);
+    let sink = open_sink(&path, Qcow2).unwrap();
+    assert!(!opens(&path, &[]));
+    assert!(!opens(&path, &["-r"]));
+    drop(sink);
+    assert!(opens(&path, &["-r"]));
+}

@@ -259,3 +259,32 @@ fn loops_and_endless_chains_are_refused() {
     let too_long = open_source(&lab.path("64.qcow2"), Qcow2);
     assert!(matches!(too_long, Err(Error::Unsupported { .. })));
 }
+
+#[test]
+fn the_effort_of_a_chain_grows_with_its_length_only() {
+    let Some(lab) = Lab::open() else { return };
+    let size = 8 * MIB;
+    let base = lab.create("0.qcow2", size, &["-o", "cluster_size=4k"]);
+    let writes: Vec<String> = (0..40)
+        .map(|n| format!("write -P 3 {}k 4k", n * 8))
+        .collect();
+    qemu_io(
+        &base,
+        &writes.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    for n in 1..=40 {
+        let below = format!("{}.qcow2", n - 1);
+        lab.create(&format!("{n}.qcow2"), size, &["-b", &below, "-F", "qcow2"]);
+    }
+    // Looking ahead in every layer would take 2^40 look-ups here.
+    let mut source = open_source(&lab.path("40.qcow2"), Qcow2).unwrap();
+    let mut extents = Vec::new();
+    let mut offset = 0;
+    while offset < size {
+        let extent = source.next_extent(offset).unwrap();
+        offset += extent.length;
+        extents.push(extent);
+    }
+    assert_eq!(extents.len(), 80);
+    assert!(extents[..79].iter().all(|extent| extent.length == 4096));
+}

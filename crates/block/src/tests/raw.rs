@@ -106,3 +106,11 @@ fn what_is_no_disk_is_refused() {
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(matches!(probe(&pipe), Err(Error::Unsupported { .. })));
 }
+
+#[test]
+fn a_full_disk_is_told_apart() {
+    for errno in [nix::errno::Errno::ENOSPC, nix::errno::Errno::EDQUOT] {
+        let error = Error::from_io("disk".as_ref(), errno.into());
+        assert!(matches!(error, Error::Full), "{error:?}");
+    }
+}
