@@ -5,6 +5,7 @@
     reason = "a command-line tool talks to its user"
 )]
 
+mod bench;
 mod cargo_test;
 mod ci;
 mod postgres;
@@ -21,6 +22,8 @@ cargo xtask ci            everything a change must pass; installs what the tests
 cargo xtask test [ARGS]   all tests, with a private PostgreSQL; ARGS go to `cargo test`
 cargo xtask setup         only install what the tests need
 cargo xtask tidy          only the rules of the tree: edges, sizes, words, licences, links
+cargo xtask bench [ARGS]  the engine beside restic, borg and qemu-img; installs them, writes docs/benchmarks.md
+                          ARGS: [--size 1G] [--runs 3] [--folder target/bench]
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn dispatch() -> Result<()> {
         ["test", rest @ ..] => cargo_test::run(rest),
         ["setup"] => setup::run(),
         ["tidy"] => tidy::run(),
+        ["bench", rest @ ..] => bench::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
