@@ -38,7 +38,6 @@ pub(crate) struct Engine {
 pub(crate) struct Located {
     pub(crate) pack: Arc<Pack>,
     pub(crate) entry: ChunkEntry,
-    pub(crate) slot: u32,
 }
 
 impl Engine {
@@ -62,6 +61,18 @@ impl Engine {
             profile,
             pack_bytes_target,
         }
+    }
+
+    /// The same repository as a process sees it that has just opened it.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(
+            self.store.clone(),
+            self.keys.clone(),
+            self.env.clone(),
+            self.id.clone(),
+            self.profile,
+            self.pack_bytes_target,
+        )
     }
 
     /// Finds a chunk or node: where the hint says, else where the index says. The error names the
@@ -89,20 +100,21 @@ impl Engine {
     async fn look_at(&self, kind: Kind, id: ContentId, place: Place) -> Result<Located> {
         let pack = self.packs.get(kind, place.pack).await?;
         match pack.directory.locate(place.slot) {
-            Some(entry) if entry.id == id => Ok(Located {
-                pack,
-                entry,
-                slot: place.slot,
-            }),
-            _ => Err(Error::Missing {
-                object: format!("{id} of {}", layout::name(kind, place.pack)),
+            Some(entry) if entry.id == id => Ok(Located { pack, entry }),
+            _ => Err(Error::Corrupt {
+                object: layout::name(kind, place.pack),
+                detail: "it does not hold what should be there".to_owned(),
             }),
         }
     }
 
     pub(crate) async fn read_node(&self, id: ContentId, hint: Place) -> Result<Node> {
         let located = self.locate(Kind::NodePack, id, hint).await?;
-        let frame = self.node_frame(&located).await?;
+        self.open_node(id, &located).await
+    }
+
+    pub(crate) async fn open_node(&self, id: ContentId, located: &Located) -> Result<Node> {
+        let frame = self.node_frame(located).await?;
         let start = usize::try_from(located.entry.start).expect("u32 fits");
         let end = start + usize::try_from(located.entry.length).expect("u32 fits");
         Node::decode(&frame[start..end], id, &self.keys)

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use object_store::path::Path;
+
 use crate::{Point, PointId};
 
 /// What went wrong, by what the caller can do about it. `Display` leaves the source out.
@@ -79,10 +81,12 @@ impl Error {
         }
     }
 
-    /// `action` completes "failed while it had to …".
-    pub(crate) fn store(action: &str, error: object_store::Error) -> Self {
-        if let object_store::Error::NotFound { path, .. } = error {
-            return Self::Missing { object: path };
+    /// `action` is what could not be done to the object or folder.
+    pub(crate) fn store(action: &str, object: &Path, error: object_store::Error) -> Self {
+        if let object_store::Error::NotFound { .. } = error {
+            return Self::Missing {
+                object: object.to_string(),
+            };
         }
         let full = is_full(&error);
         let source: Source = Arc::new(error);
@@ -90,7 +94,7 @@ impl Error {
             return Self::Full(source);
         }
         Self::Unavailable {
-            action: action.to_owned(),
+            action: format!("{action} {object}"),
             source,
         }
     }

@@ -8,10 +8,12 @@ mod error;
 mod index;
 mod layout;
 mod local;
+mod occupied;
 mod packs;
 mod point;
 mod points;
 mod reader;
+mod report;
 mod repository;
 mod secret;
 mod segments;
@@ -23,10 +25,10 @@ pub use error::{Error, Result, Source};
 pub use local::{Create, open_local};
 pub use point::{Commit, NewPoint, Point, PointId};
 pub use reader::{Content, PointReader, Segment};
+pub use report::{Damage, Hit, VerifyDepth, VerifyProgress, VerifyReport};
 pub use repository::{Env, Options, Repository};
 pub use secret::{Secret, generate_key_file};
 pub use strongroom_chunk::Profile;
-pub use verify::{Damage, Hit, VerifyDepth, VerifyProgress, VerifyReport};
 pub use writer::PointWriter;
 
 #[cfg(test)]

@@ -27,7 +27,9 @@ pub fn open_local(path: &Path, create: Create) -> Result<Arc<dyn ObjectStore>> {
         Create::Never if !path.is_dir() => return Err(Error::NotARepository),
         Create::Never => {}
     }
-    let store = LocalFileSystem::new_with_prefix(path)
-        .map_err(|e| Error::store(&format!("open the folder {}", path.display()), e))?;
+    let store = LocalFileSystem::new_with_prefix(path).map_err(|source| Error::Unavailable {
+        action: format!("open the folder {}", path.display()),
+        source: Arc::new(source),
+    })?;
     Ok(Arc::new(store.with_fsync(true)))
 }

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::store::{Created, Store};
 use crate::{
     Error, NewPoint, Point, PointId, PointReader, PointWriter, Result, Secret, VerifyDepth,
-    VerifyProgress, VerifyReport, layout, points,
+    VerifyProgress, VerifyReport, layout, occupied, points, verify,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -156,17 +156,18 @@ impl Repository {
         PointReader::start(Arc::clone(&self.engine), &point)
     }
 
-    /// Sealed bytes of the distinct frames and nodes that these points need.
-    pub async fn occupied(&self, _points: &[PointId]) -> Result<u64> {
-        Err(Error::Broken("not built yet"))
+    /// Sealed bytes of the distinct frames, of data and of nodes, that these points need.
+    pub async fn occupied(&self, points: &[PointId]) -> Result<u64> {
+        occupied::occupied(&self.engine, points).await
     }
 
+    /// Looks for damage; see [`VerifyDepth`]. Writers and readers may go on meanwhile.
     pub async fn verify(
         &self,
-        _depth: VerifyDepth,
-        _progress: &(dyn Fn(VerifyProgress) + Sync),
+        depth: VerifyDepth,
+        progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<VerifyReport> {
-        Err(Error::Broken("not built yet"))
+        verify::verify(&self.engine, depth, progress).await
     }
 }
 

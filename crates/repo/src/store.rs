@@ -27,7 +27,6 @@ pub(crate) enum Created {
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) id: ObjectId,
-    pub(crate) length: u64,
     /// Changes when another object takes the name.
     pub(crate) stamp: String,
 }
@@ -47,19 +46,19 @@ impl Store {
         match self.0.put_opts(path, payload, options).await {
             Ok(_) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::WasThere),
-            Err(error) => Err(Error::store(&format!("write {path}"), error)),
+            Err(error) => Err(Error::store("write", path, error)),
         }
     }
 
     pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {
-        let failed = |error| Error::store(&format!("read {path}"), error);
+        let failed = |error| Error::store("read", path, error);
         let result = self.0.get(path).await.map_err(failed)?;
         result.bytes().await.map_err(failed)
     }
 
     /// The last `length` bytes of an object, or all of it if it is shorter, and its whole length.
     pub(crate) async fn read_tail(&self, path: &Path, length: u64) -> Result<(Bytes, u64)> {
-        let failed = |error| Error::store(&format!("read the end of {path}"), error);
+        let failed = |error| Error::store("read", path, error);
         let options = GetOptions {
             range: Some(GetRange::Suffix(length)),
             ..GetOptions::default()
@@ -74,7 +73,7 @@ impl Store {
         path: &Path,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>> {
-        let failed = |error| Error::store(&format!("read {path}"), error);
+        let failed = |error| Error::store("read", path, error);
         let parts = self.0.get_ranges(path, ranges).await.map_err(failed)?;
         for (part, range) in parts.iter().zip(ranges) {
             if part.len() as u64 != range.end - range.start {
@@ -89,17 +88,16 @@ impl Store {
 
     /// Every object of a kind; files that are none of ours are left out.
     pub(crate) async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
-        let folder = layout::folder(kind);
-        let objects: Vec<ObjectMeta> =
-            self.0
-                .list(Some(&Path::from(folder)))
-                .try_collect()
-                .await
-                .map_err(|error| Error::store(&format!("list {folder}"), error))?;
+        let folder = Path::from(layout::folder(kind));
+        let objects: Vec<ObjectMeta> = self
+            .0
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|error| Error::store("list", &folder, error))?;
         let listed = objects.into_iter().filter_map(|object| {
             Some(Listed {
                 id: layout::parse(kind, &object.location)?,
-                length: object.size,
                 stamp: format!("{} {:?}", object.last_modified, object.e_tag),
             })
         });
@@ -110,7 +108,7 @@ impl Store {
     pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
         match self.0.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Error::store(&format!("delete {path}"), error)),
+            Err(error) => Err(Error::store("delete", path, error)),
         }
     }
 }

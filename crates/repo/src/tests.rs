@@ -1,2 +1,5 @@
+mod crashes;
+mod damage;
+mod opening;
 mod round_trip;
 mod support;

@@ -1,74 +1,101 @@
-use std::ops::Range;
+//! Looking for damage: every pack once, then every point's tree, shared parts once.
 
-use crate::PointId;
+mod damage;
+mod packs;
+mod points;
 
-/// How far a verification looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VerifyDepth {
-    /// Every point's tree resolves, every chunk is indexed, every pack is there at its right length.
-    Structure,
-    /// In addition every pack is read, checked against its clear hashes, decrypted, decompressed and
-    /// every chunk hashed.
-    ReadData,
+use std::collections::HashMap;
+
+use futures::{StreamExt, stream};
+use object_store::path::Path;
+use strongroom_chunk::{Kind, ObjectId};
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::{Error, Result, VerifyDepth, VerifyProgress, VerifyReport, layout};
+use damage::DamageList;
+use packs::PackState;
+use points::PointCheck;
+
+/// Packs checked side by side; each is read in windows of a few MiB.
+const PACKS_IN_FLIGHT: usize = 4;
+
+type Progress<'a> = &'a (dyn Fn(VerifyProgress) + Sync);
+
+pub(crate) async fn verify(
+    engine: &Engine,
+    depth: VerifyDepth,
+    progress: Progress<'_>,
+) -> Result<VerifyReport> {
+    // With caches of its own: what was read before the damage must not hide it.
+    let engine = &engine.fresh();
+    // Points first: what they need was durable before they were, so the listings below have it.
+    let points = engine.points.read_all().await?;
+    let mut damage = DamageList::default();
+    check_config(engine, &mut damage).await?;
+    for bad in engine.index.refresh(&engine.store, &engine.keys).await? {
+        damage.add(&bad.object, &bad.error);
+    }
+    let mut done = VerifyProgress {
+        points_total: points.len() as u64,
+        ..VerifyProgress::default()
+    };
+    let states = check_packs(engine, depth, progress, &mut done, &mut damage).await?;
+    let mut check = PointCheck::new(engine, &states, &mut damage);
+    for (id, point) in points {
+        check.point(id, point).await?;
+        done.points_checked += 1;
+        progress(done);
+    }
+    let (damage, damage_count) = damage.finish();
+    Ok(VerifyReport {
+        points_checked: done.points_checked,
+        packs_checked: done.packs_checked,
+        bytes_read: done.bytes_read,
+        damage,
+        damage_count,
+    })
 }
 
-/// How far a verification has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct VerifyProgress {
-    pub packs_total: u64,
-    pub packs_checked: u64,
-    pub points_total: u64,
-    pub points_checked: u64,
-    pub bytes_read: u64,
-}
-
-/// What a verification found. Lists are bounded, counts are exact.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct VerifyReport {
-    pub points_checked: u64,
-    pub packs_checked: u64,
-    pub bytes_read: u64,
-    /// The damaged objects, at most [`VerifyReport::DAMAGE_MAX`] of them.
-    pub damage: Vec<Damage>,
-    /// Number of damaged objects.
-    pub damage_count: u64,
-}
-
-impl VerifyReport {
-    pub const DAMAGE_MAX: usize = 1000;
-
-    pub fn is_clean(&self) -> bool {
-        self.damage_count == 0
+async fn check_config(engine: &Engine, damage: &mut DamageList) -> Result<()> {
+    let config = engine.store.read(&Path::from(layout::CONFIG)).await;
+    match config.and_then(|bytes| Config::decode(&bytes)) {
+        Ok(_) => Ok(()),
+        Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => {
+            damage.add(layout::CONFIG, &error);
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 
-/// One damaged object and whom it hits.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Damage {
-    /// Name of the object in the store.
-    pub object: String,
-    pub problem: String,
-    /// The points that cannot be restored whole, at most [`Damage::HITS_MAX`]; empty when nothing that
-    /// a point needs is lost.
-    pub hits: Vec<Hit>,
-    /// Number of points hit.
-    pub hit_count: u64,
-}
-
-impl Damage {
-    pub const HITS_MAX: usize = 1000;
-}
-
-/// The byte ranges of one point that cannot be restored.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Hit {
-    pub point: PointId,
-    /// Sorted, merged, at most [`Hit::RANGES_MAX`].
-    pub ranges: Vec<Range<u64>>,
-    /// Sum of the lengths of all ranges hit.
-    pub bytes: u64,
-}
-
-impl Hit {
-    pub const RANGES_MAX: usize = 1000;
+async fn check_packs(
+    engine: &Engine,
+    depth: VerifyDepth,
+    progress: Progress<'_>,
+    done: &mut VerifyProgress,
+    damage: &mut DamageList,
+) -> Result<HashMap<ObjectId, PackState>> {
+    let mut listed = Vec::new();
+    for kind in [Kind::DataPack, Kind::NodePack] {
+        let packs = engine.store.list(kind).await?;
+        listed.extend(packs.into_iter().map(|pack| (kind, pack.id)));
+    }
+    done.packs_total = listed.len() as u64;
+    progress(*done);
+    let mut states = HashMap::with_capacity(listed.len());
+    let mut checks = stream::iter(listed)
+        .map(|(kind, id)| async move { (kind, id, packs::check(engine, kind, id, depth).await) })
+        .buffer_unordered(PACKS_IN_FLIGHT);
+    while let Some((kind, id, result)) = checks.next().await {
+        let (state, bytes_read) = result?;
+        for problem in state.problems() {
+            damage.add_problem(&layout::name(kind, id), problem);
+        }
+        states.insert(id, state);
+        done.packs_checked += 1;
+        done.bytes_read += bytes_read;
+        progress(*done);
+    }
+    Ok(states)
 }

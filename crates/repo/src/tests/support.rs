@@ -53,12 +53,12 @@ pub(super) fn image(seed: u64, length: usize) -> Vec<u8> {
     };
     while bytes.len() < length {
         let stretch = usize::try_from(next() % 300_000).unwrap() + 1;
-        match next() % 4 {
+        match next() % 8 {
             0 => bytes.extend(std::iter::repeat_n(0, stretch)),
-            1 => bytes.extend((0..stretch / 8).flat_map(|_| next().to_le_bytes())),
-            2 => bytes.extend((0..stretch / 8).flat_map(|_| (next() % 1000).to_le_bytes())),
+            1..=5 => bytes.extend((0..stretch / 8).flat_map(|_| next().to_le_bytes())),
+            6 => bytes.extend((0..stretch / 8).flat_map(|_| (next() % 1000).to_le_bytes())),
             _ => {
-                let from = bytes.len().saturating_sub(700_000) / 4096 * 4096;
+                let from = bytes.len().saturating_sub(300_000) / 4096 * 4096;
                 bytes.resize(bytes.len().next_multiple_of(4096), 7);
                 bytes.extend_from_within(from..);
             }

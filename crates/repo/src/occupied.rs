@@ -1,0 +1,89 @@
+//! How much of the store a set of points needs.
+
+use std::collections::{HashMap, HashSet};
+
+use strongroom_chunk::{ContentId, Kind, Node, ObjectId, Place};
+
+use crate::engine::{Engine, Located};
+use crate::repository::object_id;
+use crate::{Error, PointId, Result};
+
+/// Every node is read once and every frame counted once, however many points share them. Memory: a bit
+/// for each frame and 32 bytes for each node.
+pub(crate) async fn occupied(engine: &Engine, points: &[PointId]) -> Result<u64> {
+    let mut count = Count::default();
+    for id in points {
+        let point = match engine.points.read(object_id(id)).await {
+            Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
+            other => other?,
+        };
+        let root = point
+            .root()
+            .map_err(|error| Error::decoding(id.as_str(), error))?;
+        if let Some(root) = root {
+            count.walk(engine, root.id, root.place).await?;
+        }
+    }
+    Ok(count.bytes)
+}
+
+#[derive(Default)]
+struct Count {
+    nodes: HashSet<ContentId>,
+    frames: HashMap<ObjectId, FrameSet>,
+    bytes: u64,
+}
+
+impl Count {
+    async fn walk(&mut self, engine: &Engine, id: ContentId, place: Place) -> Result<()> {
+        let mut waiting = vec![(id, place)];
+        while let Some((id, place)) = waiting.pop() {
+            if !self.nodes.insert(id) {
+                continue;
+            }
+            let located = engine.locate(Kind::NodePack, id, place).await?;
+            self.add(&located);
+            match engine.open_node(id, &located).await? {
+                Node::Inner { children, .. } => {
+                    waiting.extend(children.iter().rev().map(|child| (child.id, child.place)));
+                }
+                Node::Leaf(entries) => {
+                    for entry in entries {
+                        let found = engine.locate(Kind::DataPack, entry.id, entry.place);
+                        self.add(&found.await?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, located: &Located) {
+        let frames = located.pack.directory.frames();
+        let number = usize::try_from(located.entry.frame).expect("u32 fits");
+        let set = self
+            .frames
+            .entry(located.pack.id)
+            .or_insert_with(|| FrameSet::new(frames.len()));
+        if set.insert(number) {
+            self.bytes += u64::from(frames[number].sealed_length);
+        }
+    }
+}
+
+/// One bit per frame of a pack.
+struct FrameSet(Vec<u64>);
+
+impl FrameSet {
+    fn new(frames: usize) -> Self {
+        Self(vec![0; frames.div_ceil(64)])
+    }
+
+    /// True if it was not there yet.
+    fn insert(&mut self, frame: usize) -> bool {
+        let (word, bit) = (&mut self.0[frame / 64], 1 << (frame % 64));
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use strongroom_types::SystemIds;
+
+use super::support::*;
+use crate::*;
+
+fn empty() -> Arc<dyn ObjectStore> {
+    Arc::new(InMemory::new())
+}
+
+#[tokio::test]
+async fn a_place_is_a_repository_once() {
+    let store = empty();
+    let absent = Repository::open(Arc::clone(&store), &key(), env()).await;
+    assert!(matches!(absent, Err(Error::NotARepository)));
+    let made = Repository::init(Arc::clone(&store), &key(), Options::default(), env())
+        .await
+        .unwrap();
+    let again = Repository::init(Arc::clone(&store), &key(), Options::default(), env()).await;
+    assert!(matches!(again, Err(Error::Exists)));
+    let opened = Repository::open(store, &key(), env()).await.unwrap();
+    assert_eq!(opened.id(), made.id());
+}
+
+#[tokio::test]
+async fn only_its_own_secret_opens_it() {
+    let store = empty();
+    let secret = Secret::Passphrase("correct horse".to_owned());
+    let options = Options {
+        profile: Profile::Dense,
+        ..Options::default()
+    };
+    let repository = Repository::init(Arc::clone(&store), &secret, options, env())
+        .await
+        .unwrap();
+    let image = image(1, 300_000);
+    let commit = back_up(&repository, "p", &image).await.unwrap();
+    let opened = Repository::open(Arc::clone(&store), &secret, env())
+        .await
+        .unwrap();
+    assert!(restore(&opened, &commit.point.id).await.unwrap() == image);
+    let others = [
+        Secret::Passphrase("battery staple".to_owned()),
+        key(),
+        Secret::KeyFile(generate_key_file(&SystemIds).into_bytes()),
+    ];
+    for secret in others {
+        let refused = Repository::open(Arc::clone(&store), &secret, env()).await;
+        assert!(matches!(refused, Err(Error::WrongKey)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_key_file_is_refused() {
+    let (store, _) = in_memory().await;
+    let other = Secret::KeyFile(generate_key_file(&SystemIds).into_bytes());
+    let refused = Repository::open(Arc::clone(&store), &other, env()).await;
+    assert!(matches!(refused, Err(Error::WrongKey)));
+    for text in [
+        "",
+        "secret",
+        "strongroom key file 1\nabc\n",
+        "strongroom key file 1\n",
+    ] {
+        let secret = Secret::KeyFile(text.as_bytes().to_vec());
+        let refused = Repository::open(Arc::clone(&store), &secret, env()).await;
+        assert!(
+            matches!(refused, Err(Error::InvalidKeyFile { .. })),
+            "{text}"
+        );
+    }
+    assert_eq!(format!("{other:?}"), "Secret::KeyFile(..)");
+}
+
+#[tokio::test]
+async fn newer_and_damaged_configs_are_told_apart() {
+    let (store, _) = in_memory().await;
+    let path = Path::from("config");
+    let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let json = text.lines().next().unwrap();
+
+    let newer = json.replace("\"version\":1", "\"version\":2");
+    let sum = hex::encode(strongroom_chunk::checksum(newer.as_bytes()));
+    store
+        .put(&path, format!("{newer}\n{sum}\n").into())
+        .await
+        .unwrap();
+    let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
+    assert!(matches!(
+        refused,
+        Err(Error::NewerVersion { version: 2, .. })
+    ));
+
+    store
+        .put(&path, text.replace("64", "65").into())
+        .await
+        .unwrap();
+    let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
+    assert!(matches!(refused, Err(Error::Corrupt { .. })));
+}

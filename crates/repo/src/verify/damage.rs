@@ -1,0 +1,103 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use strongroom_types::Chain;
+
+use crate::{Damage, Error, Hit, PointId, VerifyReport};
+
+/// Damage found so far, by object.
+#[derive(Debug, Default)]
+pub(super) struct DamageList {
+    objects: BTreeMap<String, Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    problem: String,
+    hits: BTreeMap<PointId, Ranges>,
+    hit_count: u64,
+    /// The point that was hit last; points are checked one after the other.
+    last: Option<PointId>,
+}
+
+#[derive(Debug, Default)]
+struct Ranges {
+    merged: Vec<Range<u64>>,
+    bytes: u64,
+}
+
+impl DamageList {
+    pub(super) fn add(&mut self, object: &str, error: &Error) {
+        let problem = match error {
+            Error::Corrupt { detail, .. } => detail.clone(),
+            Error::Missing { .. } => "missing".to_owned(),
+            other => Chain(other).to_string(),
+        };
+        self.add_problem(object, &problem);
+    }
+
+    /// The first problem of an object is the one that is told.
+    pub(super) fn add_problem(&mut self, object: &str, problem: &str) {
+        self.entry(object, problem);
+    }
+
+    /// This range of the point cannot be restored because of the object. Ranges of a point come in
+    /// rising order.
+    pub(super) fn hit(&mut self, object: &str, problem: &str, point: &PointId, range: Range<u64>) {
+        let found = self.entry(object, problem);
+        if found.last.as_ref() != Some(point) {
+            found.last = Some(point.clone());
+            found.hit_count += 1;
+            if found.hits.len() < Damage::HITS_MAX {
+                found.hits.insert(point.clone(), Ranges::default());
+            }
+        }
+        if let Some(ranges) = found.hits.get_mut(point) {
+            ranges.add(range);
+        }
+    }
+
+    /// The damage, bounded as the report promises, and how many objects are damaged in all.
+    pub(super) fn finish(self) -> (Vec<Damage>, u64) {
+        let count = self.objects.len() as u64;
+        let objects = self.objects.into_iter().take(VerifyReport::DAMAGE_MAX);
+        let damage = objects.map(|(object, found)| Damage {
+            object,
+            problem: found.problem,
+            hit_count: found.hit_count,
+            hits: found
+                .hits
+                .into_iter()
+                .map(|(point, ranges)| Hit {
+                    point,
+                    ranges: ranges.merged,
+                    bytes: ranges.bytes,
+                })
+                .collect(),
+        });
+        (damage.collect(), count)
+    }
+
+    fn entry(&mut self, object: &str, problem: &str) -> &mut Found {
+        let new = || Found {
+            problem: problem.to_owned(),
+            hits: BTreeMap::new(),
+            hit_count: 0,
+            last: None,
+        };
+        self.objects.entry(object.to_owned()).or_insert_with(new)
+    }
+}
+
+impl Ranges {
+    fn add(&mut self, range: Range<u64>) {
+        self.bytes += range.end - range.start;
+        if let Some(last) = self.merged.last_mut()
+            && last.end == range.start
+        {
+            last.end = range.end;
+        } else if self.merged.len() < Hit::RANGES_MAX {
+            self.merged.push(range);
+        }
+    }
+}
