@@ -13,3 +13,6 @@ pub use disks::LocalDisks;
 pub use private_file::write_private;
 pub use repositories::{Repositories, RepositoryError};
 pub use runner::{Worker, take_over};
+
+#[cfg(test)]
+mod tests;

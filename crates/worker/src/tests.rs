@@ -1,0 +1,3 @@
+//! Disks through an engine in memory and back.
+
+mod transfer;
