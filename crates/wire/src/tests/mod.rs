@@ -1,2 +1,4 @@
 mod identity;
+mod shapes;
 mod signing;
+mod values;
