@@ -173,6 +173,8 @@ impl Refcounts {
         block.set(0, 1);
         let offset = cluster * self.cluster_bytes;
         self.make_room(file)?;
+        // Written again in a commit; but a full disk shows now.
+        file.write_at(offset, block.bytes())?;
         self.blocks.insert(slot, block);
         self.table[slot] = offset;
         self.new_words.insert(slot);

@@ -150,31 +150,29 @@ impl Writer {
                 .image
                 .corrupt_table(index, "it is shared but not marked so"));
         }
-        let header = &self.image.header;
-        let offset = self.refcounts.allocate(&mut self.image.file)?;
-        self.refcounts.protect(offset, header.cluster_bytes());
+        let Image {
+            file,
+            header,
+            tables,
+            ..
+        } = &mut self.image;
+        let length = header.cluster_bytes();
         let words = match old {
-            None => vec![0; small(header.cluster_bytes() / 8)],
-            Some(old) => {
-                self.unused.push(HostRange {
-                    offset: old,
-                    length: header.cluster_bytes(),
-                });
-                let tables = &mut self.image.tables;
-                tables
-                    .get(&self.image.file, header, index, old)?
-                    .words()
-                    .to_vec()
-            }
+            None => vec![0; small(length / 8)],
+            Some(old) => tables.get(file, header, index, old)?.words().to_vec(),
         };
-        self.image.tables.insert(index, offset, words).is_dirty = true;
+        let offset = self.refcounts.allocate(file)?;
+        // Nothing refers to it yet; but a full disk shows now, not in the middle of a commit.
+        if let Err(error) = file.write_at(offset, &vec![0; small(length)]) {
+            self.refcounts.release(file, offset, length)?;
+            return Err(error);
+        }
+        self.refcounts.protect(offset, length);
+        tables.insert(index, offset, words).is_dirty = true;
         self.image.l1[small(index)] = offset | COPIED;
         self.new_l1.insert(index);
-        // The file may end before the new table; readers insist that tables lie inside it.
-        if self.image.file.size_bytes() < offset + self.image.header.cluster_bytes() {
-            let end = offset + self.image.header.cluster_bytes();
-            self.image.file.write_at(end - 1, &[0])?;
-        }
+        self.unused
+            .extend(old.map(|offset| HostRange { offset, length }));
         Ok(offset)
     }
 
@@ -228,15 +226,13 @@ impl Writer {
         self.write_clusters(cluster, &content)
     }
 
-    /// Writes whole clusters to new places.
+    /// Writes whole clusters of one table to new places.
     fn write_clusters(&mut self, first: u64, data: &[u8]) -> Result<()> {
-        let cluster_bytes = self.image.header.cluster_bytes();
-        let count = data.len() as u64 / cluster_bytes;
-        let mut hosts = Vec::with_capacity(small(count));
-        for _ in 0..count {
-            hosts.push(self.refcounts.allocate(&mut self.image.file)?);
-        }
-        if let Err(error) = self.write_hosts(&hosts, data) {
+        let header = &self.image.header;
+        let (cluster_bytes, per_table) = (header.cluster_bytes(), header.entries_per_table());
+        self.own_table(first / per_table)?;
+        let mut hosts = Vec::with_capacity(data.len() / small(cluster_bytes));
+        if let Err(error) = self.write_to_new(data, &mut hosts) {
             // Nothing refers to them yet, so a full disk costs no space on top.
             for host in hosts {
                 let file = &mut self.image.file;
@@ -250,12 +246,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Spreads `data` over clusters of the file, neighbours at once.
-    fn write_hosts(&mut self, hosts: &[u64], mut data: &[u8]) -> Result<()> {
+    /// Spreads `data` over new clusters of the file, neighbours at once.
+    fn write_to_new(&mut self, mut data: &[u8], hosts: &mut Vec<u64>) -> Result<()> {
         let cluster_bytes = self.image.header.cluster_bytes();
+        let file = &mut self.image.file;
+        for _ in 0..data.len() as u64 / cluster_bytes {
+            hosts.push(self.refcounts.allocate(file)?);
+        }
         for neighbours in hosts.chunk_by(|a, b| a + cluster_bytes == *b) {
             let (piece, rest) = data.split_at(neighbours.len() * small(cluster_bytes));
-            self.image.file.write_at(neighbours[0], piece)?;
+            file.write_at(neighbours[0], piece)?;
             data = rest;
         }
         Ok(())

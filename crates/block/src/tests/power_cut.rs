@@ -143,5 +143,5 @@ fn a_shared_image_survives_a_cut_at_every_write() {
 
 #[test]
 fn a_growing_refcount_table_survives_a_cut_at_every_write() {
-    cut_everywhere("cluster_size=512,refcount_bits=64", true, 3);
+    cut_everywhere("cluster_size=512,refcount_bits=64", true, 5);
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use strongroom_types::VolumeFormat::Qcow2;
 
+use super::power;
 use super::qemu::{Lab, MIB, assert_sound, qemu_img, qemu_io};
 use crate::{Error, Extent, open_sink, open_source};
 
@@ -112,4 +113,27 @@ fn the_refcount_table_grows_with_the_file() {
     drop(sink);
     assert_sound(&path);
     assert!(lab.expected(&path) == data);
+}
+
+#[test]
+fn a_failed_write_leaves_no_leaks_behind() {
+    let Some(lab) = Lab::open() else { return };
+    let original = lab.create("original.qcow2", 4 * MIB, &["-o", "cluster_size=4k"]);
+    let path = lab.path("disk.qcow2");
+    for writes in 0..12 {
+        fs::copy(&original, &path).unwrap();
+        let mut sink = open_sink(&path, Qcow2).unwrap();
+        power::limit_to(writes);
+        let outcomes = [
+            sink.write_at(100, &[1; 9000]).is_ok(),
+            sink.write_at(3 * MIB, &[2; 9000]).is_ok(),
+        ];
+        power::restore();
+        sink.flush().unwrap();
+        drop(sink);
+        assert_sound(&path);
+        let disk = lab.expected(&path);
+        assert!(!outcomes[0] || disk[100..9100] == [1; 9000]);
+        assert!(!outcomes[1] || disk[3 << 20..][..9000] == [2; 9000]);
+    }
 }
