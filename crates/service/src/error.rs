@@ -190,6 +190,11 @@ impl Error {
             message: message.into(),
         }
     }
+
+    /// A rule that the code relies on does not hold in the database.
+    pub(crate) fn broken(what: impl Into<String>) -> Self {
+        Self::Internal(what.into().into())
+    }
 }
 
 impl From<strongroom_db::Error> for Error {

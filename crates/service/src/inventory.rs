@@ -1,9 +1,18 @@
 //! The installation's inventory: volumes and servers that can be protected. For administrators.
 
-use strongroom_db::{Server, Volume};
-use strongroom_types::{ProjectId, ServerId, VolumeId};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{App, Caller, Error};
+use strongroom_db::{Attachment, InventoryFilter, Page, Server, Tx, Volume};
+use strongroom_types::{ProjectId, ResourceId, ResourceType, ServerId, Timestamp, VolumeId};
+
+use crate::stock::Stock;
+use crate::{Action, App, Caller, DiskFacts, Error};
+
+const NAME_LENGTH_MAX: usize = 255;
+/// More disks than any machine has.
+const DISKS_MAX: usize = 64;
+/// The inventory is listed whole; this bounds the answer.
+const LISTED_MAX: u64 = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct NewVolume {
@@ -43,24 +52,76 @@ pub async fn add_volume(
     project: &ProjectId,
     new: NewVolume,
 ) -> Result<VolumeView, Error> {
-    todo!()
+    caller.authorise(Action::InventoryAdd, project)?;
+    check_name(&new.name)?;
+    let facts = examine(app, &new.path).await?;
+    let now = app.now();
+    let id = new.id.unwrap_or_else(|| VolumeId::random(&*app.ids));
+    let volume = volume(project, id, new.name, new.path, &facts, now);
+    let mut tx = app.db.begin().await?;
+    check_project(&mut tx, project).await?;
+    tx.insert_volume(&volume)
+        .await
+        .map_err(|e| taken(e, &volume.path))?;
+    tx.commit().await?;
+    Ok(VolumeView {
+        volume,
+        server_id: None,
+    })
 }
 
+/// By name.
 pub async fn list_volumes(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
 ) -> Result<Vec<VolumeView>, Error> {
-    todo!()
+    caller.authorise(Action::InventoryList, project)?;
+    let mut tx = app.db.read().await?;
+    let filter = InventoryFilter::default();
+    let listed = tx
+        .list_volumes(project, &filter, &Page::first(LISTED_MAX))
+        .await?;
+    let ids: Vec<_> = listed.rows.iter().map(|volume| volume.id.clone()).collect();
+    let mut servers: BTreeMap<_, _> = tx
+        .attachments_of_volumes(&ids)
+        .await?
+        .into_iter()
+        .map(|attachment| (attachment.volume_id, attachment.server_id))
+        .collect();
+    let view = |volume: Volume| VolumeView {
+        server_id: servers.remove(&volume.id),
+        volume,
+    };
+    Ok(listed.rows.into_iter().map(view).collect())
 }
 
+/// Refused with `InventoryInUse` while the volume is attached, protected or being restored.
 pub async fn remove_volume(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
     id: &VolumeId,
 ) -> Result<(), Error> {
-    todo!()
+    caller.authorise(Action::InventoryRemove, project)?;
+    let mut tx = app.db.begin().await?;
+    let resource = ResourceId::from(id.clone());
+    let stock = Stock::load(&mut tx, project, [(&resource, ResourceType::Volume)]).await?;
+    let Some(volume) = stock.volume(&resource) else {
+        return Err(Error::VolumeNotFound {
+            volume_id: id.clone(),
+        });
+    };
+    if let Some(server) = stock.server_of(id) {
+        return Err(in_use(format!(
+            "the volume is attached to the server {}",
+            server.id
+        )));
+    }
+    release(&mut tx, &[volume], &[]).await?;
+    tx.delete_volume(id).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 pub async fn add_server(
@@ -69,23 +130,210 @@ pub async fn add_server(
     project: &ProjectId,
     new: NewServer,
 ) -> Result<ServerView, Error> {
-    todo!()
+    caller.authorise(Action::InventoryAdd, project)?;
+    check_name(&new.name)?;
+    if new.disks.is_empty() || new.disks.len() > DISKS_MAX {
+        return Err(Error::invalid(format!(
+            "A server has 1 to {DISKS_MAX} disks."
+        )));
+    }
+    if let Some(path) = twice(&new.disks) {
+        return Err(Error::invalid(format!("The disk {path} is listed twice.")));
+    }
+    let now = app.now();
+    let mut volumes = Vec::with_capacity(new.disks.len());
+    for (position, path) in new.disks.into_iter().enumerate() {
+        let facts = examine(app, &path).await?;
+        let name = format!("{}-disk-{position}", new.name);
+        let id = VolumeId::random(&*app.ids);
+        volumes.push(volume(project, id, name, path, &facts, now));
+    }
+    let server = Server {
+        id: new.id.unwrap_or_else(|| ServerId::random(&*app.ids)),
+        project_id: project.clone(),
+        name: new.name,
+        qmp_socket: new.qmp_socket,
+        guest_agent_socket: new.guest_agent_socket,
+        created_at: now,
+    };
+    let mut tx = app.db.begin().await?;
+    check_project(&mut tx, project).await?;
+    insert_server(&mut tx, &server, &volumes).await?;
+    tx.commit().await?;
+    Ok(ServerView { server, volumes })
 }
 
+async fn insert_server(tx: &mut Tx, server: &Server, volumes: &[Volume]) -> Result<(), Error> {
+    tx.insert_server(server)
+        .await
+        .map_err(|e| taken(e, server.id.as_str()))?;
+    for (volume, position) in volumes.iter().zip(0..) {
+        tx.insert_volume(volume)
+            .await
+            .map_err(|e| taken(e, &volume.path))?;
+        let attachment = Attachment {
+            volume_id: volume.id.clone(),
+            server_id: server.id.clone(),
+            position,
+        };
+        tx.insert_attachment(&attachment).await?;
+    }
+    Ok(())
+}
+
+/// By name.
 pub async fn list_servers(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
 ) -> Result<Vec<ServerView>, Error> {
-    todo!()
+    caller.authorise(Action::InventoryList, project)?;
+    let mut tx = app.db.read().await?;
+    let filter = InventoryFilter::default();
+    let listed = tx
+        .list_servers(project, &filter, &Page::first(LISTED_MAX))
+        .await?;
+    let ids: Vec<_> = listed
+        .rows
+        .iter()
+        .map(|s| ResourceId::from(s.id.clone()))
+        .collect();
+    let resources = ids.iter().map(|id| (id, ResourceType::Server));
+    let stock = Stock::load(&mut tx, project, resources).await?;
+    let view = |server: Server| ServerView {
+        volumes: volumes_of(&stock, &server.id),
+        server,
+    };
+    Ok(listed.rows.into_iter().map(view).collect())
 }
 
-/// Removes the server and the volumes that were added with it.
+/// Removes the server and its volumes; refused with `InventoryInUse` while any is protected or being restored.
 pub async fn remove_server(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
     id: &ServerId,
 ) -> Result<(), Error> {
-    todo!()
+    caller.authorise(Action::InventoryRemove, project)?;
+    let mut tx = app.db.begin().await?;
+    let resource = ResourceId::from(id.clone());
+    let stock = Stock::load(&mut tx, project, [(&resource, ResourceType::Server)]).await?;
+    if stock.server(&resource).is_none() {
+        return Err(Error::ServerNotFound {
+            server_id: id.clone(),
+        });
+    }
+    let volumes: Vec<_> = stock
+        .disks_of(id)
+        .into_iter()
+        .map(|disk| disk.volume)
+        .collect();
+    release(&mut tx, &volumes, &[resource]).await?;
+    tx.delete_server(id).await?;
+    for volume in volumes {
+        tx.delete_volume(&volume.id).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Locks the volumes and makes sure that no vault and no restore needs them or the `others`.
+async fn release(tx: &mut Tx, volumes: &[&Volume], others: &[ResourceId]) -> Result<(), Error> {
+    let ids: BTreeSet<_> = volumes.iter().map(|volume| volume.id.clone()).collect();
+    let ids = Vec::from_iter(ids);
+    for id in &ids {
+        tx.lock_volume(id).await?;
+    }
+    let mut resources: Vec<_> = ids.iter().cloned().map(ResourceId::from).collect();
+    resources.extend_from_slice(others);
+    if let Some(protected) = tx.vault_resources_by_id(&resources).await?.first() {
+        return Err(in_use(format!(
+            "{} is protected by the vault {}",
+            protected.resource_id, protected.vault_id
+        )));
+    }
+    if let Some(target) = tx.restore_targets_of(&ids).await?.first() {
+        return Err(in_use(format!(
+            "the volume {} is being restored",
+            target.volume_id
+        )));
+    }
+    Ok(())
+}
+
+async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
+    if !path.starts_with('/') || path.contains('\0') {
+        return Err(Error::invalid(format!("The path {path} is not absolute.")));
+    }
+    app.disks
+        .examine(path)
+        .await
+        .map_err(|error| Error::DiskUnusable {
+            path: path.to_owned(),
+            trouble: error.trouble(),
+            reason: error.to_string(),
+        })
+}
+
+pub(crate) async fn check_project(tx: &mut Tx, project: &ProjectId) -> Result<(), Error> {
+    match tx.find_project(project).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::ProjectNotFound {
+            project_id: project.clone(),
+        }),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let length = name.chars().count();
+    if (1..=NAME_LENGTH_MAX).contains(&length) {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!(
+            "A name has 1 to {NAME_LENGTH_MAX} characters."
+        )))
+    }
+}
+
+fn volume(
+    project: &ProjectId,
+    id: VolumeId,
+    name: String,
+    path: String,
+    facts: &DiskFacts,
+    now: Timestamp,
+) -> Volume {
+    Volume {
+        id,
+        project_id: project.clone(),
+        name,
+        path,
+        format: facts.format,
+        size_bytes: facts.size_bytes,
+        version: 0,
+        created_at: now,
+    }
+}
+
+fn volumes_of(stock: &Stock, server: &ServerId) -> Vec<Volume> {
+    let disks = stock.disks_of(server).into_iter();
+    disks.map(|disk| disk.volume.clone()).collect()
+}
+
+fn twice(paths: &[String]) -> Option<&String> {
+    let mut seen = BTreeSet::new();
+    paths.iter().find(|path| !seen.insert(*path))
+}
+
+fn in_use(message: String) -> Error {
+    Error::InventoryInUse { message }
+}
+
+fn taken(error: strongroom_db::Error, what: &str) -> Error {
+    match error {
+        strongroom_db::Error::Conflict(_) => Error::AlreadyInInventory {
+            message: format!("{what}, or its id, is in the inventory already"),
+        },
+        other => other.into(),
+    }
 }

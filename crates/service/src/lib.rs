@@ -21,7 +21,9 @@ pub mod resources;
 mod restores;
 mod secret_seal;
 mod settings;
+mod stock;
 pub mod vaults;
+mod work;
 
 pub use actions::Action;
 pub use app::App;
@@ -31,13 +33,15 @@ pub use error::Error;
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
 pub use settings::Settings;
+/// What [`App`] is built on; opening it is all that others do with it.
+pub use strongroom_db::Db;
 
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint, Direction, Domain,
-        IncludedVolume, JsonText, Membership, OperationExtra, OperationLog, OperationLogFilter, Page, Project, Restore,
-        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder,
-        VaultResource, Volume,
+        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
+        Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
+        OperationLogFilter, Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
+        Vault, VaultFilter, VaultOrder, VaultResource, Volume,
     };
 }

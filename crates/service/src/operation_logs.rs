@@ -3,7 +3,7 @@
 use strongroom_db::{OperationLog, OperationLogFilter, Page};
 use strongroom_types::{OperationLogId, ProjectId};
 
-use crate::{App, Caller, Error};
+use crate::{Action, App, Caller, Error};
 
 /// The page, newest first, and how many match in all.
 pub async fn list(
@@ -13,7 +13,10 @@ pub async fn list(
     filter: &OperationLogFilter,
     page: &Page,
 ) -> Result<(Vec<OperationLog>, u64), Error> {
-    todo!()
+    caller.authorise(Action::TasksList, project)?;
+    let mut tx = app.db.read().await?;
+    let listed = tx.list_operation_logs(project, filter, page).await?;
+    Ok((listed.rows, listed.total))
 }
 
 pub async fn get(
@@ -22,5 +25,11 @@ pub async fn get(
     project: &ProjectId,
     id: &OperationLogId,
 ) -> Result<OperationLog, Error> {
-    todo!()
+    caller.authorise(Action::TasksGet, project)?;
+    let mut tx = app.db.read().await?;
+    let log = tx.find_operation_log(id).await?;
+    log.filter(|log| log.project_id == *project)
+        .ok_or_else(|| Error::OperationLogNotFound {
+            operation_log_id: id.clone(),
+        })
 }

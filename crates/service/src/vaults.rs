@@ -1,14 +1,23 @@
 //! Vaults: quota, lock, and what they protect.
 
+mod rules;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use strongroom_db::{Page, Tag, Vault, VaultFilter, VaultResource};
+use strongroom_db::{
+    JsonText, OperationExtra, Page, Tag, Tx, Vault, VaultFilter, VaultResource, VaultTag,
+};
 use strongroom_types::{
-    CloudType, ConsistentLevel, ObjectType, PeriodType, PolicyId, ProjectId, ProtectType, VaultId,
+    BackupStatus, ChargingMode, CloudType, ConsistentLevel, JobKind, ObjectType, OrderId,
+    PeriodType, PolicyId, ProjectId, ProtectType, Timestamp, UserId, VaultId, VaultStatus,
 };
 
-use crate::orders::OrderView;
-use crate::resources::NewResource;
-use crate::{App, Caller, Error};
+use crate::orders::{self, OrderView};
+use crate::resources::{self, NewResource};
+use crate::{Action, App, Caller, Error, inventory, work};
+
+pub(crate) use rules::{SIZE_GB_MAX, check_new};
 
 /// A vault to create. Kept as JSON while an order waits, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,13 +89,103 @@ pub struct VaultView {
     pub allocated_gb: u64,
 }
 
+/// Creates a vault with its resources, or places the order for a prepaid one.
 pub async fn create(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
     new: NewVault,
 ) -> Result<VaultCreation, Error> {
-    todo!()
+    caller.authorise(Action::VaultsCreate, project)?;
+    check_new(&new, &app.settings)?;
+    if new.charging != Charging::PostPaid {
+        let order = orders::place(app, caller, project, new).await?;
+        return Ok(VaultCreation::Ordered(order));
+    }
+    let birth = Birth {
+        vault_id: VaultId::random(&*app.ids),
+        project_id: project.clone(),
+        user_id: caller.user_id.clone(),
+        order: None,
+        now: app.now(),
+    };
+    let mut tx = app.db.begin().await?;
+    let view = build(app, &mut tx, birth, &new).await?;
+    tx.commit().await?;
+    Ok(VaultCreation::Created(Box::new(view)))
+}
+
+/// What a new vault gets from elsewhere than the request.
+#[derive(Debug)]
+pub(crate) struct Birth {
+    pub(crate) vault_id: VaultId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) user_id: UserId,
+    /// A prepaid vault's order and the end of its term.
+    pub(crate) order: Option<(OrderId, Timestamp)>,
+    pub(crate) now: Timestamp,
+}
+
+/// Inserts a vault that passed [`check_new`], with its tags and resources.
+pub(crate) async fn build(
+    app: &App,
+    tx: &mut Tx,
+    birth: Birth,
+    new: &NewVault,
+) -> Result<VaultView, Error> {
+    inventory::check_project(tx, &birth.project_id).await?;
+    let now = birth.now;
+    let vault = new_row(birth, new);
+    tx.insert_vault(&vault).await?;
+    for tag in &new.tags {
+        let tag = VaultTag {
+            vault_id: vault.id.clone(),
+            key: tag.key.clone(),
+            value: tag.value.clone(),
+        };
+        tx.insert_vault_tag(&tag).await?;
+    }
+    resources::bind(app, tx, &vault, &new.resources, now).await?;
+    view(tx, vault).await
+}
+
+fn new_row(birth: Birth, new: &NewVault) -> Vault {
+    let (order_id, term_ends_at) = birth.order.unzip();
+    Vault {
+        id: birth.vault_id,
+        project_id: birth.project_id,
+        user_id: birth.user_id,
+        name: new.name.clone(),
+        description: new.description.clone(),
+        object_type: new.object_type,
+        protect_type: new.protect_type,
+        consistent_level: new.consistent_level,
+        cloud_type: new.cloud_type,
+        charging_mode: match new.charging {
+            Charging::PostPaid => ChargingMode::PostPaid,
+            Charging::PrePaid { .. } => ChargingMode::PrePaid,
+        },
+        size_gb: new.size_gb,
+        used_bytes: 0,
+        status: VaultStatus::Available,
+        auto_bind: new.auto_bind,
+        auto_expand: new.auto_expand,
+        bind_rules: new.bind_rules.clone().map(JsonText),
+        smn_notify: new.smn_notify,
+        threshold: new.threshold,
+        locked: new.locked,
+        is_multi_az: new.is_multi_az,
+        demand_billing: new.demand_billing,
+        backup_name_prefix: new.backup_name_prefix.clone(),
+        enterprise_project_id: new.enterprise_project_id.clone(),
+        availability_zone: new.availability_zone.clone(),
+        sys_lock_source_service: new.sys_lock_source_service.clone(),
+        order_id,
+        term_ends_at,
+        version: 0,
+        created_at: birth.now,
+        updated_at: birth.now,
+    }
 }
 
 pub async fn get(
@@ -95,7 +194,10 @@ pub async fn get(
     project: &ProjectId,
     id: &VaultId,
 ) -> Result<VaultView, Error> {
-    todo!()
+    caller.authorise(Action::VaultsGet, project)?;
+    let mut tx = app.db.read().await?;
+    let vault = owned(tx.find_vault(id).await?, project, id)?;
+    view(&mut tx, vault).await
 }
 
 /// The page, newest first, and how many vaults match in all.
@@ -106,7 +208,10 @@ pub async fn list(
     filter: &VaultFilter,
     page: &Page,
 ) -> Result<(Vec<VaultView>, u64), Error> {
-    todo!()
+    caller.authorise(Action::VaultsList, project)?;
+    let mut tx = app.db.read().await?;
+    let listed = tx.list_vaults(project, filter, page).await?;
+    Ok((views(&mut tx, listed.rows).await?, listed.total))
 }
 
 pub async fn update(
@@ -116,7 +221,15 @@ pub async fn update(
     id: &VaultId,
     change: VaultChange,
 ) -> Result<VaultView, Error> {
-    todo!()
+    caller.authorise(Action::VaultsUpdate, project)?;
+    let mut tx = app.db.begin().await?;
+    let mut vault = owned(tx.lock_vault(id).await?, project, id)?;
+    rules::apply(&mut vault, change)?;
+    vault.updated_at = app.now();
+    save(&mut tx, &vault).await?;
+    let view = view(&mut tx, vault).await?;
+    tx.commit().await?;
+    Ok(view)
 }
 
 /// Answers at once; a job deletes the backups and then the vault.
@@ -126,5 +239,94 @@ pub async fn delete(
     project: &ProjectId,
     id: &VaultId,
 ) -> Result<(), Error> {
-    todo!()
+    caller.authorise(Action::VaultsDelete, project)?;
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let mut vault = owned(tx.lock_vault(id).await?, project, id)?;
+    rules::check_deletable(&vault, now)?;
+    let busy = [
+        BackupStatus::WaitingProtect,
+        BackupStatus::Protecting,
+        BackupStatus::WaitingRestore,
+        BackupStatus::Restoring,
+    ];
+    if tx.count_backups_of_vault(id, &busy).await? > 0 {
+        return Err(Error::VaultBusy);
+    }
+    if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {
+        return Err(Error::LockedBackups);
+    }
+    vault.status = VaultStatus::Deleting;
+    vault.updated_at = now;
+    save(&mut tx, &vault).await?;
+    let backups = tx.backups_of_vault(id, None).await?;
+    let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
+    let extra = OperationExtra::VaultDelete {
+        total_count: tops.count() as u64,
+        fail_count: 0,
+    };
+    let log = work::new_log(app, &vault, None, extra, &caller.request_id, now);
+    work::begin(app, &mut tx, JobKind::DeleteVault, id.as_str(), &log, now).await?;
+    tx.commit().await?;
+    app.wake.notify_one();
+    Ok(())
+}
+
+/// A vault of another project is as unknown as one that does not exist.
+pub(crate) fn owned(
+    vault: Option<Vault>,
+    project: &ProjectId,
+    id: &VaultId,
+) -> Result<Vault, Error> {
+    vault
+        .filter(|vault| vault.project_id == *project)
+        .ok_or_else(|| Error::VaultNotFound {
+            vault_id: id.clone(),
+        })
+}
+
+/// Writes a vault whose lock this transaction holds.
+pub(crate) async fn save(tx: &mut Tx, vault: &Vault) -> Result<(), Error> {
+    if tx.update_vault(vault).await? {
+        Ok(())
+    } else {
+        Err(Error::broken(format!(
+            "vault {} changed under its lock",
+            vault.id
+        )))
+    }
+}
+
+async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
+    let view = views(tx, vec![vault]).await?.pop();
+    view.ok_or_else(|| Error::broken("one vault has one view"))
+}
+
+/// Joins vaults with their resources and tags, in the order given, with one query for each kind.
+pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultView>, Error> {
+    let ids: Vec<_> = vaults.iter().map(|vault| vault.id.clone()).collect();
+    let mut resources = group(tx.resources_of_vaults(&ids).await?, |r| r.vault_id.clone());
+    let mut tags = group(tx.tags_of_vaults(&ids).await?, |t| t.vault_id.clone());
+    let views = vaults.into_iter().map(|vault| {
+        let resources = resources.remove(&vault.id).unwrap_or_default();
+        let tags = tags.remove(&vault.id).unwrap_or_default();
+        VaultView {
+            allocated_gb: resources.iter().map(|resource| resource.size_gb).sum(),
+            resources,
+            tags: tags
+                .into_iter()
+                .map(|VaultTag { key, value, .. }| Tag { key, value })
+                .collect(),
+            vault,
+        }
+    });
+    Ok(views.collect())
+}
+
+fn group<T>(rows: Vec<T>, vault: impl Fn(&T) -> VaultId) -> BTreeMap<VaultId, Vec<T>> {
+    let mut groups: BTreeMap<VaultId, Vec<T>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(vault(&row)).or_default().push(row);
+    }
+    groups
 }

@@ -46,6 +46,14 @@ fn time_arithmetic_saturates() {
 }
 
 #[test]
+fn months_are_calendar_months() {
+    let time: Timestamp = "2028-01-31T10:00:00Z".parse().unwrap();
+    assert_eq!(time.plus_months(1).to_cbr(), "2028-02-29T10:00:00.000000");
+    assert_eq!(time.plus_months(12).to_cbr(), "2029-01-31T10:00:00.000000");
+    assert_eq!(time.plus_months(u64::MAX).as_micros(), i64::MAX);
+}
+
+#[test]
 fn ids_have_one_spelling() {
     let id: VaultId = "EA7B8717-2543-478a-a92d-3ca7ee448f67".parse().unwrap();
     assert_eq!(id.as_str(), "ea7b8717-2543-478a-a92d-3ca7ee448f67");

@@ -1,0 +1,84 @@
+//! Operation logs and the jobs behind them, as the rules create them.
+
+use strongroom_db::{JsonText, NewJob, OperationExtra, OperationLog, Tx, Vault};
+use strongroom_types::{
+    JobId, JobKind, OperationLogId, OperationStatus, OperationType, ResourceId, ResourceType,
+    Timestamp,
+};
+
+use crate::{App, Error, provider_of_resource, provider_of_vault};
+
+/// What an operation is about, when it is about one resource.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) id: &'a ResourceId,
+    pub(crate) resource_type: ResourceType,
+    pub(crate) name: &'a str,
+}
+
+/// A waiting operation on something in `vault`.
+pub(crate) fn new_log(
+    app: &App,
+    vault: &Vault,
+    subject: Option<Subject<'_>>,
+    extra: OperationExtra,
+    request_id: &str,
+    now: Timestamp,
+) -> OperationLog {
+    let operation_type = match extra {
+        OperationExtra::Backup { .. } => OperationType::Backup,
+        OperationExtra::Delete { .. } => OperationType::Delete,
+        OperationExtra::Restore { .. } => OperationType::Restore,
+        OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
+        OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
+    };
+    let provider_id = match &subject {
+        Some(subject) => provider_of_resource(subject.resource_type),
+        None => provider_of_vault(vault.object_type),
+    };
+    OperationLog {
+        id: OperationLogId::random(&*app.ids),
+        project_id: vault.project_id.clone(),
+        operation_type,
+        status: OperationStatus::Waiting,
+        progress: 0,
+        vault_id: Some(vault.id.clone()),
+        vault_name: Some(vault.name.clone()),
+        checkpoint_id: None,
+        policy_id: None,
+        provider_id: Some(provider_id.to_owned()),
+        resource_id: subject.as_ref().map(|s| s.id.clone()),
+        resource_type: subject.as_ref().map(|s| s.resource_type),
+        resource_name: subject.as_ref().map(|s| s.name.to_owned()),
+        extra: JsonText(extra),
+        trouble: None,
+        error_message: String::new(),
+        request_id: request_id.to_owned(),
+        created_at: now,
+        started_at: now,
+        updated_at: now,
+        ended_at: None,
+    }
+}
+
+/// Records an operation and adds the job that will do it. Ring `app.wake` once the transaction is committed.
+pub(crate) async fn begin(
+    app: &App,
+    tx: &mut Tx,
+    kind: JobKind,
+    subject_id: &str,
+    log: &OperationLog,
+    now: Timestamp,
+) -> Result<(), Error> {
+    tx.insert_operation_log(log).await?;
+    let job = NewJob {
+        id: JobId::random(&*app.ids),
+        kind,
+        subject_id: subject_id.to_owned(),
+        operation_log_id: Some(log.id.clone()),
+        attempts_max: app.settings.job_attempts_max,
+        request_id: log.request_id.clone(),
+    };
+    tx.insert_job(&job, now).await?;
+    Ok(())
+}
