@@ -34,9 +34,7 @@ async fn strike(store: &Arc<dyn ObjectStore>, fault: Fault, call: u64, images: &
         pack_bytes_target: 256 << 10,
         ..Options::default()
     };
-    let repository = Repository::init(Arc::clone(store), &key(), options, env())
-        .await
-        .unwrap();
+    let repository = init(store, options).await;
     let before = back_up(&repository, "before", &images.before)
         .await
         .unwrap();
@@ -105,17 +103,13 @@ async fn what_a_dead_writer_stored_is_not_stored_again() {
         pack_bytes_target: 256 << 10,
         ..Options::default()
     };
-    Repository::init(Arc::clone(&store), &key(), options, env())
-        .await
-        .unwrap();
+    init(&store, options).await;
     let image = image(21, 4_000_000);
     // Calls of a backup count up to its commit; dying some calls before leaves packs behind.
     let counting = FailingStore::new(Arc::clone(&store), Fault::Crash, 0);
     let whole = backup_through(counting.clone(), &image).await.unwrap();
     let other: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    Repository::init(Arc::clone(&other), &key(), options, env())
-        .await
-        .unwrap();
+    init(&other, options).await;
     let dying = FailingStore::new(Arc::clone(&other), Fault::Crash, counting.calls() - 3);
     backup_through(dying, &image).await.unwrap_err();
     let again = backup_through(Arc::clone(&other), &image).await.unwrap();

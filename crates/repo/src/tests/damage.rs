@@ -124,7 +124,10 @@ async fn a_flipped_bit_anywhere_in_a_pack_is_found() {
 #[tokio::test]
 async fn a_hit_names_exactly_the_ranges_that_are_lost() {
     let case = case().await;
-    let path = case.objects("packs").await[0].clone();
+    let mut path = case.objects("packs").await[0].clone();
+    if case.read(&path).await.len() < 300_000 {
+        path = case.objects("packs").await[1].clone();
+    }
     let mut bytes = case.read(&path).await;
     bytes[200_000] ^= 1;
     case.write(&path, bytes).await;

@@ -97,7 +97,7 @@ async fn newer_and_damaged_configs_are_told_apart() {
     ));
 
     store
-        .put(&path, text.replace("64", "65").into())
+        .put(&path, text.replace("default", "archive").into())
         .await
         .unwrap();
     let refused = Repository::open(Arc::clone(&store), &key(), env()).await;

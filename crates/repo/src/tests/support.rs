@@ -3,11 +3,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use strongroom_types::{IdSource, SystemClock, SystemIds};
+use strongroom_testkit::SeededIds;
+use strongroom_types::{SystemClock, SystemIds};
 
 use crate::*;
 
-/// Repeatable pseudo-random ids and keys.
 pub(super) fn env() -> Env {
     Env {
         clock: Arc::new(SystemClock),
@@ -16,16 +16,7 @@ pub(super) fn env() -> Env {
 }
 
 pub(super) fn key() -> Secret {
-    Secret::KeyFile(generate_key_file(&Fixed).into_bytes())
-}
-
-#[derive(Debug)]
-struct Fixed;
-
-impl IdSource for Fixed {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(9);
-    }
+    Secret::KeyFile(generate_key_file(&SeededIds::new(9)).into_bytes())
 }
 
 pub(super) const SMALL_PACKS: Options = Options {
@@ -35,10 +26,22 @@ pub(super) const SMALL_PACKS: Options = Options {
 
 pub(super) async fn in_memory() -> (Arc<dyn ObjectStore>, Repository) {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let repository = Repository::init(Arc::clone(&store), &key(), SMALL_PACKS, env())
+    let repository = init(&store, SMALL_PACKS).await;
+    (store, repository)
+}
+
+/// A repository whose keys are the same in every run, and so its cuts; later ids differ.
+pub(super) async fn init(store: &Arc<dyn ObjectStore>, options: Options) -> Repository {
+    let seeded = Env {
+        ids: Arc::new(SeededIds::new(1)),
+        ..env()
+    };
+    Repository::init(Arc::clone(store), &key(), options, seeded)
         .await
         .unwrap();
-    (store, repository)
+    Repository::open(Arc::clone(store), &key(), env())
+        .await
+        .unwrap()
 }
 
 /// An image of holes, random, compressible and repeated stretches; not a multiple of the grid.
