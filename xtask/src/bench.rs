@@ -139,3 +139,44 @@ fn remove(folder: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{corpus, measure, parse, parse_size};
+
+    #[test]
+    fn sizes_have_a_unit() {
+        assert_eq!(parse_size("512M").unwrap(), 512 << 20);
+        assert_eq!(parse_size("4G").unwrap(), 4 << 30);
+        assert!(parse_size("4").is_err());
+        assert!(parse_size("").is_err());
+        assert!(parse_size("xM").is_err());
+    }
+
+    #[test]
+    fn options_override_the_defaults() {
+        let options = parse(&["--runs", "1", "--folder", "/tmp/x"]).unwrap();
+        assert_eq!((options.size_bytes, options.runs), (1 << 30, 1));
+        assert_eq!(options.folder, Path::new("/tmp/x"));
+        assert!(parse(&["--runs"]).is_err());
+        assert!(parse(&["--size", "1M"]).is_err());
+    }
+
+    #[test]
+    fn what_time_writes_is_understood() {
+        let sample = measure::parse("1.50 2.00 0.25 2048\n").unwrap();
+        assert!((sample.cpu_seconds - 2.25).abs() < 1e-9);
+        assert!((sample.peak_mib - 2.0).abs() < 1e-9);
+        assert!(measure::parse("Command terminated by signal 9\n").is_err());
+    }
+
+    #[test]
+    fn a_restored_copy_must_be_equal() {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs");
+        assert!(corpus::compare(&own, &own).is_ok());
+        assert!(corpus::compare(&own, &other).is_err());
+    }
+}

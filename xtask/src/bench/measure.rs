@@ -36,7 +36,7 @@ pub(super) fn run(command: &Command, folder: &Path) -> Result<Sample> {
     parse(&text)
 }
 
-fn parse(text: &str) -> Result<Sample> {
+pub(super) fn parse(text: &str) -> Result<Sample> {
     let numbers: Vec<f64> = text
         .split_whitespace()
         .map(str::parse)
