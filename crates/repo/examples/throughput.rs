@@ -89,12 +89,11 @@ async fn restore(repository: &Repository, id: &PointId, portions: usize) -> Resu
 }
 
 fn read_image(path: &Path) -> Vec<Bytes> {
-    let mut file = std::fs::File::open(path).expect("the image can be opened");
+    let file = std::fs::File::open(path).expect("the image can be opened");
     let mut portions = Vec::new();
     loop {
         let mut portion = Vec::with_capacity(MIB);
-        let limit = MIB as u64;
-        let length = file.by_ref().take(limit).read_to_end(&mut portion);
+        let length = (&file).take(MIB as u64).read_to_end(&mut portion);
         if length.expect("the image can be read") == 0 {
             return portions;
         }
