@@ -241,11 +241,12 @@ impl Tx {
         )
     }
 
-    /// The points that a vault's use counts, by id.
+    /// The points that a vault's use counts, by id: not those that are being deleted, whose data may be half gone.
     pub async fn points_of_vault(&mut self, vault: &VaultId) -> Result<Vec<VaultPoint>> {
         const SQL: &str = "SELECT b.point_id, b.id AS backup_id, COALESCE(top.resource_id, b.resource_id) AS resource_id \
              FROM backup b LEFT JOIN backup top ON top.id = b.parent_id \
-             WHERE b.vault_id = $1 AND b.point_id IS NOT NULL ORDER BY b.point_id";
+             WHERE b.vault_id = $1 AND b.point_id IS NOT NULL \
+             AND b.status IN ('available', 'waiting_restore', 'restoring', 'waiting_delete') ORDER BY b.point_id";
         Ok(on!(self, c => sqlx::query_as::<_, VaultPoint>(SQL).bind(vault).fetch_all(c).await)?)
     }
 
@@ -404,5 +405,36 @@ impl Tx {
         on!(self, c => sqlx::query(CHILDREN).bind(id).execute(c).await.map(|_| ()))?;
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
+    }
+
+    /// Moves every row of a vault, children included, whatever its state; of one resource when it is given.
+    pub async fn move_backups_of_vault(
+        &mut self,
+        vault: &VaultId,
+        resource: Option<&ResourceId>,
+        to: BackupStatus,
+        now: Timestamp,
+    ) -> Result<u64> {
+        const SQL: &str = "UPDATE backup SET status = $1, updated_at = $2 WHERE vault_id = $3 AND (CAST($4 AS TEXT) IS NULL \
+             OR COALESCE(parent_id, id) IN (SELECT id FROM backup WHERE resource_id = $4 AND parent_id IS NULL))";
+        Ok(
+            on!(self, c => sqlx::query(SQL).bind(to).bind(now).bind(vault).bind(resource)
+            .execute(c).await.map(|done| done.rows_affected()))?,
+        )
+    }
+
+    /// Deletes every row of a vault, children included; of one resource when it is given.
+    pub async fn delete_backups_of_vault(
+        &mut self,
+        vault: &VaultId,
+        resource: Option<&ResourceId>,
+    ) -> Result<u64> {
+        const CHILDREN: &str = "DELETE FROM backup WHERE vault_id = $1 AND parent_id IS NOT NULL AND (CAST($2 AS TEXT) IS NULL \
+             OR parent_id IN (SELECT id FROM backup WHERE resource_id = $2 AND parent_id IS NULL))";
+        const SQL: &str = "DELETE FROM backup WHERE vault_id = $1 AND parent_id IS NULL AND (CAST($2 AS TEXT) IS NULL OR resource_id = $2)";
+        on!(self, c => sqlx::query(CHILDREN).bind(vault).bind(resource).execute(c).await.map(|_| ()))?;
+        Ok(
+            on!(self, c => sqlx::query(SQL).bind(vault).bind(resource).execute(c).await.map(|done| done.rows_affected()))?,
+        )
     }
 }

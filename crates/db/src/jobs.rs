@@ -100,6 +100,11 @@ impl Tx {
         self.fenced(SQL, lease, until).await
     }
 
+    pub async fn find_job(&mut self, id: &JobId) -> Result<Option<Job>> {
+        const SQL: &str = "SELECT * FROM job WHERE id = $1";
+        Ok(on!(self, c => sqlx::query_as::<_, Job>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
     /// Locks the job's row until the transaction ends; `false` means it has another owner.
     pub async fn hold_job(&mut self, lease: &Lease) -> Result<bool> {
         const SQL: &str = "UPDATE job SET attempt = attempt WHERE id = $1 AND lease_owner = $2 AND attempt = $3 AND state = 'running'";

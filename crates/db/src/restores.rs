@@ -1,7 +1,7 @@
 //! Restores that have not ended.
 
 use serde::{Deserialize, Serialize};
-use strongroom_types::{BackupId, OperationLogId, VolumeId};
+use strongroom_types::{BackupId, OperationLogId, ResourceId, VolumeId};
 
 use sqlx::AssertSqlSafe;
 
@@ -13,6 +13,8 @@ pub struct Restore {
     pub operation_log_id: OperationLogId,
     /// The backup that was asked for: a server's, a disk's, or one disk's of a server's.
     pub backup_id: BackupId,
+    /// What a vault would protect of the target: a server, or a volume that is protected by itself.
+    pub resource_id: ResourceId,
     pub mappings: JsonText<Vec<RestoreMapping>>,
     pub power_on: bool,
 }
@@ -33,9 +35,10 @@ pub struct RestoreTarget {
 
 impl Tx {
     pub async fn insert_restore(&mut self, restore: &Restore) -> Result<()> {
-        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, mappings, power_on) VALUES ($1, $2, $3, $4)";
+        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, resource_id, mappings, power_on) \
+             VALUES ($1, $2, $3, $4, $5)";
         on!(self, c => sqlx::query(SQL)
-            .bind(&restore.operation_log_id).bind(&restore.backup_id).bind(&restore.mappings).bind(restore.power_on)
+            .bind(&restore.operation_log_id).bind(&restore.backup_id).bind(&restore.resource_id).bind(&restore.mappings).bind(restore.power_on)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }

@@ -130,4 +130,12 @@ impl Tx {
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }
+
+    /// Every resource leaves the vault; their backups must be gone.
+    pub async fn delete_resources_of_vault(&mut self, id: &VaultId) -> Result<u64> {
+        const SQL: &str = "DELETE FROM vault_resource WHERE vault_id = $1";
+        Ok(
+            on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?,
+        )
+    }
 }

@@ -1,12 +1,24 @@
 //! Checkpoints: one run of backups over a vault.
 
-use strongroom_db::Checkpoint;
+mod obstacles;
+mod run;
+mod selection;
+
+use std::collections::BTreeMap;
+
+use strongroom_db::{Backup, Checkpoint, VaultResource};
 use strongroom_types::{
-    CheckpointId, ProjectId, ProtectStatus, ResourceId, ResourceType, VaultId, VolumeId,
+    BackupStatus, CheckpointId, ProjectId, ProtectStatus, ResourceId, ResourceType, VaultId,
+    VolumeId,
 };
 
+use crate::disks::examine_all;
 use crate::resources::NewResource;
-use crate::{App, Caller, Error};
+use crate::stock::Stock;
+use crate::vaults::{self, check_description};
+use crate::{Action, App, Caller, Error};
+
+const RETENTION_DAYS_MAX: i64 = 36_500;
 
 #[derive(Debug, Clone)]
 pub struct NewCheckpoint {
@@ -52,13 +64,43 @@ pub struct CheckpointResource {
     pub exclude_volumes: Vec<VolumeId>,
 }
 
+/// Backs up what can be backed up now; the rest is listed as skipped. `NothingToBackUp` when that is all.
 pub async fn create(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
     new: NewCheckpoint,
 ) -> Result<CheckpointView, Error> {
-    todo!()
+    caller.authorise(Action::VaultsBackup, project)?;
+    check_new(&new)?;
+    // The disks are looked at before the transaction that decides: they may be slow.
+    let mut tx = app.db.read().await?;
+    let vault = vaults::owned(tx.find_vault(&new.vault_id).await?, project, &new.vault_id)?;
+    let selected = selection::select(&mut tx, &vault, &new.selection).await?;
+    let named = selected.iter().map(|r| (&r.resource_id, r.resource_type));
+    let stock = Stock::load(&mut tx, project, named).await?;
+    drop(tx);
+    let findings = examine_all(&*app.disks, stock.volumes()).await;
+
+    let mut tx = app.db.begin().await?;
+    let view = run::start(app, &mut tx, caller, &new, &findings).await?;
+    tx.commit().await?;
+    app.wake.notify_one();
+    Ok(view)
+}
+
+fn check_new(new: &NewCheckpoint) -> Result<(), Error> {
+    check_description(&new.description)?;
+    match new.retention_days {
+        -1 => Ok(()),
+        1..=RETENTION_DAYS_MAX if new.auto_trigger => Err(Error::invalid(
+            "retention_duration_days cannot be given for an automatic backup.",
+        )),
+        1..=RETENTION_DAYS_MAX => Ok(()),
+        _ => Err(Error::invalid(format!(
+            "retention_duration_days must be -1 or 1 to {RETENTION_DAYS_MAX}."
+        ))),
+    }
 }
 
 pub async fn get(
@@ -67,5 +109,54 @@ pub async fn get(
     project: &ProjectId,
     id: &CheckpointId,
 ) -> Result<CheckpointView, Error> {
-    todo!()
+    caller.authorise(Action::VaultsShowCheckpoint, project)?;
+    let mut tx = app.db.read().await?;
+    let checkpoint = tx.find_checkpoint(id).await?;
+    let checkpoint = checkpoint
+        .filter(|checkpoint| checkpoint.project_id == *project)
+        .ok_or_else(|| Error::CheckpointNotFound {
+            checkpoint_id: id.clone(),
+        })?;
+    let vault = tx.find_vault(&checkpoint.vault_id).await?;
+    let vault = vaults::owned(vault, project, &checkpoint.vault_id)?;
+    let backups = tx.backups_of_checkpoint(id).await?;
+    let ids: Vec<_> = backups.iter().map(|b| b.resource_id.clone()).collect();
+    let rows = tx.vault_resources_by_id(&ids).await?.into_iter();
+    let mut rows: BTreeMap<_, _> = rows
+        .filter(|row| row.vault_id == vault.id)
+        .map(|row| (row.resource_id.clone(), row))
+        .collect();
+    let resources = backups
+        .into_iter()
+        .map(|backup| resource_of(rows.remove(&backup.resource_id), backup))
+        .collect();
+    Ok(CheckpointView {
+        checkpoint,
+        vault_name: vault.name,
+        resources,
+    })
+}
+
+/// A resource as a checkpoint shows it: its state is that of the checkpoint's own backup of it.
+fn resource_of(row: Option<VaultResource>, backup: Backup) -> CheckpointResource {
+    let protect_status = match backup.status {
+        BackupStatus::WaitingProtect | BackupStatus::Protecting => ProtectStatus::Protecting,
+        BackupStatus::WaitingRestore | BackupStatus::Restoring => ProtectStatus::Restoring,
+        BackupStatus::Error => ProtectStatus::Error,
+        BackupStatus::Available | BackupStatus::WaitingDelete | BackupStatus::Deleting => {
+            ProtectStatus::Available
+        }
+    };
+    let excluded = row.as_ref().and_then(|row| row.exclude_volumes.clone());
+    CheckpointResource {
+        id: backup.resource_id,
+        resource_type: backup.resource_type,
+        name: backup.resource_name,
+        size_gb: backup.resource_size_gb,
+        backup_bytes: row.as_ref().map_or(0, |row| row.backup_bytes),
+        backup_count: row.as_ref().map_or(0, |row| row.backup_count),
+        protect_status,
+        auto_protect: row.as_ref().is_none_or(|row| row.auto_protect),
+        exclude_volumes: excluded.map(|list| list.0).unwrap_or_default(),
+    }
 }

@@ -21,10 +21,14 @@ pub use removal::{
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
 
-use strongroom_db::Lease;
-use strongroom_types::{BackupId, ResourceId, Timestamp, Trouble, VaultId};
+use std::collections::BTreeSet;
 
-use crate::{App, Error};
+use strongroom_db::{Job, Lease, OperationEnd, OperationExtra, OperationLog, Tx, Vault};
+use strongroom_types::{
+    BackupId, OperationLogId, OperationStatus, ResourceId, Timestamp, Trouble, VaultId,
+};
+
+use crate::{App, Error, vaults};
 
 /// Why an operation has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,15 +59,109 @@ pub struct VaultUsage {
     pub resource_bytes: u64,
 }
 
-/// The points of a vault's finished backups.
+/// The points of a vault's finished backups, by id.
 pub async fn list_points_of_vault(
     app: &App,
     vault_id: &VaultId,
 ) -> Result<Vec<PointOfVault>, Error> {
-    todo!()
+    let mut tx = app.db.read().await?;
+    let points = tx.points_of_vault(vault_id).await?.into_iter();
+    let points = points.map(|point| PointOfVault {
+        point_id: point.point_id,
+        backup_id: point.backup_id,
+        resource_id: point.resource_id,
+    });
+    Ok(points.collect())
 }
 
 /// Gives a job back, to be tried again at `run_at`; `reason` is for the operator.
 pub async fn retry(app: &App, lease: &Lease, reason: &str, run_at: Timestamp) -> Result<(), Error> {
-    todo!()
+    let mut tx = app.db.begin().await?;
+    if !tx.retry_job(lease, reason, run_at).await? {
+        return Err(Error::LeaseLost);
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Locks the job that the lease is for, and reads it.
+async fn hold(tx: &mut Tx, lease: &Lease) -> Result<Job, Error> {
+    if !tx.hold_job(lease).await? {
+        return Err(Error::LeaseLost);
+    }
+    tx.find_job(&lease.job_id).await?.ok_or(Error::LeaseLost)
+}
+
+/// Ends the job; everything else in the transaction is published with it.
+async fn finish(tx: &mut Tx, lease: &Lease, now: Timestamp) -> Result<Job, Error> {
+    let job = hold(tx, lease).await?;
+    if tx.finish_job(lease, now).await? {
+        Ok(job)
+    } else {
+        Err(Error::LeaseLost)
+    }
+}
+
+/// Ends a job whose subject is gone or past it.
+async fn nothing_to_do(mut tx: Tx, lease: &Lease, now: Timestamp) -> Result<Error, Error> {
+    tx.finish_job(lease, now).await?;
+    tx.commit().await?;
+    Ok(Error::NothingToDo)
+}
+
+fn log_of(job: &Job) -> Result<&OperationLogId, Error> {
+    let id = job.operation_log_id.as_ref();
+    id.ok_or_else(|| Error::broken(format!("job {} has no operation log", job.id)))
+}
+
+/// Ends the operation log of a job, well without a failure.
+async fn end_log(
+    tx: &mut Tx,
+    id: &OperationLogId,
+    failure: Option<&Failure>,
+    extra: OperationExtra,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let end = OperationEnd {
+        status: match failure {
+            None => OperationStatus::Success,
+            Some(_) => OperationStatus::Failed,
+        },
+        trouble: failure.map(|failure| failure.trouble),
+        error_message: failure
+            .map(|failure| failure.message.clone())
+            .unwrap_or_default(),
+        extra,
+    };
+    tx.end_operation_log(id, &end, now).await?;
+    Ok(())
+}
+
+async fn get_log(tx: &mut Tx, id: &OperationLogId) -> Result<OperationLog, Error> {
+    let log = tx.find_operation_log(id).await?;
+    log.ok_or_else(|| Error::broken(format!("operation log {id} is gone")))
+}
+
+/// Reads a vault and takes its lock.
+async fn lock_vault(tx: &mut Tx, id: &VaultId) -> Result<Vault, Error> {
+    let vault = tx.lock_vault(id).await?;
+    vault.ok_or_else(|| Error::broken(format!("vault {id} is gone while a job needs it")))
+}
+
+/// Publishes a vault's use, unless its points are others than those that were measured.
+async fn publish_usage(
+    tx: &mut Tx,
+    vault: &mut Vault,
+    usage: &VaultUsage,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let held = tx.points_of_vault(&vault.id).await?;
+    let held: BTreeSet<_> = held.iter().map(|point| point.point_id.as_str()).collect();
+    let measured: BTreeSet<_> = usage.points.iter().map(String::as_str).collect();
+    if held != measured {
+        return Err(Error::UsageStale);
+    }
+    vault.used_bytes = usage.vault_bytes;
+    vault.updated_at = now;
+    vaults::save(tx, vault).await
 }

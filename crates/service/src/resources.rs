@@ -274,6 +274,9 @@ async fn start_removal(
         return Err(Error::VaultBusy);
     }
     let backups = tx.backups_of_vault(&vault.id, Some(id)).await?;
+    if backups.iter().any(|backup| backup.status.is_restoring()) {
+        return Err(Error::VaultBusy);
+    }
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::RemoveResources {
         total_count: tops.count() as u64,

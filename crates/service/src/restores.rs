@@ -1,9 +1,20 @@
 //! Restoring backups onto disks of the inventory.
 
-use strongroom_db::RestoreMapping;
-use strongroom_types::{BackupId, OperationLogId, ProjectId, ServerId, VolumeId};
+mod plan;
 
-use crate::{App, Caller, Error};
+use strongroom_db::{
+    Backup, JsonText, OperationExtra, OperationLog, Restore, RestoreMapping, RestoreTarget, Tx,
+    Vault,
+};
+use strongroom_types::{
+    BackupId, BackupStatus, JobKind, OperationLogId, ProjectId, ProtectStatus, ResourceId,
+    ServerId, Timestamp, VaultStatus, VolumeId,
+};
+
+use crate::disks::examine_all;
+use crate::work::{self, Subject};
+use crate::{Action, App, Caller, Error, backups, vaults};
+use plan::Plan;
 
 /// A server's backup takes `server_id` and mappings (none when it goes back to where it came from); a disk's
 /// backup takes `volume_id`, and its mappings are ignored.
@@ -25,5 +36,159 @@ pub async fn restore(
     id: &BackupId,
     new: NewRestore,
 ) -> Result<OperationLogId, Error> {
-    todo!()
+    caller.authorise(Action::BackupsRestore, project)?;
+    // The disks are looked at before the transaction that decides: they may be slow.
+    let mut tx = app.db.read().await?;
+    let backup = backups::find(&mut tx, project, id).await?;
+    check_backup(&backup)?;
+    let plan = Plan::make(&mut tx, project, &backup, &new).await?;
+    drop(tx);
+    let findings = examine_all(&*app.disks, plan.disks_to_examine()).await;
+    plan.check_disks(&findings)?;
+
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let vault = tx.lock_vault(&backup.vault_id).await?;
+    let vault = vaults::owned(vault, project, &backup.vault_id)?;
+    let log = start(app, &mut tx, &vault, id, &new, &caller.request_id, now).await?;
+    tx.commit().await?;
+    app.wake.notify_one();
+    Ok(log.id)
+}
+
+fn check_backup(backup: &Backup) -> Result<(), Error> {
+    if backup.status == BackupStatus::Available {
+        return Ok(());
+    }
+    if backup.status.is_restoring() {
+        return Err(Error::ResourceBeingRestored {
+            resource_id: backup.resource_id.clone(),
+        });
+    }
+    Err(Error::BackupStateForbidsRestore {
+        status: backup.status,
+    })
+}
+
+/// Decides everything again under the locks, and starts.
+async fn start(
+    app: &App,
+    tx: &mut Tx,
+    vault: &Vault,
+    id: &BackupId,
+    new: &NewRestore,
+    request_id: &str,
+    now: Timestamp,
+) -> Result<OperationLog, Error> {
+    match vault.status {
+        VaultStatus::Available | VaultStatus::Lock => {}
+        VaultStatus::Frozen | VaultStatus::Deleting | VaultStatus::Error => {
+            return Err(Error::VaultStateForbidsRestore {
+                status: vault.status,
+            });
+        }
+    }
+    let backup = backups::find(tx, &vault.project_id, id).await?;
+    check_backup(&backup)?;
+    let plan = Plan::make(tx, &vault.project_id, &backup, new).await?;
+    let volumes = plan.target_ids();
+    for volume in &volumes {
+        tx.lock_volume(volume).await?;
+    }
+    check_traffic(tx, &plan, &volumes).await?;
+    let resource = plan.protected_resource();
+    reserve_resource(tx, &resource).await?;
+
+    let from = [BackupStatus::Available];
+    if !tx
+        .move_backup(id, &from, BackupStatus::WaitingRestore, now)
+        .await?
+    {
+        return Err(Error::BackupStateForbidsRestore {
+            status: backup.status,
+        });
+    }
+    let log = new_log(app, vault, &backup, &plan, request_id, now);
+    work::begin(app, tx, JobKind::Restore, log.id.as_str(), &log, now).await?;
+    tx.insert_restore(&Restore {
+        operation_log_id: log.id.clone(),
+        backup_id: id.clone(),
+        resource_id: resource,
+        mappings: JsonText(plan.mappings()),
+        power_on: new.power_on,
+    })
+    .await?;
+    for volume_id in volumes {
+        let target = RestoreTarget {
+            volume_id,
+            operation_log_id: log.id.clone(),
+        };
+        tx.insert_restore_target(&target).await?;
+    }
+    Ok(log)
+}
+
+/// Nobody else may be writing a target or reading it for a backup.
+async fn check_traffic(tx: &mut Tx, plan: &Plan, volumes: &[VolumeId]) -> Result<(), Error> {
+    if let Some(target) = tx.restore_targets_of(volumes).await?.pop() {
+        return Err(Error::ResourceBeingRestored {
+            resource_id: target.volume_id.into(),
+        });
+    }
+    let mut resources: Vec<_> = volumes.iter().cloned().map(ResourceId::from).collect();
+    resources.push(plan.protected_resource());
+    if let Some(resource_id) = tx.resources_being_backed_up(&resources).await?.pop() {
+        return Err(Error::ResourceBeingBackedUp { resource_id });
+    }
+    Ok(())
+}
+
+/// Shows the target as restoring in the vault that protects it, if one does.
+async fn reserve_resource(tx: &mut Tx, id: &ResourceId) -> Result<(), Error> {
+    let Some(row) = tx.find_vault_resource(id).await? else {
+        return Ok(());
+    };
+    let from = [
+        ProtectStatus::Available,
+        ProtectStatus::Error,
+        ProtectStatus::Deleted,
+    ];
+    if tx
+        .move_vault_resource(id, &from, ProtectStatus::Restoring)
+        .await?
+    {
+        return Ok(());
+    }
+    let resource_id = id.clone();
+    match row.protect_status {
+        ProtectStatus::Removing => Err(Error::ResourceBeingRemoved { resource_id }),
+        ProtectStatus::Protecting => Err(Error::ResourceBeingBackedUp { resource_id }),
+        _ => Err(Error::ResourceBeingRestored { resource_id }),
+    }
+}
+
+fn new_log(
+    app: &App,
+    vault: &Vault,
+    backup: &Backup,
+    plan: &Plan,
+    request_id: &str,
+    now: Timestamp,
+) -> OperationLog {
+    let (target_resource_id, target_resource_name) = plan.target();
+    let extra = OperationExtra::Restore {
+        backup_id: backup.id.clone(),
+        backup_name: backup.name.clone(),
+        target_resource_id,
+        target_resource_name,
+    };
+    let subject = Subject {
+        id: &backup.resource_id,
+        resource_type: backup.resource_type,
+        name: &backup.resource_name,
+    };
+    OperationLog {
+        checkpoint_id: Some(backup.checkpoint_id.clone()),
+        ..work::new_log(app, vault, Some(subject), extra, request_id, now)
+    }
 }

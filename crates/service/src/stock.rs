@@ -7,8 +7,9 @@ use strongroom_types::{ProjectId, ResourceId, ResourceType, ServerId, VolumeId, 
 
 use crate::Error;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stock {
+    project: ProjectId,
     servers: BTreeMap<ServerId, Server>,
     volumes: BTreeMap<VolumeId, Volume>,
     /// By server and position.
@@ -59,6 +60,7 @@ impl Stock {
             .await?
             .into_iter();
         Ok(Self {
+            project: project.clone(),
             servers: servers
                 .filter(|server| server.project_id == *project)
                 .map(|server| (server.id.clone(), server))
@@ -77,6 +79,10 @@ impl Stock {
             tx.lock_volume(id).await?;
         }
         Ok(())
+    }
+
+    pub(crate) const fn project(&self) -> &ProjectId {
+        &self.project
     }
 
     pub(crate) fn server(&self, id: &ResourceId) -> Option<&Server> {

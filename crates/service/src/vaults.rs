@@ -17,7 +17,7 @@ use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
 use crate::{Action, App, Caller, Error, inventory, work};
 
-pub(crate) use rules::{SIZE_GB_MAX, check_new};
+pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
 
 /// A vault to create. Kept as JSON while an order waits, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -72,6 +72,22 @@ words!(BackupStatus {
     WaitingRestore = "waiting_restore",
 });
 
+impl BackupStatus {
+    /// The backup is being made or waits to be.
+    pub const fn is_protecting(self) -> bool {
+        matches!(self, Self::WaitingProtect | Self::Protecting)
+    }
+
+    /// The backup is being read back or waits to be.
+    pub const fn is_restoring(self) -> bool {
+        matches!(self, Self::WaitingRestore | Self::Restoring)
+    }
+
+    pub const fn is_deleting(self) -> bool {
+        matches!(self, Self::WaitingDelete | Self::Deleting)
+    }
+}
+
 words!(ImageType { Backup = "backup", Replication = "replication" });
 
 words!(/// What an operation log records.

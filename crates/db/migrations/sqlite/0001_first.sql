@@ -233,10 +233,12 @@ CREATE TABLE operation_log (
 ) STRICT;
 CREATE INDEX operation_log_by_project ON operation_log (project_id, created_at);
 
--- One row per restore that has not ended; mappings is [{"backup_id": …, "volume_id": …}].
+-- One row per restore that has not ended; mappings is [{"backup_id": …, "volume_id": …}]; resource_id is what a
+-- vault would protect of the target.
 CREATE TABLE restore (
     operation_log_id TEXT PRIMARY KEY NOT NULL REFERENCES operation_log (id),
     backup_id TEXT NOT NULL REFERENCES backup (id),
+    resource_id TEXT NOT NULL,
     mappings TEXT NOT NULL,
     power_on INTEGER NOT NULL
 ) STRICT;

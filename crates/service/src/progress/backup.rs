@@ -1,8 +1,10 @@
-use strongroom_db::{Backup, Checkpoint, Lease, Vault, Volume};
-use strongroom_types::{BackupId, OperationLogId, Timestamp};
+use strongroom_db::{Backup, Checkpoint, Lease, Tx, Vault, Volume};
+use strongroom_types::{
+    BackupId, BackupStatus, OperationLogId, ProtectStatus, ResourceType, Timestamp, Trouble,
+};
 
 use super::{Failure, VaultUsage};
-use crate::{App, Error};
+use crate::{App, Error, backups};
 
 #[derive(Debug, Clone)]
 pub struct BackupWork {
@@ -54,7 +56,68 @@ pub async fn start_backup(
     lease: &Lease,
     backup_id: &BackupId,
 ) -> Result<BackupWork, Error> {
-    todo!()
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let job = super::hold(&mut tx, lease).await?;
+    let Some(mut backup) = find_running(&mut tx, backup_id).await? else {
+        return Err(super::nothing_to_do(tx, lease, now).await?);
+    };
+    let protecting = BackupStatus::Protecting;
+    tx.move_backup(backup_id, &[backup.status], protecting, now)
+        .await?;
+    tx.move_children(backup_id, protecting, now).await?;
+    tx.update_backup_progress(backup_id, 0, now).await?;
+    let operation_log_id = super::log_of(&job)?.clone();
+    tx.start_operation_log(&operation_log_id, now).await?;
+    backup.status = protecting;
+    let work = read_work(&mut tx, backup, operation_log_id).await?;
+    tx.commit().await?;
+    Ok(work)
+}
+
+async fn find_running(tx: &mut Tx, id: &BackupId) -> Result<Option<Backup>, Error> {
+    let backup = tx.find_backup(id).await?;
+    Ok(backup.filter(|backup| backup.status.is_protecting()))
+}
+
+async fn read_work(
+    tx: &mut Tx,
+    backup: Backup,
+    operation_log_id: OperationLogId,
+) -> Result<BackupWork, Error> {
+    let gone = |what: &str| Error::broken(format!("the {what} of backup {} is gone", backup.id));
+    let vault = tx.find_vault(&backup.vault_id).await?;
+    let checkpoint = tx.find_checkpoint(&backup.checkpoint_id).await?;
+    let mut disks = Vec::new();
+    for row in rows_with_data(tx, &backup).await? {
+        let parent_point = if backup.incremental {
+            tx.newest_point_of(&row.project_id, &row.resource_id)
+                .await?
+        } else {
+            None
+        };
+        disks.push(DiskWork {
+            volume: tx.find_volume(&row.resource_id.clone().into()).await?,
+            parent_point,
+            backup: row,
+        });
+    }
+    Ok(BackupWork {
+        vault: vault.ok_or_else(|| gone("vault"))?,
+        checkpoint: checkpoint.ok_or_else(|| gone("checkpoint"))?,
+        backup,
+        operation_log_id,
+        disks,
+    })
+}
+
+/// The rows that will hold the points: a server's children, or the disk's own.
+async fn rows_with_data(tx: &mut Tx, backup: &Backup) -> Result<Vec<Backup>, Error> {
+    if backup.resource_type == ResourceType::Server {
+        Ok(tx.children_of_backup(&backup.id).await?)
+    } else {
+        Ok(vec![backup.clone()])
+    }
 }
 
 /// Shows how far a backup or restore is, 0 to 100. `backup_id` is the one that was started.
@@ -65,7 +128,15 @@ pub async fn report_progress(
     backup_id: &BackupId,
     percent: u64,
 ) -> Result<(), Error> {
-    todo!()
+    let now = app.now();
+    let percent = percent.min(100);
+    let mut tx = app.db.begin().await?;
+    super::hold(&mut tx, lease).await?;
+    tx.update_operation_progress(operation_log_id, percent, now)
+        .await?;
+    tx.update_backup_progress(backup_id, percent, now).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Publishes a backup: every point must be durable. A failed disk makes the backup an error; the points of its
@@ -77,7 +148,26 @@ pub async fn finish_backup(
     outcome: BackupOutcome,
     usage: VaultUsage,
 ) -> Result<(), Error> {
-    todo!()
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let job = super::finish(&mut tx, lease, now).await?;
+    let Some((mut vault, backup)) = lock_running(&mut tx, backup_id).await? else {
+        return Err(super::nothing_to_do(tx, lease, now).await?);
+    };
+    let failure = publish_rows(&mut tx, &backup, &outcome, now).await?;
+    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
+        .await?;
+    publish_end(
+        &mut tx,
+        super::log_of(&job)?,
+        &backup,
+        failure.as_ref(),
+        now,
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Ends a backup that saved nothing.
@@ -87,5 +177,131 @@ pub async fn fail_backup(
     backup_id: &BackupId,
     failure: Failure,
 ) -> Result<(), Error> {
-    todo!()
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let job = super::hold(&mut tx, lease).await?;
+    tx.fail_job(lease, &failure.message, now).await?;
+    let Some((_, backup)) = lock_running(&mut tx, backup_id).await? else {
+        return Err(super::nothing_to_do(tx, lease, now).await?);
+    };
+    let rows = rows_with_data(&mut tx, &backup).await?.into_iter();
+    let outcome = BackupOutcome {
+        disks: rows
+            .map(|row| DiskOutcome {
+                backup_id: row.id,
+                result: Err(failure.clone()),
+            })
+            .collect(),
+        protected_at: now,
+    };
+    publish_rows(&mut tx, &backup, &outcome, now).await?;
+    publish_end(&mut tx, super::log_of(&job)?, &backup, Some(&failure), now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn lock_running(tx: &mut Tx, id: &BackupId) -> Result<Option<(Vault, Backup)>, Error> {
+    let Some(backup) = find_running(tx, id).await? else {
+        return Ok(None);
+    };
+    let vault = super::lock_vault(tx, &backup.vault_id).await?;
+    Ok(Some((vault, backup)))
+}
+
+/// Writes how every row ended. Answers why the whole is an error, if it is.
+async fn publish_rows(
+    tx: &mut Tx,
+    backup: &Backup,
+    outcome: &BackupOutcome,
+    now: Timestamp,
+) -> Result<Option<Failure>, Error> {
+    let rows = rows_with_data(tx, backup).await?;
+    let (mut failures, mut stored_bytes, mut size_bytes) = (Vec::new(), 0, 0);
+    let count = rows.len();
+    for mut row in rows {
+        let result = outcome.disks.iter().find(|disk| disk.backup_id == row.id);
+        match result.map(|disk| &disk.result) {
+            Some(Ok(saved)) => {
+                size_bytes += saved.size_bytes;
+                stored_bytes += saved.stored_bytes;
+                set_saved(&mut row, saved, outcome.protected_at);
+            }
+            Some(Err(failure)) => {
+                set_failed(&mut row, failure);
+                failures.push(failure.clone());
+            }
+            None => {
+                let failure = Failure {
+                    trouble: Trouble::Internal,
+                    message: "the disk was not backed up".to_owned(),
+                };
+                set_failed(&mut row, &failure);
+                failures.push(failure);
+            }
+        }
+        end_row(tx, row, now).await?;
+    }
+    let failure = failures.into_iter().next();
+    if backup.resource_type != ResourceType::Server {
+        return Ok(failure);
+    }
+    let mut top = backup.clone();
+    if let Some(failure) = &failure {
+        set_failed(&mut top, failure);
+    } else {
+        top.status = BackupStatus::Available;
+        top.progress = 100;
+        top.protected_at = Some(outcome.protected_at);
+        top.size_bytes = size_bytes;
+    }
+    top.stored_bytes = stored_bytes;
+    end_row(tx, top, now).await?;
+    if count == 0 {
+        return Err(Error::broken(format!("backup {} has no disks", backup.id)));
+    }
+    Ok(failure)
+}
+
+fn set_saved(row: &mut Backup, saved: &DiskSaved, protected_at: Timestamp) {
+    row.status = BackupStatus::Available;
+    row.progress = 100;
+    row.point_id = Some(saved.point_id.clone());
+    row.size_bytes = saved.size_bytes;
+    row.stored_bytes = saved.stored_bytes;
+    row.protected_at = Some(protected_at);
+}
+
+fn set_failed(row: &mut Backup, failure: &Failure) {
+    row.status = BackupStatus::Error;
+    row.trouble = Some(failure.trouble);
+    row.trouble_message.clone_from(&failure.message);
+}
+
+async fn end_row(tx: &mut Tx, mut row: Backup, now: Timestamp) -> Result<(), Error> {
+    row.updated_at = now;
+    if tx.end_backup(&row).await? {
+        Ok(())
+    } else {
+        Err(Error::broken(format!("backup {} is not running", row.id)))
+    }
+}
+
+/// The resource, the checkpoint and the operation log follow the backup.
+async fn publish_end(
+    tx: &mut Tx,
+    log: &OperationLogId,
+    backup: &Backup,
+    failure: Option<&Failure>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let status = match failure {
+        None => ProtectStatus::Available,
+        Some(_) => ProtectStatus::Error,
+    };
+    let from = [ProtectStatus::Protecting];
+    tx.move_vault_resource(&backup.resource_id, &from, status)
+        .await?;
+    backups::refresh_checkpoint(tx, &backup.checkpoint_id).await?;
+    let extra = super::get_log(tx, log).await?.extra.0;
+    super::end_log(tx, log, failure, extra, now).await
 }

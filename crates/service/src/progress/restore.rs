@@ -1,5 +1,5 @@
-use strongroom_db::{Backup, Lease, Server, Volume};
-use strongroom_types::OperationLogId;
+use strongroom_db::{Backup, Lease, OperationExtra, Restore, Server, Tx, Volume};
+use strongroom_types::{BackupStatus, OperationLogId, ProtectStatus};
 
 use super::Failure;
 use crate::{App, Error};
@@ -28,7 +28,58 @@ pub async fn start_restore(
     lease: &Lease,
     operation_log_id: &OperationLogId,
 ) -> Result<RestoreWork, Error> {
-    todo!()
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    super::hold(&mut tx, lease).await?;
+    let Some(restore) = tx.find_restore(operation_log_id).await? else {
+        return Err(super::nothing_to_do(tx, lease, now).await?);
+    };
+    let from = [BackupStatus::WaitingRestore, BackupStatus::Restoring];
+    let restoring = BackupStatus::Restoring;
+    if !tx
+        .move_backup(&restore.backup_id, &from, restoring, now)
+        .await?
+    {
+        return Err(Error::broken(format!(
+            "backup {} is not being restored",
+            restore.backup_id
+        )));
+    }
+    tx.start_operation_log(operation_log_id, now).await?;
+    let work = read_work(&mut tx, restore).await?;
+    tx.commit().await?;
+    Ok(work)
+}
+
+async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> {
+    let gone = |what: String| Error::broken(format!("{what} is gone while it is being restored"));
+    let mut disks = Vec::with_capacity(restore.mappings.0.len());
+    for mapping in restore.mappings.0 {
+        let backup = tx.find_backup(&mapping.backup_id).await?;
+        let target = tx.find_volume(&mapping.volume_id).await?;
+        disks.push(RestoreDisk {
+            backup: backup.ok_or_else(|| gone(format!("backup {}", mapping.backup_id)))?,
+            target: target.ok_or_else(|| gone(format!("volume {}", mapping.volume_id)))?,
+        });
+    }
+    let backup = tx.find_backup(&restore.backup_id).await?;
+    let log = super::get_log(tx, &restore.operation_log_id).await?;
+    let server = match log.extra.0 {
+        OperationExtra::Restore {
+            target_resource_id, ..
+        } => tx.find_server(&target_resource_id.into()).await?,
+        OperationExtra::Backup { .. }
+        | OperationExtra::Delete { .. }
+        | OperationExtra::RemoveResources { .. }
+        | OperationExtra::VaultDelete { .. } => None,
+    };
+    Ok(RestoreWork {
+        backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,
+        operation_log_id: restore.operation_log_id,
+        server,
+        disks,
+        power_on: restore.power_on,
+    })
 }
 
 /// Every target's bytes are durable.
@@ -37,7 +88,10 @@ pub async fn finish_restore(
     lease: &Lease,
     operation_log_id: &OperationLogId,
 ) -> Result<(), Error> {
-    todo!()
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    super::finish(&mut tx, lease, now).await?;
+    end(app, tx, lease, operation_log_id, None).await
 }
 
 /// The targets may hold a mixture; the backup can be restored again.
@@ -47,5 +101,33 @@ pub async fn fail_restore(
     operation_log_id: &OperationLogId,
     failure: Failure,
 ) -> Result<(), Error> {
-    todo!()
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    super::hold(&mut tx, lease).await?;
+    tx.fail_job(lease, &failure.message, now).await?;
+    end(app, tx, lease, operation_log_id, Some(&failure)).await
+}
+
+async fn end(
+    app: &App,
+    mut tx: Tx,
+    lease: &Lease,
+    operation_log_id: &OperationLogId,
+    failure: Option<&Failure>,
+) -> Result<(), Error> {
+    let now = app.now();
+    let Some(restore) = tx.find_restore(operation_log_id).await? else {
+        return Err(super::nothing_to_do(tx, lease, now).await?);
+    };
+    let from = [BackupStatus::WaitingRestore, BackupStatus::Restoring];
+    tx.move_backup(&restore.backup_id, &from, BackupStatus::Available, now)
+        .await?;
+    let from = [ProtectStatus::Restoring];
+    tx.move_vault_resource(&restore.resource_id, &from, ProtectStatus::Available)
+        .await?;
+    tx.delete_restore(operation_log_id).await?;
+    let extra = super::get_log(&mut tx, operation_log_id).await?.extra.0;
+    super::end_log(&mut tx, operation_log_id, failure, extra, now).await?;
+    tx.commit().await?;
+    Ok(())
 }

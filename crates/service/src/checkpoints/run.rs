@@ -1,0 +1,293 @@
+//! The transaction that starts a checkpoint: its row, its backups, their operation logs and their jobs.
+
+use std::time::Duration;
+
+use strongroom_db::{
+    Backup, Checkpoint, JsonText, OperationExtra, OperationLog, SkippedResource, Tx, Vault,
+    VaultResource,
+};
+use strongroom_types::{
+    BackupId, BackupStatus, ChargingMode, CheckpointId, CheckpointStatus, GIB, ImageType, JobKind,
+    ProtectStatus, ResourceType, Timestamp, Trouble, gib_ceil,
+};
+
+use super::obstacles::{Traffic, obstacle};
+use super::{CheckpointResource, CheckpointView, NewCheckpoint, selection};
+use crate::disks::Findings;
+use crate::stock::{Disk, Stock};
+use crate::work::{self, Subject};
+use crate::{App, Caller, DiskFacts, Error, vaults};
+
+const SECONDS_PER_DAY: u64 = 86_400;
+/// How many reasons a refusal lists.
+const REASONS_SHOWN: usize = 3;
+
+pub(super) async fn start(
+    app: &App,
+    tx: &mut Tx,
+    caller: &Caller,
+    new: &NewCheckpoint,
+    findings: &Findings,
+) -> Result<CheckpointView, Error> {
+    let now = app.now();
+    let vault = tx.lock_vault(&new.vault_id).await?;
+    let mut vault = vault.ok_or_else(|| Error::VaultNotFound {
+        vault_id: new.vault_id.clone(),
+    })?;
+    let selected = selection::select(tx, &vault, &new.selection).await?;
+    make_room(tx, &mut vault, now).await?;
+    let named = selected.iter().map(|r| (&r.resource_id, r.resource_type));
+    let stock = Stock::load(tx, &vault.project_id, named).await?;
+    stock.lock_volumes(tx).await?;
+    let traffic = Traffic::read(tx, &stock).await?;
+
+    let (mut runnable, mut skipped) = (Vec::new(), Vec::new());
+    for resource in selected {
+        match obstacle(&resource, &stock, &traffic, findings) {
+            None => runnable.push(resource),
+            Some((trouble, reason)) => skipped.push(SkippedResource {
+                id: resource.resource_id,
+                resource_type: resource.resource_type,
+                name: resource.name,
+                trouble,
+                reason,
+            }),
+        }
+    }
+    if runnable.is_empty() {
+        return Err(nothing_left(&skipped));
+    }
+    let checkpoint = new_checkpoint(app, &vault, new, skipped, now);
+    tx.insert_checkpoint(&checkpoint).await?;
+    let run = Run {
+        app,
+        vault: &vault,
+        checkpoint: &checkpoint,
+        new,
+        request_id: &caller.request_id,
+        now,
+    };
+    let mut resources = Vec::with_capacity(runnable.len());
+    for resource in runnable {
+        run.back_up(tx, &resource, &stock, findings).await?;
+        resources.push(as_it_was(resource));
+    }
+    Ok(CheckpointView {
+        checkpoint,
+        vault_name: vault.name,
+        resources,
+    })
+}
+
+/// A full vault takes no backup unless it may grow or may be used beyond its size.
+async fn make_room(tx: &mut Tx, vault: &mut Vault, now: Timestamp) -> Result<(), Error> {
+    let is_full = |vault: &Vault| vault.used_bytes >= vault.size_gb * GIB;
+    if !is_full(vault) || (vault.demand_billing && vault.charging_mode == ChargingMode::PrePaid) {
+        return Ok(());
+    }
+    if !vault.auto_expand {
+        return Err(Error::VaultFull);
+    }
+    while is_full(vault) {
+        if vault.size_gb >= vaults::SIZE_GB_MAX {
+            return Err(Error::VaultFull);
+        }
+        vault.size_gb = (vault.size_gb * 5).div_ceil(4).min(vaults::SIZE_GB_MAX);
+    }
+    vault.updated_at = now;
+    vaults::save(tx, vault).await
+}
+
+fn nothing_left(skipped: &[SkippedResource]) -> Error {
+    if skipped.iter().all(|s| s.trouble == Trouble::BackupRunning) {
+        return Error::BackupRunning;
+    }
+    let reasons = skipped.iter().take(REASONS_SHOWN);
+    let reasons: Vec<_> = reasons
+        .map(|s| format!("{} ({})", s.id, s.reason))
+        .collect();
+    Error::NothingToBackUp {
+        reason: reasons.join(", "),
+    }
+}
+
+fn new_checkpoint(
+    app: &App,
+    vault: &Vault,
+    new: &NewCheckpoint,
+    skipped: Vec<SkippedResource>,
+    now: Timestamp,
+) -> Checkpoint {
+    let given = new.name.clone().filter(|name| !name.is_empty());
+    Checkpoint {
+        id: CheckpointId::random(&*app.ids),
+        project_id: vault.project_id.clone(),
+        vault_id: vault.id.clone(),
+        name: given.unwrap_or_else(|| made_up_name(app, vault, new.auto_trigger)),
+        description: new.description.clone(),
+        status: CheckpointStatus::Protecting,
+        retention_days: new.retention_days,
+        skipped_resources: JsonText(skipped),
+        created_at: now,
+    }
+}
+
+fn made_up_name(app: &App, vault: &Vault, auto_trigger: bool) -> String {
+    let mut random = [0; 2];
+    app.ids.fill(&mut random);
+    let random = hex::encode(random);
+    if auto_trigger {
+        let prefix = vault.backup_name_prefix.as_deref().unwrap_or_default();
+        format!("{prefix}autobk_{random}")
+    } else {
+        format!("manualbk_{random}")
+    }
+}
+
+/// The answer shows a resource as it was before its backup began.
+fn as_it_was(row: VaultResource) -> CheckpointResource {
+    CheckpointResource {
+        id: row.resource_id,
+        resource_type: row.resource_type,
+        name: row.name,
+        size_gb: row.size_gb,
+        backup_bytes: row.backup_bytes,
+        backup_count: row.backup_count,
+        protect_status: row.protect_status,
+        auto_protect: row.auto_protect,
+        exclude_volumes: row.exclude_volumes.map(|list| list.0).unwrap_or_default(),
+    }
+}
+
+/// What all backups of one checkpoint share.
+#[derive(Debug)]
+struct Run<'a> {
+    app: &'a App,
+    vault: &'a Vault,
+    checkpoint: &'a Checkpoint,
+    new: &'a NewCheckpoint,
+    request_id: &'a str,
+    now: Timestamp,
+}
+
+impl Run<'_> {
+    async fn back_up(
+        &self,
+        tx: &mut Tx,
+        resource: &VaultResource,
+        stock: &Stock,
+        findings: &Findings,
+    ) -> Result<(), Error> {
+        let id = &resource.resource_id;
+        let from = [
+            ProtectStatus::Available,
+            ProtectStatus::Error,
+            ProtectStatus::Deleted,
+        ];
+        if !tx
+            .move_vault_resource(id, &from, ProtectStatus::Protecting)
+            .await?
+        {
+            return Err(Error::BackupRunning);
+        }
+        let disks = stock.protected_disks(resource);
+        let mut sized = Vec::with_capacity(disks.len());
+        for disk in disks {
+            let Some(Ok(facts)) = findings.get(&disk.volume.id) else {
+                return Err(Error::broken("a disk is backed up that was not examined"));
+            };
+            tx.update_volume_size(&disk.volume.id, facts.size_bytes)
+                .await?;
+            sized.push((disk, facts));
+        }
+        let parents = tx.newest_backup_of(&self.vault.id, id).await?;
+        let backup = self.top_row(resource, &sized, self.new.incremental && parents.is_some());
+        tx.insert_backup(&backup)
+            .await
+            .map_err(|error| match error {
+                strongroom_db::Error::Conflict(_) => Error::BackupRunning,
+                other => other.into(),
+            })?;
+        if resource.resource_type == ResourceType::Server {
+            for (disk, facts) in &sized {
+                tx.insert_backup(&self.child_row(&backup, *disk, facts))
+                    .await?;
+            }
+        }
+        self.begin(tx, &backup).await
+    }
+
+    fn top_row(
+        &self,
+        resource: &VaultResource,
+        disks: &[(Disk<'_>, &DiskFacts)],
+        incremental: bool,
+    ) -> Backup {
+        let retention = u64::try_from(self.new.retention_days).ok();
+        let retention = retention.map(|days| Duration::from_secs(days * SECONDS_PER_DAY));
+        Backup {
+            id: BackupId::random(&*self.app.ids),
+            project_id: self.vault.project_id.clone(),
+            vault_id: self.vault.id.clone(),
+            checkpoint_id: self.checkpoint.id.clone(),
+            parent_id: None,
+            resource_id: resource.resource_id.clone(),
+            resource_type: resource.resource_type,
+            resource_name: resource.name.clone(),
+            resource_size_gb: disks
+                .iter()
+                .map(|(_, facts)| gib_ceil(facts.size_bytes))
+                .sum(),
+            name: self.checkpoint.name.clone(),
+            description: self.checkpoint.description.clone(),
+            status: BackupStatus::WaitingProtect,
+            image_type: ImageType::Backup,
+            incremental,
+            auto_trigger: self.new.auto_trigger,
+            system_disk: disks.iter().any(|(disk, _)| disk.is_system),
+            progress: 0,
+            point_id: None,
+            size_bytes: disks.iter().map(|(_, facts)| facts.size_bytes).sum(),
+            stored_bytes: 0,
+            trouble: None,
+            trouble_message: String::new(),
+            created_at: self.now,
+            updated_at: self.now,
+            protected_at: None,
+            expired_at: retention.map(|retention| self.now.plus(retention)),
+        }
+    }
+
+    fn child_row(&self, parent: &Backup, disk: Disk<'_>, facts: &DiskFacts) -> Backup {
+        Backup {
+            id: BackupId::random(&*self.app.ids),
+            parent_id: Some(parent.id.clone()),
+            resource_id: disk.volume.id.clone().into(),
+            resource_type: ResourceType::Volume,
+            resource_name: disk.volume.name.clone(),
+            resource_size_gb: gib_ceil(facts.size_bytes),
+            size_bytes: facts.size_bytes,
+            system_disk: disk.is_system,
+            ..parent.clone()
+        }
+    }
+
+    async fn begin(&self, tx: &mut Tx, backup: &Backup) -> Result<(), Error> {
+        let subject = Subject {
+            id: &backup.resource_id,
+            resource_type: backup.resource_type,
+            name: &backup.resource_name,
+        };
+        let extra = OperationExtra::Backup {
+            backup_id: backup.id.clone(),
+            backup_name: backup.name.clone(),
+            incremental: backup.incremental,
+        };
+        let (app, now) = (self.app, self.now);
+        let log = OperationLog {
+            checkpoint_id: Some(self.checkpoint.id.clone()),
+            ..work::new_log(app, self.vault, Some(subject), extra, self.request_id, now)
+        };
+        work::begin(app, tx, JobKind::BackUp, backup.id.as_str(), &log, now).await
+    }
+}
