@@ -4,6 +4,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use strongroom_types::ProjectId;
 use strongroom_wire::ErrorBody;
+use strongroom_wire::backups::{MemberStatus, OwnType};
+use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
+use strongroom_wire::values::{Offset, PageLimit};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{
@@ -11,6 +14,9 @@ use utoipa::openapi::{
     ResponseBuilder, SecurityRequirement,
 };
 use utoipa::{PartialSchema, ToSchema};
+
+use crate::identity::is_identity_route;
+use crate::params::ProtectableType;
 
 /// Everything but the routes.
 pub(crate) fn frame() -> OpenApi {
@@ -30,6 +36,14 @@ pub(crate) fn frame() -> OpenApi {
         .security_scheme("token", token)
         .security_scheme("signature", signature)
         .schema(ErrorBody::name(), ErrorBody::schema())
+        // Only parameters refer to these, and the routes register the schemas of bodies.
+        .schema_from::<MemberStatus>()
+        .schema_from::<Offset>()
+        .schema_from::<OwnType>()
+        .schema_from::<PageLimit>()
+        .schema_from::<ProtectableType>()
+        .schema(IdentityErrorBody::name(), IdentityErrorBody::schema())
+        .schema(IdentityError::name(), IdentityError::schema())
         .build();
     OpenApiBuilder::new()
         .info(info)
@@ -47,11 +61,15 @@ pub(crate) fn complete(document: &mut OpenApi) {
         if path.contains("{project_id}") {
             item.parameters = Some(vec![RefOr::T(project_parameter())]);
         }
-        let ours = path.starts_with("/v3/{project_id}/") || path.starts_with("/strongroom/");
-        if ours {
-            for operation in operations(item) {
-                add_refusals(operation);
-            }
+        let body = if is_identity_route(path) {
+            IdentityErrorBody::name()
+        } else if path.starts_with("/v3/{project_id}/") || path.starts_with("/strongroom/") {
+            ErrorBody::name()
+        } else {
+            continue;
+        };
+        for operation in operations(item) {
+            add_refusals(operation, &body);
         }
     }
 }
@@ -78,7 +96,7 @@ fn project_parameter() -> Parameter {
 }
 
 /// What can answer any operation; the ones that it documents itself stay.
-fn add_refusals(operation: &mut Operation) {
+fn add_refusals(operation: &mut Operation, body: &str) {
     let refusals = [
         (
             "400",
@@ -100,12 +118,12 @@ fn add_refusals(operation: &mut Operation) {
         let documented = &mut operation.responses.responses;
         documented
             .entry(status.to_owned())
-            .or_insert_with(|| RefOr::T(refusal(description)));
+            .or_insert_with(|| RefOr::T(refusal(description, body)));
     }
 }
 
-fn refusal(description: &str) -> Described {
-    let body = Content::new(Some(Ref::from_schema_name(ErrorBody::name())));
+fn refusal(description: &str, body: &str) -> Described {
+    let body = Content::new(Some(Ref::from_schema_name(body)));
     ResponseBuilder::new()
         .description(description)
         .content("application/json", body)

@@ -1,12 +1,16 @@
 //! Extractors whose every refusal is an [`ApiError`].
 
 mod body;
+mod parameters;
 mod path;
 mod query;
 
 pub(crate) use body::{Json, MAX_BODY_BYTES};
 pub(crate) use path::Path;
 pub(crate) use query::Query;
+
+#[cfg(test)]
+pub(crate) use {body::parse as parse_body, query::parse as parse_query};
 
 use crate::ApiError;
 use strongroom_wire::Code;
@@ -35,9 +39,20 @@ fn bad_field(path: &str, message: &str) -> ApiError {
     }
     match message.split_once("expected ") {
         Some((_, expected)) if message.starts_with("invalid ") => {
-            refusal(&format!("it must be {expected}"))
+            refusal(&format!("it must be {}", kind_of_json(expected)))
         }
         _ if message.starts_with("it must ") => refusal(message),
         _ => ApiError::invalid(field),
+    }
+}
+
+/// What Rust calls a type, as a JSON user calls it.
+fn kind_of_json(expected: &str) -> &str {
+    match expected {
+        "i64" | "u64" => "a whole number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        _ if expected.starts_with("struct ") => "an object",
+        other => other,
     }
 }

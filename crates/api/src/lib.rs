@@ -3,6 +3,7 @@
 //! A request passes `observe` (id, span, metrics), `auth` (who asks, for which project), an extractor per part,
 //! a handler that calls one function of the service, and `convert` both ways. Every refusal is an [`ApiError`].
 
+mod administration;
 mod auth;
 mod backups;
 mod checkpoints;
@@ -10,6 +11,7 @@ mod convert;
 mod document;
 mod error;
 mod extract;
+mod identity;
 mod inventory;
 mod meta;
 mod observe;
@@ -26,3 +28,6 @@ pub use error::ApiError;
 pub use observe::RequestId;
 pub use router::router;
 pub use state::{ApiState, RenderMetrics};
+
+#[cfg(test)]
+mod tests;

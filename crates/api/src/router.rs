@@ -9,6 +9,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use strongroom_wire::Code;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,8 +17,8 @@ use crate::auth::authenticate;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::observe;
 use crate::{
-    ApiError, ApiState, backups, checkpoints, document, inventory, meta, operation_logs, orders,
-    protectables, resources, vaults,
+    ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
+    operation_logs, orders, protectables, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -25,30 +26,59 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The whole face of the service.
 pub fn router(state: ApiState) -> Router {
-    let (routes, mut description) = all_routes(&state).split_for_parts();
-    document::complete(&mut description);
-    let description = document::text(&description);
+    let (guarded, open) = all_routes();
+    let (guarded, of_guarded) = guarded.split_for_parts();
+    let (open, of_open) = open.split_for_parts();
+    let description = describe(of_guarded, of_open);
     let show_description = async move || document::answer(description);
+    let routes = guarded
+        .route_layer(from_fn_with_state(state.clone(), authenticate))
+        .merge(open)
+        .route("/openapi.json", axum::routing::get(show_description));
+    with_layers(routes, &state).with_state(state)
+}
+
+/// What surrounds every handler, and what answers where there is none.
+pub(crate) fn with_layers<S>(routes: Router<S>, state: &ApiState) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     routes
-        .route("/openapi.json", axum::routing::get(show_description))
         .fallback(async || ApiError::of(Code::UnknownRoute))
         .method_not_allowed_fallback(async || ApiError::of(Code::UnknownMethod))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(limit_time))
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(from_fn_with_state(state.clone(), observe))
-        .with_state(state)
 }
 
-fn all_routes(state: &ApiState) -> OpenApiRouter<ApiState> {
+/// Routes that need credentials, and those that do not.
+fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(extensions())
-        .route_layer(from_fn_with_state(state.clone(), authenticate));
-    OpenApiRouter::with_openapi(document::frame())
-        .merge(guarded)
+        .merge(administration::routes())
+        .merge(identity::guarded_routes());
+    let open = OpenApiRouter::with_openapi(document::frame())
         .routes(routes!(meta::list_versions))
         .routes(routes!(meta::show_health))
         .routes(routes!(meta::show_metrics))
+        .merge(identity::open_routes());
+    (guarded, open)
+}
+
+/// The OpenAPI document, as text.
+fn describe(guarded: OpenApi, open: OpenApi) -> String {
+    let mut document = open;
+    document.merge(guarded);
+    document::complete(&mut document);
+    document::text(&document)
+}
+
+/// The document without a router, for the tests that read it.
+#[cfg(test)]
+pub(crate) fn document_text() -> String {
+    let (guarded, open) = all_routes();
+    describe(guarded.into_openapi(), open.into_openapi())
 }
 
 /// The CBR v3 API.

@@ -1,36 +1,27 @@
-use axum::extract::FromRequestParts;
-use axum::extract::path::{ErrorKind, Path as AxumPath};
-use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use strongroom_wire::Code;
 
+use super::parameters::{Values, read};
 use crate::ApiError;
 
 /// Parameters of the path, as a struct of ids.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match AxumPath::<T>::from_request_parts(parts, state).await {
-            Ok(AxumPath(value)) => Ok(Self(value)),
-            Err(PathRejection::FailedToDeserializePathParams(failure)) => {
-                Err(bad_parameter(&failure.into_kind()))
-            }
-            Err(rejection) => Err(ApiError::internal(rejection)),
-        }
-    }
-}
-
-fn bad_parameter(kind: &ErrorKind) -> ApiError {
-    match kind {
-        ErrorKind::DeserializeError { key, .. }
-        | ErrorKind::ParseErrorAtKey { key, .. }
-        | ErrorKind::InvalidUtf8InPathParam { key } => bad_id(key),
-        other => ApiError::internal(other),
+        let raw = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::new(Code::InvalidParameter, "The path is not UTF-8."))?;
+        let parameters = raw
+            .iter()
+            .map(|(name, value)| (name.to_owned(), Values(vec![value.to_owned()])))
+            .collect();
+        read(parameters).map(Self).map_err(|bad| bad_id(&bad.name))
     }
 }
 
@@ -45,6 +36,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "volume_id" => ApiError::of(Code::DiskNotFound),
         "server_id" => ApiError::of(Code::ServerNotFound),
         "order_id" => ApiError::of(Code::OrderNotFound),
+        "user_id" => ApiError::of(Code::UserNotFound),
         _ => ApiError::invalid(parameter),
     }
 }
