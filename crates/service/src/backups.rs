@@ -172,7 +172,7 @@ pub(crate) async fn start_deletion(
     };
     let log = OperationLog {
         checkpoint_id: Some(backup.checkpoint_id.clone()),
-        ..work::new_log(app, vault, Some(subject), extra, request_id, now)
+        ..work::new_log(app, vault, Some(&subject), extra, request_id, now)
     };
     work::begin(
         app,

@@ -122,13 +122,13 @@ pub async fn get(
     let backups = tx.backups_of_checkpoint(id).await?;
     let ids: Vec<_> = backups.iter().map(|b| b.resource_id.clone()).collect();
     let rows = tx.vault_resources_by_id(&ids).await?.into_iter();
-    let mut rows: BTreeMap<_, _> = rows
+    let rows: BTreeMap<_, _> = rows
         .filter(|row| row.vault_id == vault.id)
         .map(|row| (row.resource_id.clone(), row))
         .collect();
     let resources = backups
         .into_iter()
-        .map(|backup| resource_of(rows.remove(&backup.resource_id), backup))
+        .map(|backup| resource_of(rows.get(&backup.resource_id), backup))
         .collect();
     Ok(CheckpointView {
         checkpoint,
@@ -138,7 +138,7 @@ pub async fn get(
 }
 
 /// A resource as a checkpoint shows it: its state is that of the checkpoint's own backup of it.
-fn resource_of(row: Option<VaultResource>, backup: Backup) -> CheckpointResource {
+fn resource_of(row: Option<&VaultResource>, backup: Backup) -> CheckpointResource {
     let protect_status = match backup.status {
         BackupStatus::WaitingProtect | BackupStatus::Protecting => ProtectStatus::Protecting,
         BackupStatus::WaitingRestore | BackupStatus::Restoring => ProtectStatus::Restoring,
@@ -147,16 +147,16 @@ fn resource_of(row: Option<VaultResource>, backup: Backup) -> CheckpointResource
             ProtectStatus::Available
         }
     };
-    let excluded = row.as_ref().and_then(|row| row.exclude_volumes.clone());
+    let excluded = row.and_then(|row| row.exclude_volumes.clone());
     CheckpointResource {
         id: backup.resource_id,
         resource_type: backup.resource_type,
         name: backup.resource_name,
         size_gb: backup.resource_size_gb,
-        backup_bytes: row.as_ref().map_or(0, |row| row.backup_bytes),
-        backup_count: row.as_ref().map_or(0, |row| row.backup_count),
+        backup_bytes: row.map_or(0, |row| row.backup_bytes),
+        backup_count: row.map_or(0, |row| row.backup_count),
         protect_status,
-        auto_protect: row.as_ref().is_none_or(|row| row.auto_protect),
+        auto_protect: row.is_none_or(|row| row.auto_protect),
         exclude_volumes: excluded.map(|list| list.0).unwrap_or_default(),
     }
 }

@@ -287,6 +287,6 @@ async fn start_removal(
         resource_type: row.resource_type,
         name: &row.name,
     };
-    let log = work::new_log(app, vault, Some(subject), extra, request_id, now);
+    let log = work::new_log(app, vault, Some(&subject), extra, request_id, now);
     work::begin(app, tx, JobKind::RemoveResource, log.id.as_str(), &log, now).await
 }

@@ -189,6 +189,6 @@ fn new_log(
     };
     OperationLog {
         checkpoint_id: Some(backup.checkpoint_id.clone()),
-        ..work::new_log(app, vault, Some(subject), extra, request_id, now)
+        ..work::new_log(app, vault, Some(&subject), extra, request_id, now)
     }
 }

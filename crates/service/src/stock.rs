@@ -47,7 +47,7 @@ impl Stock {
             }
         }
         let around = tx
-            .attachments_of_volumes(&Vec::from_iter(volumes.iter().cloned()))
+            .attachments_of_volumes(&volumes.iter().cloned().collect::<Vec<_>>())
             .await?;
         servers.extend(around.into_iter().map(|attachment| attachment.server_id));
         let servers = Vec::from_iter(servers);

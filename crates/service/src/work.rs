@@ -20,7 +20,7 @@ pub(crate) struct Subject<'a> {
 pub(crate) fn new_log(
     app: &App,
     vault: &Vault,
-    subject: Option<Subject<'_>>,
+    subject: Option<&Subject<'_>>,
     extra: OperationExtra,
     request_id: &str,
     now: Timestamp,
@@ -32,7 +32,7 @@ pub(crate) fn new_log(
         OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
         OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
     };
-    let provider_id = match &subject {
+    let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),
         None => provider_of_vault(vault.object_type),
     };
@@ -47,9 +47,9 @@ pub(crate) fn new_log(
         checkpoint_id: None,
         policy_id: None,
         provider_id: Some(provider_id.to_owned()),
-        resource_id: subject.as_ref().map(|s| s.id.clone()),
-        resource_type: subject.as_ref().map(|s| s.resource_type),
-        resource_name: subject.as_ref().map(|s| s.name.to_owned()),
+        resource_id: subject.map(|s| s.id.clone()),
+        resource_type: subject.map(|s| s.resource_type),
+        resource_name: subject.map(|s| s.name.to_owned()),
         extra: JsonText(extra),
         trouble: None,
         error_message: String::new(),

@@ -286,7 +286,7 @@ impl Run<'_> {
         let (app, now) = (self.app, self.now);
         let log = OperationLog {
             checkpoint_id: Some(self.checkpoint.id.clone()),
-            ..work::new_log(app, self.vault, Some(subject), extra, self.request_id, now)
+            ..work::new_log(app, self.vault, Some(&subject), extra, self.request_id, now)
         };
         work::begin(app, tx, JobKind::BackUp, backup.id.as_str(), &log, now).await
     }
