@@ -121,7 +121,7 @@ impl ImageFile {
     }
 
     pub(crate) fn is_locked(&self) -> Result<bool> {
-        crate::lock::is_held(&self.file).map_err(|e| self.error(e))
+        crate::lock::is_written(&self.file).map_err(|e| self.error(e))
     }
 
     pub(crate) fn path(&self) -> &Path {

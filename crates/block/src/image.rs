@@ -41,7 +41,7 @@ pub fn probe(path: &Path) -> Result<ImageInfo> {
     Ok(info)
 }
 
-/// Does any process, this one included, hold one of QEMU's locks on the image, be it for reading?
+/// Does any process, this one included, write the image, as a running machine does?
 ///
 /// The answer may be old when it arrives: whoever wants to use the image opens it and handles
 /// [`Error::InUse`].

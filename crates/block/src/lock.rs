@@ -14,8 +14,6 @@ use nix::libc;
 
 const USES: i64 = 100;
 const FORBIDS: i64 = 200;
-/// Bytes that any version of QEMU has used behind each base.
-const PERMISSIONS: i64 = 5;
 
 const CONSISTENT_READ: i64 = 0;
 const WRITE: i64 = 1;
@@ -65,9 +63,9 @@ impl Claim {
     }
 }
 
-/// Does anybody else hold any of the locks?
-pub(crate) fn is_held(file: &File) -> io::Result<bool> {
-    Ok(is_locked(file, USES, PERMISSIONS)? || is_locked(file, FORBIDS, PERMISSIONS)?)
+/// Does anybody else write the image? Readers, a backup of ours among them, are not in the way of a look.
+pub(crate) fn is_written(file: &File) -> io::Result<bool> {
+    Ok(is_locked(file, USES + WRITE, 1)? || is_locked(file, USES + RESIZE, 1)?)
 }
 
 /// Does another open file hold a lock on one of the bytes?

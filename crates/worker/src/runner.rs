@@ -42,7 +42,9 @@ impl Worker {
         let mut running = JoinSet::new();
         let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
         while !stop.is_cancelled() {
-            while running.try_join_next().is_some() {}
+            while let Some(ended) = running.try_join_next() {
+                report_panic(ended);
+            }
             let slot = tokio::select! {
                 () = stop.cancelled() => break,
                 slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
@@ -66,7 +68,9 @@ impl Worker {
                 }
             }
         }
-        while running.join_next().await.is_some() {}
+        while let Some(ended) = running.join_next().await {
+            report_panic(ended);
+        }
     }
 
     /// Runs everything that is due now, one job after the other; for tests.
@@ -134,6 +138,13 @@ async fn run_job(context: &Context, job: &Job) {
     };
     metrics::job_ended(job.kind, outcome, context.app.now().since(started));
     tracing::info!(outcome, "job ended");
+}
+
+/// A body that panicked: its lease runs out, and the job is claimed again.
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = %Chain(&error), "a job stopped unexpectedly");
+    }
 }
 
 fn retry_delay(attempt: i64) -> Duration {

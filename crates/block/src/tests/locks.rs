@@ -74,7 +74,7 @@ fn an_image_that_qemu_only_reads_may_be_read_too() {
     let Some(lab) = Lab::open() else { return };
     let path = lab.create("disk.qcow2", MIB, &[]);
     let holder = Holder::start(&path, &["-r"]);
-    assert!(is_in_use(&path).unwrap());
+    assert!(!is_in_use(&path).unwrap());
     assert!(open_source(&path, Qcow2).is_ok());
     assert!(matches!(open_sink(&path, Qcow2), Err(Error::InUse { .. })));
     holder.stop();

@@ -78,11 +78,12 @@ fn readers_share_and_a_writer_is_alone() {
 
     let reader = open_source(&path, Raw).unwrap();
     let second = open_source(&path, Raw).unwrap();
-    assert!(is_in_use(&path).unwrap());
+    assert!(!is_in_use(&path).unwrap());
     assert!(matches!(open_sink(&path, Raw), Err(Error::InUse { .. })));
     drop((reader, second));
 
     let writer = open_sink(&path, Raw).unwrap();
+    assert!(is_in_use(&path).unwrap());
     assert!(matches!(open_source(&path, Raw), Err(Error::InUse { .. })));
     assert!(matches!(open_sink(&path, Raw), Err(Error::InUse { .. })));
     assert_eq!(probe(&path).unwrap().size_bytes, 512);

@@ -1,0 +1,160 @@
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::connection::encode;
+use super::wait::{wait_for_task, wait_until_gone};
+use super::{Column, Context, query};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List backups, newest first.
+    List(List),
+    /// Show one backup and the backups of its disks.
+    Show { backup: String },
+    /// Rename a backup.
+    Rename { backup: String, name: String },
+    /// Delete a backup.
+    Delete {
+        backup: String,
+        /// Return when it is gone.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Write a backup back onto disks, overwriting what differs.
+    Restore(Restore),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[arg(long, value_name = "ID")]
+    vault: Option<String>,
+    #[arg(long, value_name = "ID")]
+    checkpoint: Option<String>,
+    #[arg(long, value_name = "ID")]
+    resource: Option<String>,
+    #[arg(long)]
+    status: Option<String>,
+    #[arg(long)]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    backup: String,
+    /// The server to restore a server's backup to.
+    #[arg(long, value_name = "ID", conflicts_with = "volume")]
+    server: Option<String>,
+    /// The disk to restore a disk's backup to.
+    #[arg(long, value_name = "ID")]
+    volume: Option<String>,
+    /// Which disk's backup goes to which disk of the server.
+    #[arg(long = "map", value_name = "BACKUP=VOLUME")]
+    mappings: Vec<String>,
+    /// Return when the data is back; fail when it failed.
+    #[arg(long)]
+    wait: bool,
+}
+
+const COLUMNS: &[Column] = &[
+    ("id", "/id"),
+    ("name", "/name"),
+    ("status", "/status"),
+    ("resource", "/resource_name"),
+    ("size GB", "/resource_size"),
+    ("created (UTC)", "/created_at"),
+    ("expires (UTC)", "/expired_at"),
+];
+
+pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
+    let connection = &context.connection;
+    match verb {
+        Verb::List(list) => {
+            let answer = connection.get(&format!("/backups{}", list.query())).await?;
+            context.print(&answer, "/backups", COLUMNS)
+        }
+        Verb::Show { backup } => {
+            let answer = connection.get(&path(&backup)).await?;
+            context.print(&answer, "/backup", COLUMNS)?;
+            if context.format == crate::output::Format::Table {
+                context.print(&answer, "/backup/children", COLUMNS)?;
+            }
+            Ok(())
+        }
+        Verb::Rename { backup, name } => {
+            let answer = connection
+                .put(&path(&backup), &json!({ "backup": { "name": name } }))
+                .await?;
+            context.print(&answer, "/backup", COLUMNS)
+        }
+        Verb::Delete { backup, wait } => {
+            let answer = connection.delete(&path(&backup)).await?;
+            if wait {
+                wait_until_gone(connection, &path(&backup)).await?;
+            }
+            context.say(
+                &format!(
+                    "backup {backup} {}",
+                    if wait { "deleted" } else { "is being deleted" }
+                ),
+                &answer,
+            )
+        }
+        Verb::Restore(restore) => {
+            let answer = connection
+                .post(
+                    &format!("{}/restore", path(&restore.backup)),
+                    &restore.body()?,
+                )
+                .await?;
+            let job = answer["job_id"]
+                .as_str()
+                .context("the answer has no job id")?;
+            if !restore.wait {
+                return context.say(&format!("task {job} restores it"), &answer);
+            }
+            let done = wait_for_task(connection, job).await?;
+            context.say(&format!("backup {} restored", restore.backup), &done)
+        }
+    }
+}
+
+fn path(backup: &str) -> String {
+    format!("/backups/{}", encode(backup))
+}
+
+impl List {
+    fn query(self) -> String {
+        query(&[
+            ("vault_id", self.vault),
+            ("checkpoint_id", self.checkpoint),
+            ("resource_id", self.resource),
+            ("status", self.status),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ])
+    }
+}
+
+impl Restore {
+    fn body(&self) -> anyhow::Result<Value> {
+        let mut restore = json!({});
+        if let Some(server) = &self.server {
+            restore["server_id"] = server.as_str().into();
+        }
+        if let Some(volume) = &self.volume {
+            restore["volume_id"] = volume.as_str().into();
+        }
+        let mappings = self
+            .mappings
+            .iter()
+            .map(|mapping| match mapping.split_once('=') {
+                Some((backup, volume)) => Ok(json!({ "backup_id": backup, "volume_id": volume })),
+                None => anyhow::bail!("a mapping is written BACKUP=VOLUME, not `{mapping}`"),
+            });
+        let mappings = mappings.collect::<anyhow::Result<Vec<_>>>()?;
+        if !mappings.is_empty() {
+            restore["mappings"] = mappings.into();
+        }
+        Ok(json!({ "restore": restore }))
+    }
+}

@@ -1,0 +1,84 @@
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::connection::encode;
+use super::{Column, Context, wait_for_checkpoint};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Back up a vault's resources now.
+    Create(Create),
+    /// Show one checkpoint.
+    Show { checkpoint: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    vault: String,
+    /// Back up these resources instead of all.
+    #[arg(long = "resource", value_name = "ID")]
+    resources: Vec<String>,
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long)]
+    description: Option<String>,
+    /// Delete the backups after so many days.
+    #[arg(long, value_name = "DAYS")]
+    retention_days: Option<u32>,
+    /// Return when the backups are there; fail when one failed.
+    #[arg(long)]
+    wait: bool,
+}
+
+const COLUMNS: &[Column] = &[
+    ("id", "/id"),
+    ("status", "/status"),
+    ("vault", "/vault/name"),
+    ("resources", "/vault/resources"),
+    ("skipped", "/vault/skipped_resources"),
+    ("created (UTC)", "/created_at"),
+];
+
+pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Create(create) => {
+            let mut answer = context
+                .connection
+                .post("/checkpoints", &create.body())
+                .await?;
+            if create.wait {
+                let id = answer.pointer("/checkpoint/id").and_then(Value::as_str);
+                let id = id.context("the answer has no checkpoint id")?.to_owned();
+                answer = wait_for_checkpoint(&context.connection, &id).await?;
+            }
+            context.print(&answer, "/checkpoint", COLUMNS)
+        }
+        Verb::Show { checkpoint } => {
+            let answer = context
+                .connection
+                .get(&format!("/checkpoints/{}", encode(&checkpoint)))
+                .await?;
+            context.print(&answer, "/checkpoint", COLUMNS)
+        }
+    }
+}
+
+impl Create {
+    fn body(&self) -> Value {
+        let mut parameters = json!({});
+        if !self.resources.is_empty() {
+            parameters["resources"] = json!(self.resources);
+        }
+        if let Some(name) = &self.name {
+            parameters["name"] = name.as_str().into();
+        }
+        if let Some(description) = &self.description {
+            parameters["description"] = description.as_str().into();
+        }
+        if let Some(days) = self.retention_days {
+            parameters["retention_duration_days"] = days.into();
+        }
+        json!({ "checkpoint": { "vault_id": self.vault, "parameters": parameters } })
+    }
+}

@@ -1,0 +1,173 @@
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
+use strongroom_types::{Clock, SystemClock};
+use strongroom_wire::signing;
+
+use crate::credentials::Credentials;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A server and the key that signs requests to it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    http: Client,
+    credentials: Credentials,
+}
+
+/// An answer that is an error, in the server's words.
+#[derive(Debug, thiserror::Error)]
+#[error("{message} ({code}, HTTP {status})")]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Connection {
+    pub(crate) fn new(credentials: Credentials) -> Self {
+        Self {
+            http: Client::new(),
+            credentials,
+        }
+    }
+
+    pub(crate) fn project_id(&self) -> &str {
+        &self.credentials.project_id
+    }
+
+    /// A call under `/v3/{project_id}`, or under the root when the path begins with `//`.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// As [`Self::get`]; `None` when the object does not exist.
+    pub(crate) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        match self.get(path).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error)
+                if error
+                    .downcast_ref::<Refused>()
+                    .is_some_and(|refused| refused.status == 404) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let path = match path.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
+            Some(root) => root.to_owned(),
+            None => format!("/v3/{}{path}", self.project_id()),
+        };
+        let url = Url::parse(&format!("{}{path}", self.credentials.endpoint))
+            .with_context(|| format!("`{}` is not a URL", self.credentials.endpoint))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = self.signed(method, url, body)?;
+        let sent = self.http.execute(request).await;
+        let answer = sent.with_context(|| {
+            format!(
+                "the server at {} does not answer",
+                self.credentials.endpoint
+            )
+        })?;
+        let status = answer.status();
+        let text = answer.text().await.context("the answer broke off")?;
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
+        if status.is_success() {
+            return Ok(value);
+        }
+        let field = |name: &str| {
+            value
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (code, message) = (field("error_code"), field("error_msg"));
+        if message.is_empty() {
+            bail!("the server answered HTTP {status}: {value}");
+        }
+        Err(Refused {
+            status: status.as_u16(),
+            code,
+            message,
+        }
+        .into())
+    }
+
+    fn signed(&self, method: Method, url: Url, body: String) -> anyhow::Result<reqwest::Request> {
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => bail!("`{url}` names no host"),
+        };
+        let headers: [(&str, &[u8]); 3] = [
+            ("host", host.as_bytes()),
+            ("content-type", b"application/json"),
+            ("x-project-id", self.project_id().as_bytes()),
+        ];
+        let unsigned = signing::Request {
+            method: method.as_str(),
+            path: url.path(),
+            query: url.query().unwrap_or_default(),
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        let signed = signing::sign(
+            &unsigned,
+            &self.credentials.access_key,
+            &self.credentials.secret_key,
+            SystemClock.now(),
+        )?;
+        let request = self
+            .http
+            .request(method, url)
+            .timeout(TIMEOUT)
+            .header("host", host)
+            .header("content-type", "application/json")
+            .header("x-project-id", self.project_id())
+            .header(signing::DATE_HEADER, signed.date)
+            .header("authorization", signed.authorization)
+            .body(body);
+        Ok(request.build()?)
+    }
+}
+
+/// Percent-encodes a query value or a path segment.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+    }
+    encoded
+}

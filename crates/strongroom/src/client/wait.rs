@@ -1,0 +1,90 @@
+//! Waiting for work that the server does in the background, by asking until it is done.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::Connection;
+
+/// Between two questions; the server's work takes seconds to hours.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+pub(super) async fn wait_until_gone(connection: &Connection, path: &str) -> anyhow::Result<()> {
+    while connection.find(path).await?.is_some() {
+        tokio::time::sleep(INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Waits for a checkpoint; one that failed is an error that says why.
+pub(crate) async fn wait_for_checkpoint(
+    connection: &Connection,
+    id: &str,
+) -> anyhow::Result<Value> {
+    loop {
+        let answer = connection.get(&format!("/checkpoints/{id}")).await?;
+        match answer.pointer("/checkpoint/status").and_then(Value::as_str) {
+            Some("protecting") => tokio::time::sleep(INTERVAL).await,
+            Some("available") => return Ok(answer),
+            Some(status) => bail!(
+                "the checkpoint is {status}: {}",
+                failures(connection, id).await?
+            ),
+            None => bail!("the answer has no checkpoint status"),
+        }
+    }
+}
+
+/// What the checkpoint's tasks say went wrong.
+async fn failures(connection: &Connection, checkpoint: &str) -> anyhow::Result<String> {
+    let logs = connection
+        .get("/operation-logs?operation_type=backup&status=failed")
+        .await?;
+    let of_checkpoint = |log: &&Value| log["checkpoint_id"].as_str() == Some(checkpoint);
+    let reasons: Vec<String> = logs["operation_logs"]
+        .as_array()
+        .context("the answer has no operation logs")?
+        .iter()
+        .filter(of_checkpoint)
+        .map(|log| {
+            let word = |pointer: &str| {
+                log.pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            format!(
+                "{}: {} ({})",
+                word("/extra_info/resource/name"),
+                word("/error_info/message"),
+                word("/error_info/code")
+            )
+        })
+        .collect();
+    Ok(reasons.join("; "))
+}
+
+/// Waits for a task to end and returns it; one that failed is an error that says why.
+pub(crate) async fn wait_for_task(connection: &Connection, id: &str) -> anyhow::Result<Value> {
+    loop {
+        let answer = connection.get(&format!("/operation-logs/{id}")).await?;
+        let log = &answer["operation_log"];
+        match log["status"].as_str() {
+            Some("waiting" | "running") => tokio::time::sleep(INTERVAL).await,
+            Some("success") => return Ok(answer),
+            _ => {
+                let word = |pointer: &str| {
+                    log.pointer(pointer)
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                };
+                bail!(
+                    "the task failed: {} ({})",
+                    word("/error_info/message"),
+                    word("/error_info/code")
+                );
+            }
+        }
+    }
+}

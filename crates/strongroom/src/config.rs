@@ -1,0 +1,145 @@
+//! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
+
+/// Everything an operator may set. A key that is not here is an error that names it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// Holds the database, the keys and the repositories.
+    pub(crate) data_dir: PathBuf,
+    /// Name of this installation's region; the first project is called the same.
+    pub(crate) region: String,
+    /// What clients call this service from outside, e.g. behind a proxy; the Host header when absent.
+    pub(crate) public_url: Option<String>,
+    pub(crate) database: Database,
+    pub(crate) worker: Worker,
+    pub(crate) log: Log,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    /// `sqlite:PATH` or `postgres://…`; a SQLite file in the data directory when absent.
+    pub(crate) address: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Worker {
+    /// Jobs that run at the same time on this host.
+    pub(crate) jobs_at_once: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    /// A `tracing` filter such as `info` or `strongroom_worker=debug,info`.
+    pub(crate) filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Flags of the command line that override the rest.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Overrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8799)),
+            data_dir: default_data_dir(),
+            region: "region-1".to_owned(),
+            public_url: None,
+            database: Database::default(),
+            worker: Worker { jobs_at_once: 2 },
+            log: Log {
+                format: LogFormat::Text,
+                filter: "info".to_owned(),
+            },
+        }
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/strongroom");
+    }
+    match std::env::var_os("HOME") {
+        Some(home) => Path::new(&home).join(".local/share/strongroom"),
+        None => PathBuf::from("strongroom-data"),
+    }
+}
+
+impl Config {
+    pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                bail!("the configuration file {} does not exist", file.display());
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"))
+            .merge(Serialized::defaults(overrides))
+            .extract()
+            .map_err(|error| anyhow::anyhow!("{}", one_sentence(&error)))
+            .context("the configuration is wrong")?;
+        config.validate().context("the configuration is wrong")?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        let name_ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if self.region.is_empty() || self.region.len() > 255 || !self.region.chars().all(name_ok) {
+            bail!("`region` must be 1 to 255 letters, digits, `.`, `_` or `-`");
+        }
+        if !(1..=64).contains(&self.worker.jobs_at_once) {
+            bail!("`worker.jobs_at_once` must be between 1 and 64");
+        }
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            bail!("`public_url` must begin with http:// or https://");
+        }
+        Ok(())
+    }
+}
+
+/// figment's message, the key it concerns and the place the value came from, on one line.
+fn one_sentence(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    let kind = error.kind.to_string();
+    let kind = kind.split_whitespace().collect::<Vec<_>>().join(" ");
+    let place = error
+        .metadata
+        .as_ref()
+        .map_or_else(String::new, |metadata| format!(" ({})", metadata.name));
+    if key.is_empty() {
+        format!("{kind}{place}")
+    } else {
+        format!("`{key}`: {kind}{place}")
+    }
+}

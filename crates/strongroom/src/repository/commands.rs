@@ -1,0 +1,233 @@
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
+use strongroom_repo::{NewPoint, Point, Repository, VerifyDepth, VerifyReport};
+use strongroom_types::{IdSource, SystemIds};
+use strongroom_worker::transfer::{self, Progress};
+use tokio_util::sync::CancellationToken;
+
+use super::{Command, Place};
+use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
+use crate::progress;
+
+pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Init { place, profile } => init(&place, profile, format).await,
+        Command::Backup {
+            place,
+            source,
+            lineage,
+        } => back_up(&place, &source, lineage, format).await,
+        Command::List { place } => list(&place, format).await,
+        Command::Restore { place, point, to } => restore(&place, &point, &to, format).await,
+        Command::Verify { place, read_data } => verify(&place, read_data, format).await,
+    }
+}
+
+async fn init(place: &Place, profile: super::Profile, format: Format) -> anyhow::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Made<'a> {
+        repository: &'a str,
+    }
+    let repository = place.init(profile).await?;
+    match format {
+        Format::Json => print_json(&Made {
+            repository: repository.id(),
+        })?,
+        Format::Table => print_line(&format!(
+            "repository {} made in {}",
+            repository.id(),
+            place.repository
+        )),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn back_up(
+    place: &Place,
+    source: &Path,
+    lineage: Option<String>,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct BackedUp {
+        point: String,
+        size_bytes: u64,
+        bytes_scanned: u64,
+        bytes_new: u64,
+        bytes_stored: u64,
+    }
+    let repository = place.open().await?;
+    let path = source
+        .canonicalize()
+        .with_context(|| format!("{} cannot be read", source.display()))?;
+    let image = probe(&path)?;
+    let disk = open_source(&path, image.format)?;
+    let new = NewPoint {
+        name: SystemIds.uuid(),
+        lineage: lineage.unwrap_or_else(|| path.display().to_string()),
+        size_bytes: disk.size_bytes(),
+        attributes: serde_json::json!({ "source": path.display().to_string(), "format": image.format.as_str() }),
+    };
+    let done = Arc::new(Progress::new(disk.size_bytes()));
+    let bar = progress::show(&done, format);
+    let commit = transfer::back_up(&repository, disk, new, &done, &CancellationToken::new()).await;
+    bar.end().await;
+    let commit = commit?;
+    let answer = BackedUp {
+        point: commit.point.id.to_string(),
+        size_bytes: commit.point.size_bytes,
+        bytes_scanned: commit.bytes_scanned,
+        bytes_new: commit.bytes_new,
+        bytes_stored: commit.bytes_stored,
+    };
+    match format {
+        Format::Json => print_json(&answer)?,
+        Format::Table => print_line(&format!(
+            "point {}: {} scanned, {} new, {} stored",
+            answer.point,
+            human_bytes(answer.bytes_scanned),
+            human_bytes(answer.bytes_new),
+            human_bytes(answer.bytes_stored)
+        )),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(place: &Place, format: Format) -> anyhow::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Points {
+        points: Vec<Point>,
+    }
+    let points = place.open().await?.list_points().await?;
+    if format == Format::Json {
+        print_json(&Points { points })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |point: Point| {
+        vec![
+            point.id.to_string(),
+            point.created_at.to_cbr(),
+            point.lineage,
+            human_bytes(point.size_bytes),
+            human_bytes(point.bytes_stored),
+        ]
+    };
+    print_table(
+        &["point", "created (UTC)", "lineage", "size", "stored"],
+        points.into_iter().map(row).collect(),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn restore(place: &Place, name: &str, to: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Restored {
+        point: String,
+        size_bytes: u64,
+        bytes_written: u64,
+    }
+    let repository = place.open().await?;
+    let point = repository
+        .find_point(name)
+        .await?
+        .with_context(|| format!("there is no point `{name}`"))?;
+    let done = Arc::new(Progress::new(point.size_bytes));
+    if to == Path::new("-") {
+        transfer::write_out(&repository, &point.id, &mut tokio::io::stdout(), &done).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let sink = open_target(to, point.size_bytes)?;
+    let bar = progress::show(&done, format);
+    let restored = transfer::restore(
+        &repository,
+        &point.id,
+        sink,
+        &done,
+        &CancellationToken::new(),
+    )
+    .await;
+    bar.end().await;
+    let restored = restored?;
+    let answer = Restored {
+        point: point.id.to_string(),
+        size_bytes: restored.size_bytes,
+        bytes_written: restored.written_bytes,
+    };
+    match format {
+        Format::Json => print_json(&answer)?,
+        Format::Table => print_line(&format!(
+            "{} restored to {}: {} written",
+            human_bytes(answer.size_bytes),
+            to.display(),
+            human_bytes(answer.bytes_written)
+        )),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open_target(to: &Path, size_bytes: u64) -> anyhow::Result<Box<dyn BlockSink>> {
+    if !to.exists() {
+        return Ok(create_raw(to, size_bytes)?);
+    }
+    let image = probe(to)?;
+    if image.size_bytes < size_bytes {
+        bail!(
+            "{} holds {}, the point needs {}",
+            to.display(),
+            human_bytes(image.size_bytes),
+            human_bytes(size_bytes)
+        );
+    }
+    Ok(open_sink(to, image.format)?)
+}
+
+async fn verify(place: &Place, read_data: bool, format: Format) -> anyhow::Result<ExitCode> {
+    let repository: Repository = place.open().await?;
+    let depth = if read_data {
+        VerifyDepth::ReadData
+    } else {
+        VerifyDepth::Structure
+    };
+    let report = repository.verify(depth, &|_| ()).await?;
+    match format {
+        Format::Json => print_json(&report)?,
+        Format::Table => print_report(&report),
+    }
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn print_report(report: &VerifyReport) {
+    print_line(&format!(
+        "{} points and {} packs checked, {} read",
+        report.points_checked,
+        report.packs_checked,
+        human_bytes(report.bytes_read)
+    ));
+    if report.is_clean() {
+        print_line("no damage found");
+        return;
+    }
+    for damage in &report.damage {
+        print_line(&format!("{}: {}", damage.object, damage.problem));
+        for hit in &damage.hits {
+            print_line(&format!(
+                "  point {} loses {}",
+                hit.point,
+                human_bytes(hit.bytes)
+            ));
+            for range in &hit.ranges {
+                print_line(&format!("    bytes {}..{}", range.start, range.end));
+            }
+        }
+    }
+    remark(&format!("{} objects are damaged", report.damage_count));
+}

@@ -1,0 +1,87 @@
+//! `strongroom repo …`: the engine alone, without a server or a database.
+
+mod commands;
+mod place;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+pub(crate) use commands::run;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a repository; with --key-file, make the key file too unless it exists.
+    Init {
+        #[command(flatten)]
+        place: Place,
+        /// Chunk sizes: `default` suits most disks, `dense` saves space on busy ones, `archive` suits cold data.
+        #[arg(long, value_enum, default_value_t)]
+        profile: Profile,
+    },
+    /// Back up one disk image or block device.
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// A raw or qcow2 file, or a block device.
+        source: PathBuf,
+        /// Groups the points of one disk; the source's path when absent.
+        #[arg(long)]
+        lineage: Option<String>,
+    },
+    /// List the points of a repository, oldest first.
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write a point to a file; `-` writes to standard output.
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// A point's id, or the beginning of one.
+        point: String,
+        /// A new file, or an existing image or device that is overwritten where it differs.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Check that every point can be restored.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// Read, decrypt and hash everything, instead of checking structure alone.
+        #[arg(long)]
+        read_data: bool,
+    },
+}
+
+/// Where a repository is and what unlocks it.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The repository's folder.
+    #[arg(value_name = "REPO")]
+    repository: String,
+    /// The file that holds the repository's key.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STRONGROOM_KEY_FILE",
+        required_unless_present = "passphrase_file"
+    )]
+    key_file: Option<PathBuf>,
+    /// A file whose first line is the repository's passphrase.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STRONGROOM_PASSPHRASE_FILE",
+        conflicts_with = "key_file"
+    )]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(crate) enum Profile {
+    #[default]
+    Default,
+    Dense,
+    Archive,
+}

@@ -1,0 +1,168 @@
+//! `strongroom serve`: the API and a worker in one process.
+
+mod first_start;
+mod logging;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use strongroom_api::ApiState;
+use strongroom_db::Db;
+use strongroom_service::{App, SecretSeal, Settings};
+use strongroom_types::{IdSource, SystemClock, SystemIds};
+use strongroom_worker::{LocalDisks, Repositories, Worker};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Overrides};
+use crate::data_dir::DataDir;
+use crate::output::print_line;
+
+/// After the signal, connections that are still open are cut off; jobs stop at their next step.
+const GRACE: Duration = Duration::from_secs(10);
+/// Between two cleanings of the metrics' histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Holds the database, the keys and the repositories.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the API listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
+    let overrides = Overrides {
+        listen: serve.listen,
+        data_dir: serve.data_dir,
+    };
+    let config = Config::load(serve.config.as_deref(), &overrides)?;
+    logging::start(&config.log)?;
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let listener = bind(config.listen).await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let owner = SystemIds.uuid();
+    let app = open(&config, &data_dir, &owner).await?;
+    first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
+    let stop = CancellationToken::new();
+    let mut worker = tokio::spawn(worker(&config, &data_dir, &app, owner).run(stop.clone()));
+    let state = ApiState {
+        app: app.clone(),
+        public_url: config.public_url.clone(),
+        render_metrics: render_metrics(stop.clone())?,
+    };
+    let serving = axum::serve(listener, strongroom_api::router(state))
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = tokio::spawn(async move { serving.await });
+    print_line(&format!("ready {endpoint}"));
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        // Without a worker, nothing that was promised would be done.
+        ended = &mut worker => ended.context("the worker stopped unexpectedly")?,
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    if tokio::time::timeout(GRACE, serving).await.is_err() {
+        tracing::warn!("some connections were still open");
+    }
+    if !worker.is_finished() {
+        worker.await.context("the worker stopped unexpectedly")?;
+    }
+    app.db.close().await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("another process listens on {address} already")
+        }
+        bound => bound.with_context(|| format!("{address} cannot be listened on")),
+    }
+}
+
+async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Result<App> {
+    let own = data_dir.database_address();
+    let address = config.database.address.as_deref().unwrap_or(&own);
+    let db = Db::open(address)
+        .await
+        .context("the database cannot be opened")?;
+    let settings = Settings {
+        region: config.region.clone(),
+        availability_zone: format!("{}a", config.region),
+        ..Settings::default()
+    };
+    let app = App {
+        db,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        disks: Arc::new(LocalDisks),
+        settings: Arc::new(settings),
+        wake: Arc::default(),
+        seal: Arc::new(SecretSeal::new(data_dir.installation_key(&SystemIds)?)),
+    };
+    // Whoever holds the lock of the directory with the database knows that all other owners are dead.
+    if address == own {
+        let freed = strongroom_worker::take_over(&app, owner).await?;
+        tracing::info!(freed, "jobs of a former process are due again");
+    }
+    Ok(app)
+}
+
+fn worker(config: &Config, data_dir: &DataDir, app: &App, owner: String) -> Worker {
+    let env = strongroom_repo::Env {
+        clock: Arc::clone(&app.clock),
+        ids: Arc::clone(&app.ids),
+    };
+    Worker {
+        app: app.clone(),
+        repositories: Arc::new(Repositories::new(
+            data_dir.repositories(),
+            data_dir.keys(),
+            env,
+        )),
+        owner,
+        jobs_at_once: config.worker.jobs_at_once,
+    }
+}
+
+fn render_metrics(stop: CancellationToken) -> anyhow::Result<strongroom_api::RenderMetrics> {
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .context("metrics cannot be collected")?;
+    strongroom_worker::metrics::describe();
+    tokio::spawn(keep_up(handle.clone(), stop));
+    Ok(Arc::new(move || handle.render()))
+}
+
+async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(METRICS_UPKEEP);
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = tick.tick() => handle.run_upkeep(),
+        }
+    }
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

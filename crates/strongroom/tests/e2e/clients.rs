@@ -1,0 +1,127 @@
+//! Clients that this project did not write, unmodified, in the private Python environment of `cargo xtask setup`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::disks;
+use crate::server::Server;
+
+/// The Python with the clients; where it is missing, the tests fail rather than pass in silence.
+fn python() -> PathBuf {
+    let python = std::env::var_os("STRONGROOM_TEST_PYTHON");
+    python
+        .expect("STRONGROOM_TEST_PYTHON is not set: run the tests with `cargo xtask test`")
+        .into()
+}
+
+fn walk(server: &Server, script: &str, arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(script);
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(python())
+        .arg(&script)
+        .arg(server.credentials_path())
+        .args(arguments)
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    println!("{out}");
+    assert!(output.status.success(), "{}: {out}{err}", script.display());
+}
+
+/// A server with a qcow2 and a raw disk, and a volume of its own, in the inventory.
+struct Stage {
+    _folder: tempfile::TempDir,
+    server: Server,
+    machine: String,
+    volume: String,
+    volume_path: PathBuf,
+}
+
+fn stage() -> Stage {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    disks::random(&file("system.raw"), 8 << 20, 1);
+    disks::to_qcow2(&file("system.raw"), &file("system.qcow2"));
+    disks::random(&file("data.raw"), 4 << 20, 2);
+    disks::random(&file("volume.raw"), 4 << 20, 3);
+    let server = Server::start();
+    let (system, data) = (file("system.qcow2"), file("data.raw"));
+    let added = server.verb(&[
+        "server",
+        "add",
+        "--name",
+        "ecs-9f93-0002",
+        "--disk",
+        disks::text(&system),
+        "--disk",
+        disks::text(&data),
+    ]);
+    let machine = added["server"]["id"].as_str().unwrap().to_owned();
+    let volume_path = file("volume.raw");
+    let added = server.verb(&[
+        "volume",
+        "add",
+        "--name",
+        "data-volume",
+        "--path",
+        disks::text(&volume_path),
+    ]);
+    let volume = added["volume"]["id"].as_str().unwrap().to_owned();
+    Stage {
+        _folder: folder,
+        server,
+        machine,
+        volume,
+        volume_path,
+    }
+}
+
+#[test]
+fn the_official_python_sdk_walks_from_vault_to_restore() {
+    let stage = stage();
+    let path = disks::text(&stage.volume_path);
+    walk(
+        &stage.server,
+        "sdk_walk.py",
+        &[
+            "--server",
+            &stage.machine,
+            "--volume",
+            &stage.volume,
+            "--volume-path",
+            path,
+        ],
+    );
+}
+
+#[test]
+fn the_sdk_finds_its_project_by_the_region() {
+    walk(&stage().server, "sdk_region.py", &[]);
+}
+
+#[test]
+fn the_openstack_client_walks_its_commands() {
+    let stage = stage();
+    walk(
+        &stage.server,
+        "openstack_walk.py",
+        &["--server", &stage.machine, "--volume", &stage.volume],
+    );
+}
+
+#[test]
+fn answers_have_the_keys_and_types_of_recorded_ones() {
+    let stage = stage();
+    walk(
+        &stage.server,
+        "shapes.py",
+        &["--server", &stage.machine, "--volume", &stage.volume],
+    );
+}

@@ -1,0 +1,76 @@
+//! A storage that runs full during a backup: a clear failure, nothing acknowledged is lost, and room heals it.
+
+use std::process::Command;
+
+use crate::api::Api;
+use crate::disks;
+use crate::server::{BINARY, Server};
+
+/// A command that runs the server with a file system of `size` mounted at `folder`, seen by it alone.
+fn in_small_file_system(folder: &std::path::Path, size: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let mount = format!(
+        "mount -t tmpfs -o size={size} tmpfs '{}' && exec \"$@\"",
+        folder.display()
+    );
+    command.args(["--mount", "sh", "-c", &mount, "sh", BINARY]);
+    command
+}
+
+#[tokio::test]
+async fn a_full_storage_fails_the_backup_and_spares_the_earlier_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("small");
+    std::fs::create_dir(&data_dir).unwrap();
+    let server = Server::start_by(in_small_file_system(&data_dir, "48m"), &data_dir);
+    // The credentials lie inside the small file system, which only the server sees.
+    let credentials = disks::run(
+        "cat",
+        &[&format!(
+            "/proc/{}/root{}",
+            server.pid(),
+            data_dir.join("credentials.json").display()
+        )],
+    );
+    std::fs::write(data_dir.join("credentials.json"), credentials).unwrap();
+    let api = Api::sign_in(&server).await;
+    let volume = |name: &str, size: usize, seed: u64| {
+        let path = folder.path().join(name);
+        disks::random(&path, size, seed);
+        let answer = server.verb(&[
+            "volume",
+            "add",
+            "--name",
+            name,
+            "--path",
+            disks::text(&path),
+        ]);
+        (answer["volume"]["id"].as_str().unwrap().to_owned(), path)
+    };
+    let (small, small_file) = volume("small", 4 << 20, 1);
+    let (large, _) = volume("large", 96 << 20, 2);
+    let vault = api.make_vault("disk", &[&small]).await;
+    let backup = api.back_up(&vault).await;
+    let full = api.make_vault("disk", &[&large]).await;
+
+    let checkpoint = api.start_checkpoint(&full).await;
+    assert_eq!(api.wait_for_checkpoint(&checkpoint).await, "error");
+    assert_eq!(api.only_backup_of(&checkpoint).await["status"], "error");
+    let (_, logs) = api.get("/operation-logs?status=failed").await;
+    let message = logs["operation_logs"][0]["error_info"]["message"]
+        .as_str()
+        .unwrap();
+    assert!(message.contains("full"), "{logs}");
+
+    let before = disks::hash(&small_file);
+    disks::damage_raw(&small_file);
+    let body = serde_json::json!({ "restore": { "volume_id": small } });
+    let (status, answer) = api.post(&format!("/backups/{backup}/restore"), body).await;
+    assert_eq!(status, 202, "{answer}");
+    let task = api.wait_for_task(answer["job_id"].as_str().unwrap()).await;
+    assert_eq!(task["status"], "success", "{task}");
+    assert_eq!(disks::hash(&small_file), before);
+}

@@ -1,0 +1,157 @@
+//! The engine alone: `strongroom repo …`, without a server.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::disks;
+use crate::server::BINARY;
+
+struct Repo {
+    folder: tempfile::TempDir,
+}
+
+impl Repo {
+    fn init() -> Self {
+        let repo = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        assert!(repo.run("init", &[]).status.success());
+        repo
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, verb: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command
+            .args(["repo", verb, "-o", "json", "--key-file"])
+            .args([self.path("key"), self.path("repo")]);
+        command.args(arguments).output().unwrap()
+    }
+
+    fn json(&self, verb: &str, arguments: &[&str]) -> Value {
+        let output = self.run(verb, arguments);
+        assert!(
+            output.status.success(),
+            "{verb}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn back_up(&self, source: &Path) -> Value {
+        self.json("backup", &[disks::text(source)])
+    }
+
+    /// The largest object: a pack.
+    fn largest_pack(&self) -> PathBuf {
+        let found = disks::run(
+            "find",
+            &[
+                disks::text(&self.path("repo/packs")),
+                "-type",
+                "f",
+                "-printf",
+                "%s %p\n",
+            ],
+        );
+        let sized = |line: &str| {
+            line.split_once(' ')
+                .map(|(size, path)| (size.parse::<u64>().unwrap(), path.to_owned()))
+        };
+        found.lines().filter_map(sized).max().unwrap().1.into()
+    }
+}
+
+#[test]
+fn a_disk_goes_in_and_comes_back_byte_for_byte() {
+    let repo = Repo::init();
+    let source = repo.path("disk.raw");
+    disks::ext4(&source, 256 << 20, 100 << 20);
+    let first = repo.back_up(&source);
+    assert!(first["bytes_new"].as_u64().unwrap() > 20 << 20, "{first}");
+    let again = repo.back_up(&source);
+    assert_eq!(again["bytes_new"], 0, "nothing has changed");
+    assert!(again["bytes_stored"].as_u64().unwrap() < 4096, "{again}");
+
+    let point = again["point"].as_str().unwrap();
+    let restored = repo.path("restored.raw");
+    repo.json("restore", &[&point[..8], "--to", disks::text(&restored)]);
+    assert!(disks::same(&source, &restored));
+    disks::damage_raw(&restored);
+    let answer = repo.json("restore", &[point, "--to", disks::text(&restored)]);
+    assert!(disks::same(&source, &restored));
+    let written = answer["bytes_written"].as_u64().unwrap();
+    assert!(
+        written > 0 && written < 1 << 20,
+        "only what differs is written: {answer}"
+    );
+
+    let to_pipe = Command::new(BINARY)
+        .args(["repo", "restore", "--key-file"])
+        .args([repo.path("key"), repo.path("repo")])
+        .args([point, "--to", "-"])
+        .output()
+        .unwrap();
+    assert_eq!(blake3::hash(&to_pipe.stdout), disks::hash(&source));
+    assert_eq!(
+        repo.json("list", &[])["points"].as_array().unwrap().len(),
+        2
+    );
+    assert_eq!(repo.json("verify", &["--read-data"])["damage_count"], 0);
+}
+
+#[test]
+fn damage_is_found_named_and_never_restored() {
+    let repo = Repo::init();
+    let source = repo.path("disk.raw");
+    disks::random(&source, 16 << 20, 9);
+    let point = repo.back_up(&source)["point"].as_str().unwrap().to_owned();
+    let pack = repo.largest_pack();
+    let mut content = std::fs::read(&pack).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    std::fs::write(&pack, &content).unwrap();
+
+    let output = repo.run("verify", &["--read-data"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let damage = &report["damage"][0];
+    assert!(
+        disks::text(&pack).ends_with(damage["object"].as_str().unwrap()),
+        "{report}"
+    );
+    assert_eq!(damage["hits"][0]["point"], Value::from(point.as_str()));
+    assert!(damage["hits"][0]["bytes"].as_u64().unwrap() > 0);
+
+    let output = repo.run("restore", &[&point, "--to", disks::text(&repo.path("out"))]);
+    assert_eq!(output.status.code(), Some(1));
+
+    std::fs::remove_file(&pack).unwrap();
+    let output = repo.run("verify", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("missing"));
+}
+
+#[test]
+fn mistakes_are_told_in_one_sentence() {
+    let repo = Repo::init();
+    let sentence = |output: Output| {
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(text.trim().lines().count(), 1, "{text}");
+        text
+    };
+    assert!(sentence(repo.run("init", &[])).contains("already"));
+    assert!(sentence(repo.run("backup", &["/does/not/exist"])).contains("/does/not/exist"));
+    assert!(sentence(repo.run("restore", &["abcd", "--to", "/tmp/x"])).contains("no point"));
+    let other = Repo::init();
+    std::fs::copy(other.path("key"), repo.path("key")).unwrap();
+    assert!(sentence(repo.run("list", &[])).contains("wrong key"));
+    std::fs::remove_dir_all(repo.path("repo")).unwrap();
+    assert!(sentence(repo.run("list", &[])).contains("no repository"));
+}

@@ -1,0 +1,140 @@
+//! The client verbs, run as a person would.
+
+use crate::disks;
+use crate::server::Server;
+
+#[test]
+fn a_disk_is_protected_listed_restored_and_forgotten_with_verbs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let disk = folder.path().join("disk.raw");
+    disks::random(&disk, 8 << 20, 3);
+    let before = disks::hash(&disk);
+    let id = |value: &serde_json::Value| value["id"].as_str().unwrap().to_owned();
+
+    let volume = id(&server.verb(&[
+        "volume",
+        "add",
+        "--name",
+        "data",
+        "--path",
+        disks::text(&disk),
+    ])["volume"]);
+    let vault = id(&server.verb(&[
+        "vault",
+        "create",
+        "--name",
+        "daily",
+        "--object-type",
+        "disk",
+        "--size",
+        "10",
+    ])["vault"]);
+    server.verb(&["vault", "add", &vault, &volume]);
+    let checkpoint = id(&server.verb(&["checkpoint", "create", &vault, "--wait"])["checkpoint"]);
+    let backups = server.verb(&["backup", "list", "--checkpoint", &checkpoint]);
+    let backup = id(&backups["backups"][0]);
+    disks::damage_raw(&disk);
+    server.verb(&["backup", "restore", &backup, "--volume", &volume, "--wait"]);
+    assert_eq!(disks::hash(&disk), before);
+
+    assert_eq!(
+        server.verb(&["backup", "rename", &backup, "kept"])["backup"]["name"],
+        "kept"
+    );
+    assert_eq!(server.verb(&["task", "list"])["count"], 2);
+    assert_eq!(
+        server.verb(&["vault", "update", &vault, "--size", "20"])["vault"]["billing"]["size"],
+        20
+    );
+    assert_eq!(
+        server.verb(&["vault", "list", "--name", "daily"])["count"],
+        1
+    );
+    server.verb(&["backup", "delete", &backup, "--wait"]);
+    server.verb(&["vault", "delete", &vault, "--wait"]);
+    server.verb(&["volume", "remove", &volume]);
+    assert_eq!(
+        server.verb(&["volume", "list"])["volumes"]
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+}
+
+#[test]
+fn users_get_the_rights_of_their_role_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "correct horse battery\n").unwrap();
+    let project = server.credentials()["project_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let user = server.verb(&[
+        "user",
+        "create",
+        "--name",
+        "eve",
+        "--project",
+        &project,
+        "--role",
+        "reader",
+        "--password-file",
+        disks::text(&password),
+    ]);
+    let user = user["user"]["id"].as_str().unwrap().to_owned();
+    let key = server.verb(&["access-key", "create", &user])["access_key"].clone();
+
+    let mut credentials = server.credentials();
+    credentials["access_key"] = key["access"].clone();
+    credentials["secret_key"] = key["secret"].clone();
+    let file = folder.path().join("eve.json");
+    std::fs::write(&file, credentials.to_string()).unwrap();
+    let as_eve = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::server::BINARY);
+        let output = command
+            .args(arguments)
+            .args(["-o", "json", "--credentials", disks::text(&file)])
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    assert_eq!(as_eve(&["vault", "list"]).0, Some(0));
+    let (code, text) = as_eve(&[
+        "vault",
+        "create",
+        "--name",
+        "x",
+        "--object-type",
+        "disk",
+        "--size",
+        "10",
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("HTTP 403"), "{text}");
+    assert!(as_eve(&["volume", "list"]).1.contains("HTTP 403"));
+}
+
+#[test]
+fn the_demonstration_runs_by_itself() {
+    let output = std::process::Command::new(crate::server::BINARY)
+        .arg("demo")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.ends_with("The disks came back byte for byte.\n"),
+        "{text}"
+    );
+}
