@@ -303,3 +303,8 @@ impl PackBuilder {
         self.pieces.push(bytes.into());
     }
 }
+
+#[cfg(test)]
+pub(crate) fn decode_directory(plain: &[u8], frames_end: u64) -> Result<Directory> {
+    Directory::decode(plain, frames_end)
+}

@@ -1,1 +1,4 @@
 mod cutting;
+mod hostile;
+mod packing;
+mod vectors;

@@ -37,20 +37,16 @@ pub(crate) struct BadSegment {
 }
 
 impl Index {
-    /// Reads the segments that were written since the last call, by whomever.
+    /// Reads the segments that were written since the last call, by whomever. Nothing is forgotten when a
+    /// segment goes away: writers leave out packs that are gone, and readers check what they find.
     pub(crate) async fn refresh(&self, store: &Store, keys: &Keys) -> Result<Vec<BadSegment>> {
         let _one = self.refreshing.lock().await;
-        let listed: HashSet<ObjectId> = store
-            .list(Kind::IndexSegment)
-            .await?
-            .into_iter()
-            .map(|object| object.id)
-            .collect();
-        if !self.read().segments.is_subset(&listed) {
-            // A segment was removed: what it alone said must not be believed any longer.
-            *self.write() = State::default();
-        }
-        let missing: Vec<_> = listed.difference(&self.read().segments).copied().collect();
+        let listed = store.list(Kind::IndexSegment).await?;
+        let missing: Vec<ObjectId> = {
+            let known = &self.read().segments;
+            let ids = listed.into_iter().map(|object| object.id);
+            ids.filter(|id| !known.contains(id)).collect()
+        };
         let loaded: Vec<_> = stream::iter(missing)
             .map(|id| async move { (id, load(store, keys, id).await) })
             .buffer_unordered(READS_IN_FLIGHT)

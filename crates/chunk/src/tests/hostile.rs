@@ -1,0 +1,88 @@
+//! Decoders take any bytes without panicking, also bytes that are nearly right.
+
+use proptest::prelude::*;
+
+use super::vectors::{header, inner, keys, leaf, pack, segment};
+use crate::*;
+
+/// Everything that decodes, tried on `bytes`.
+fn decode_all(bytes: &[u8]) {
+    let keys = keys();
+    let _ = Header::decode(bytes);
+    let _ = scrub_object(bytes);
+    let length = bytes.len() as u64;
+    let _ = Trailer::length(bytes, length);
+    if let Ok(trailer) = Trailer::decode(bytes, length) {
+        let _ = open_directory(&keys, &trailer, bytes);
+    }
+    let _ = Segment::decode(bytes, &keys);
+    for kind in [Kind::DataPack, Kind::Point] {
+        let _ = open_object(bytes, kind, &keys);
+    }
+    // With the right id the structure behind it is reached.
+    let canonical = bytes.get(4..).map(|rest| {
+        let length = u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
+        &rest[..rest.len().min(length)]
+    });
+    let id = keys.node_id(canonical.unwrap_or_default());
+    let _ = Node::decode(bytes, id, &keys);
+    let mut decompressor = FrameDecompressor::default();
+    let _ = decompressor.decompress(Codec::Zstd, bytes.to_vec(), 70_000);
+    let _ = ContentId::from_hex(&String::from_utf8_lossy(bytes));
+}
+
+fn samples() -> Vec<Vec<u8>> {
+    vec![
+        pack().pieces.concat(),
+        segment().encode(&header(Kind::IndexSegment), &keys()),
+        seal_object(&header(Kind::Point), &keys(), b"text"),
+        leaf().encode(&keys()).1,
+        inner().encode(&keys()).1,
+        FrameCompressor::new(1).compress(&[3; 5000]).1,
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        decode_all(&bytes);
+    }
+
+    #[test]
+    fn nearly_right_bytes(
+        sample in 0usize..6,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+        shorten in any::<bool>(),
+    ) {
+        let mut bytes = samples().swap_remove(sample);
+        for (place, value) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if shorten {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        decode_all(&bytes);
+    }
+
+    /// A directory that someone with the key sealed, but whose content is anything.
+    #[test]
+    fn any_directory_content(plain in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(crate::pack::decode_directory(&plain, 96).is_err() || plain == [0; 8]);
+    }
+
+    /// A trailer whose checksum is right, but whose content is anything.
+    #[test]
+    fn any_trailer_content(lengths in any::<[u64; 4]>()) {
+        let [body, object, offset, length] = lengths;
+        let sections = [crate::trailer::Section::new(SectionKind::Directory, offset, length)];
+        let bytes = Trailer::encode(&header(Kind::DataPack), body % (1 << 40), &sections, &[]);
+        for object in [object, bytes.len() as u64] {
+            if let Ok(trailer) = Trailer::decode(&bytes, object) {
+                let _ = open_directory(&keys(), &trailer, &bytes);
+            }
+        }
+    }
+}
