@@ -2,6 +2,7 @@
 
 pub(crate) mod backups;
 pub(crate) mod checkpoints;
+pub(crate) mod identity;
 pub(crate) mod inventory;
 pub(crate) mod operation_logs;
 pub(crate) mod protectables;

@@ -1,14 +1,16 @@
 //! Around every request: its id, its span, its metrics, and the body of its error.
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, histogram};
 use strongroom_wire::ErrorBody;
+use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
 use tracing::Instrument;
 
 use crate::extract::Json;
+use crate::identity::is_identity_route;
 use crate::{ApiError, ApiState};
 
 /// Requests by operation (method and route) and status.
@@ -22,6 +24,22 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(pub String);
 
+/// How the errors of a route are written.
+#[derive(Debug, Clone, Copy)]
+enum ErrorShape {
+    Cbr,
+    Keystone,
+}
+
+impl ErrorShape {
+    fn of(request: &Request) -> Self {
+        match request.extensions().get::<MatchedPath>() {
+            Some(route) if is_identity_route(route.as_str()) => Self::Keystone,
+            _ => Self::Cbr,
+        }
+    }
+}
+
 pub(crate) async fn observe(
     State(state): State<ApiState>,
     mut request: Request,
@@ -29,6 +47,7 @@ pub(crate) async fn observe(
 ) -> Response {
     let id = state.app.ids.hex32();
     let operation = operation_of(&request);
+    let shape = ErrorShape::of(&request);
     // The query stays out of the log: filters may name what is confidential.
     let span =
         tracing::info_span!("request", request.id = %id, operation, path = request.uri().path());
@@ -42,7 +61,7 @@ pub(crate) async fn observe(
     histogram!(SECONDS, "operation" => operation).record(seconds);
     let mut response = span.in_scope(|| {
         tracing::info!(status, seconds, "answered");
-        with_error_body(response, &id)
+        with_error_body(response, &id, shape)
     });
     let id = HeaderValue::from_str(&id).expect("hex digits are a header value");
     response.headers_mut().insert(REQUEST_ID, id);
@@ -65,7 +84,7 @@ fn operation_of(request: &Request) -> String {
 }
 
 /// Logs an [`ApiError`] and writes its body.
-fn with_error_body(mut response: Response, request_id: &str) -> Response {
+fn with_error_body(mut response: Response, request_id: &str, shape: ErrorShape) -> Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else {
         return response;
     };
@@ -76,19 +95,38 @@ fn with_error_body(mut response: Response, request_id: &str) -> Response {
     } else {
         tracing::info!(code, cause, "{}", error.message);
     }
-    let from_gateway = code.starts_with("APIGW.");
-    let body = ErrorBody {
-        error_code: code.to_owned(),
-        error_msg: error.message,
-        request_id: from_gateway.then(|| request_id.to_owned()),
-    };
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
-    let mut answer = (status, Json(body)).into_response();
+    let mut answer = match shape {
+        ErrorShape::Cbr => (status, Json(error_body(error, request_id))).into_response(),
+        ErrorShape::Keystone => {
+            (status, Json(identity_error(status, error.message))).into_response()
+        }
+    };
     for (name, value) in &headers {
         if *name != axum::http::header::CONTENT_LENGTH {
             answer.headers_mut().entry(name).or_insert(value.clone());
         }
     }
     answer
+}
+
+fn error_body(error: ApiError, request_id: &str) -> ErrorBody {
+    let code = error.code.as_str();
+    let from_gateway = code.starts_with("APIGW.");
+    ErrorBody {
+        error_code: code.to_owned(),
+        error_msg: error.message,
+        request_id: from_gateway.then(|| request_id.to_owned()),
+    }
+}
+
+fn identity_error(status: StatusCode, message: String) -> IdentityErrorBody {
+    IdentityErrorBody {
+        error: IdentityError {
+            code: status.as_u16(),
+            message,
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+        },
+    }
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, ResourceId, ServerId, VaultId, VolumeId,
+    BackupId, CheckpointId, OperationLogId, OrderId, ResourceId, ServerId, UserId, VaultId,
+    VolumeId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,6 +39,8 @@ object_path!(ServerPath {
     server_id: ServerId
 });
 object_path!(OrderPath { order_id: OrderId });
+object_path!(UserPath { user_id: UserId });
+object_path!(AccessKeyPath { access_key: String });
 
 /// The kinds of resources that this service knows to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]

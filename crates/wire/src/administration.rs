@@ -2,10 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use strongroom_types::{DomainId, ProjectId, Role, UserId};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::identity::SecretText;
 use crate::time::CbrTime;
+use crate::values::{Offset, PageLimit};
+
+/// Which part of a list, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListPartQuery {
+    pub limit: Option<PageLimit>,
+    pub offset: Option<Offset>,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateProjectRequest {

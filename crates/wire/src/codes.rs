@@ -99,6 +99,7 @@ codes! {
 
     UserNotFound = "Strongroom.1006", 404, "The user does not exist.";
     AccessKeyNotFound = "Strongroom.1007", 404, "The access key does not exist.";
+    TokenNotFound = "Strongroom.1009", 404, "The token does not exist or has expired.";
     NameTaken = "Strongroom.1008", 409, "The name is taken.";
 
     /// Why a task failed, where the clouds have no code of their own.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_types::{DomainId, ProjectId, Timestamp, UserId};
 use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// A password, key or token: written to the wire and to nothing else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +157,13 @@ pub struct ScopeProject {
     pub name: Option<String>,
     #[serde(default)]
     pub domain: Option<NamedOrId>,
+}
+
+/// Which projects or domains to list: those of that name.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ByNameQuery {
+    pub name: Option<String>,
 }
 
 // Answers.
