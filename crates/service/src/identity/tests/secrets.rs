@@ -70,6 +70,15 @@ fn roles_contain_each_other_and_only_reading_is_for_all() {
     }
 }
 
+#[test]
+fn every_action_is_documented() {
+    let page = include_str!("../../../../../docs/identity.md");
+    for action in Action::ALL {
+        let name = format!("`{}`", action.name());
+        assert!(page.contains(&name), "docs/identity.md lacks {name}");
+    }
+}
+
 #[tokio::test]
 async fn the_first_start_happens_once() {
     on_each_installation(|it| async move {
