@@ -58,6 +58,7 @@ pub(crate) fn frame() -> OpenApi {
 /// Completes a document whose routes are known: the project in the paths, and every way to be refused.
 pub(crate) fn complete(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
+        operations(item).for_each(describe_success);
         if path.contains("{project_id}") {
             item.parameters = Some(vec![RefOr::T(project_parameter())]);
         }
@@ -70,6 +71,17 @@ pub(crate) fn complete(document: &mut OpenApi) {
         };
         for operation in operations(item) {
             add_refusals(operation, &body);
+        }
+    }
+}
+
+/// OpenAPI wants words for every answer; those of ours that are no refusals need none of their own.
+fn describe_success(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            "Done.".clone_into(&mut response.description);
         }
     }
 }

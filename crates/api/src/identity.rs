@@ -50,7 +50,7 @@ pub(crate) fn guarded_routes() -> OpenApiRouter<ApiState> {
 }
 
 /// Where the client reached us: what it wrote into `Host`, so that the answer is right behind a forwarded port.
-fn base_url(state: &ApiState, headers: &HeaderMap) -> String {
+pub(crate) fn base_url(state: &ApiState, headers: &HeaderMap) -> String {
     if let Some(url) = &state.public_url {
         return url.trim_end_matches('/').to_owned();
     }

@@ -1,14 +1,15 @@
 //! What is about the service itself and needs no credentials.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ApiState;
 use crate::extract::Json;
+use crate::identity::base_url;
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Versions {
@@ -31,8 +32,8 @@ struct Link {
 /// List the versions of the API.
 #[utoipa::path(get, path = "/", tag = "service", security(()),
     responses((status = 300, body = Versions)))]
-pub(crate) async fn list_versions(State(state): State<ApiState>) -> Response {
-    let base = state.public_url.as_deref().unwrap_or_default();
+pub(crate) async fn list_versions(State(state): State<ApiState>, headers: HeaderMap) -> Response {
+    let base = base_url(&state, &headers);
     let links = vec![Link {
         href: format!("{base}/v3/"),
         rel: "self".to_owned(),

@@ -4,7 +4,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use metrics::{counter, histogram};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use strongroom_wire::ErrorBody;
 use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
 use tracing::Instrument;
@@ -17,6 +17,16 @@ use crate::{ApiError, ApiState};
 pub(crate) const REQUESTS: &str = "strongroom_http_requests_total";
 /// Seconds from a request to its answer, by operation.
 pub(crate) const SECONDS: &str = "strongroom_http_request_seconds";
+
+/// Tells the recorder, if one is installed, what our metrics mean.
+pub(crate) fn describe_metrics() {
+    describe_counter!(REQUESTS, "Requests answered, by operation and status");
+    describe_histogram!(
+        SECONDS,
+        Unit::Seconds,
+        "From a request to its answer, by operation"
+    );
+}
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::auth::authenticate;
 use crate::extract::MAX_BODY_BYTES;
-use crate::observe::observe;
+use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
     operation_logs, orders, protectables, resources, vaults,
@@ -26,6 +26,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The whole face of the service.
 pub fn router(state: ApiState) -> Router {
+    describe_metrics();
     let (guarded, open) = all_routes();
     let (guarded, of_guarded) = guarded.split_for_parts();
     let (open, of_open) = open.split_for_parts();

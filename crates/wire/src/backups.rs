@@ -138,6 +138,7 @@ pub struct RestoreRequest {
     /// The disk to write a disk's backup onto.
     pub volume_id: Option<VolumeId>,
     /// Which disk of the backup goes onto which disk of the server.
+    #[schema(max_items = 256)]
     pub mappings: Option<Vec<RestoreMapping>>,
     /// Start the server afterwards; default true.
     pub power_on: Option<bool>,
@@ -189,6 +190,8 @@ pub struct ListBackupsQuery {
     /// The id of the last backup of the page before.
     pub marker: Option<BackupId>,
     /// One of `created_at`, `updated_at`, `name`, `status`, `protected_at`, `id`, then `:asc` or `:desc` (the default).
+    #[param(value_type = Option<String>,
+        pattern = "^(created_at|updated_at|name|status|protected_at|id)(:(asc|desc))?$")]
     pub sort: Option<Label>,
     pub checkpoint_id: Option<CheckpointId>,
     pub vault_id: Option<VaultId>,

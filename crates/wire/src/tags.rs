@@ -20,6 +20,7 @@ pub struct Tag {
 /// Which resources a vault with `auto_bind` takes in. An empty list asks for no particular tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewBindRules {
+    #[schema(max_items = 20)]
     pub tags: Option<Vec<NewTag>>,
 }
 

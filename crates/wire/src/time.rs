@@ -39,6 +39,9 @@ impl PartialSchema for CbrTime {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
+            .pattern(Some(
+                r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})?$",
+            ))
             .examples(["2020-08-17T03:51:24.678916"])
             .into()
     }

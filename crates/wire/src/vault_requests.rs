@@ -38,6 +38,7 @@ pub struct VaultRequest {
     pub locked: Option<bool>,
     pub smn_notify: Option<bool>,
     pub sys_lock_source_service: Option<ShortText>,
+    #[schema(max_items = 100)]
     pub tags: Option<Vec<NewTag>>,
     pub threshold: Option<Threshold>,
 }

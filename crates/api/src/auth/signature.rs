@@ -53,7 +53,7 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
 
 fn is_too_large(error: &axum::Error) -> bool {
     std::error::Error::source(error)
-        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+        .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
 fn security_token(parts: &Parts) -> Option<Secret> {

@@ -28,10 +28,7 @@ fn every_code_of_the_table_can_be_answered() {
                 !next.is_some_and(char::is_alphanumeric)
             })
         };
-        assert!(
-            SOURCES.iter().any(|source| is_raised(&source)),
-            "{raised} is never raised"
-        );
+        assert!(SOURCES.iter().any(is_raised), "{raised} is never raised");
     }
 }
 

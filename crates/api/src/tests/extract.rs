@@ -89,7 +89,7 @@ fn a_bad_field_is_named_and_its_value_is_not_repeated() {
         format!(r#"{{"vault": {{"name": "v", "resources": [], "billing": {billing}}}}}"#)
     };
     let cases = [
-        ("".to_owned(), "The request body is not valid JSON."),
+        (String::new(), "The request body is not valid JSON."),
         ("\u{1}".to_owned(), "The request body is not valid JSON."),
         ("[".repeat(1000), "The request body is not valid JSON."),
         (

@@ -20,12 +20,11 @@ fn billing_with(field: &str, value: Value) -> Value {
     body
 }
 
-#[tokio::test]
-async fn vault_requests() {
+fn vault_cases() -> Vec<(Value, &'static str)> {
     let tags: Vec<Value> = (0..101)
         .map(|i| json!({"key": format!("k{i}"), "value": ""}))
         .collect();
-    let cases = [
+    vec![
         (json!({}), "9900 400"),
         (json!({"vault": {}}), "9900 400"),
         (json!([]), "9900 400"),
@@ -87,87 +86,89 @@ async fn vault_requests() {
         (billing_with("object_type", json!("turbo")), "6116 400"),
         (billing_with("protect_type", json!("hybrid")), "6116 400"),
         (billing_with("charging_mode", json!("pre_paid")), "9900 400"),
-    ];
-    on_each_server(|server| {
-        let cases = cases.clone();
-        async move {
-            for (body, refusal) in cases {
-                let answer = server.post("/v3/{project_id}/vaults", body.clone()).await;
-                assert_eq!(answer.refusal(), refusal, "{body}: {}", answer.text);
-            }
+    ]
+}
+
+#[tokio::test]
+async fn vault_requests() {
+    on_each_server(|server| async move {
+        for (body, refusal) in vault_cases() {
+            let answer = server.post("/v3/{project_id}/vaults", body.clone()).await;
+            assert_eq!(answer.refusal(), refusal, "{body}: {}", answer.text);
         }
     })
     .await;
 }
 
+const NOWHERE: [(&str, &str, &str); 22] = [
+    ("GET", "/v3/{project_id}/vaults/my_vault", "6105 404"),
+    ("GET", "/v3/{project_id}/vaults/%ff", "9900 400"),
+    ("GET", "/v3/{project_id}/vaults/%00", "6105 404"),
+    ("GET", "/v3/{project_id}/vaults/{unknown}", "6105 404"),
+    ("PUT", "/v3/{project_id}/vaults/{unknown}", "6105 404"),
+    ("DELETE", "/v3/{project_id}/vaults/{unknown}", "6105 404"),
+    (
+        "POST",
+        "/v3/{project_id}/vaults/{unknown}/addresources",
+        "6105 404",
+    ),
+    (
+        "POST",
+        "/v3/{project_id}/vaults/{unknown}/removeresources",
+        "6105 404",
+    ),
+    ("POST", "/v3/{project_id}/checkpoints", "6105 404"),
+    ("GET", "/v3/{project_id}/checkpoints/{unknown}", "6217 404"),
+    ("GET", "/v3/{project_id}/checkpoints/x", "6217 404"),
+    ("GET", "/v3/{project_id}/backups/{unknown}", "6200 404"),
+    ("PUT", "/v3/{project_id}/backups/{unknown}", "6200 404"),
+    ("DELETE", "/v3/{project_id}/backups/{unknown}", "6200 404"),
+    (
+        "POST",
+        "/v3/{project_id}/backups/{unknown}/restore",
+        "6200 404",
+    ),
+    (
+        "GET",
+        "/v3/{project_id}/operation-logs/{unknown}",
+        "6500 404",
+    ),
+    (
+        "GET",
+        "/v3/{project_id}/protectables/server/instances/{unknown}",
+        "6302 404",
+    ),
+    (
+        "GET",
+        "/v3/{project_id}/protectables/toaster/instances",
+        "9900 400",
+    ),
+    (
+        "DELETE",
+        "/strongroom/v1/{project_id}/volumes/{unknown}",
+        "7000 404",
+    ),
+    (
+        "DELETE",
+        "/strongroom/v1/{project_id}/servers/{unknown}",
+        "7100 404",
+    ),
+    (
+        "POST",
+        "/strongroom/v1/orders/{unknown}/approve",
+        "Strongroom.1001 404",
+    ),
+    (
+        "POST",
+        "/strongroom/v1/orders/{unknown}/reject",
+        "Strongroom.1001 404",
+    ),
+];
+
 #[tokio::test]
 async fn ids_and_names_that_lead_nowhere() {
-    let cases = [
-        ("GET", "/v3/{project_id}/vaults/my_vault", "6105 404"),
-        ("GET", "/v3/{project_id}/vaults/%ff", "9900 400"),
-        ("GET", "/v3/{project_id}/vaults/%00", "6105 404"),
-        ("GET", "/v3/{project_id}/vaults/{unknown}", "6105 404"),
-        ("PUT", "/v3/{project_id}/vaults/{unknown}", "6105 404"),
-        ("DELETE", "/v3/{project_id}/vaults/{unknown}", "6105 404"),
-        (
-            "POST",
-            "/v3/{project_id}/vaults/{unknown}/addresources",
-            "6105 404",
-        ),
-        (
-            "POST",
-            "/v3/{project_id}/vaults/{unknown}/removeresources",
-            "6105 404",
-        ),
-        ("POST", "/v3/{project_id}/checkpoints", "6105 404"),
-        ("GET", "/v3/{project_id}/checkpoints/{unknown}", "6217 404"),
-        ("GET", "/v3/{project_id}/checkpoints/x", "6217 404"),
-        ("GET", "/v3/{project_id}/backups/{unknown}", "6200 404"),
-        ("PUT", "/v3/{project_id}/backups/{unknown}", "6200 404"),
-        ("DELETE", "/v3/{project_id}/backups/{unknown}", "6200 404"),
-        (
-            "POST",
-            "/v3/{project_id}/backups/{unknown}/restore",
-            "6200 404",
-        ),
-        (
-            "GET",
-            "/v3/{project_id}/operation-logs/{unknown}",
-            "6500 404",
-        ),
-        (
-            "GET",
-            "/v3/{project_id}/protectables/server/instances/{unknown}",
-            "6302 404",
-        ),
-        (
-            "GET",
-            "/v3/{project_id}/protectables/toaster/instances",
-            "9900 400",
-        ),
-        (
-            "DELETE",
-            "/strongroom/v1/{project_id}/volumes/{unknown}",
-            "7000 404",
-        ),
-        (
-            "DELETE",
-            "/strongroom/v1/{project_id}/servers/{unknown}",
-            "7100 404",
-        ),
-        (
-            "POST",
-            "/strongroom/v1/orders/{unknown}/approve",
-            "Strongroom.1001 404",
-        ),
-        (
-            "POST",
-            "/strongroom/v1/orders/{unknown}/reject",
-            "Strongroom.1001 404",
-        ),
-    ];
     on_each_server(|server| async move {
-        for (method, path, refusal) in cases {
+        for (method, path, refusal) in NOWHERE {
             let body = body_for(method, path);
             let path = path.replace("{unknown}", UNKNOWN);
             let answer = server.call(Who::Admin, method, &path, &body).await;
