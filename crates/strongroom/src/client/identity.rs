@@ -67,8 +67,8 @@ pub(crate) enum AccessKeyVerb {
 const PROJECT_COLUMNS: &[Column] = &[("id", "/id"), ("name", "/name")];
 const USER_COLUMNS: &[Column] = &[("id", "/id"), ("name", "/name")];
 const KEY_COLUMNS: &[Column] = &[
-    ("access key", "/access"),
-    ("secret key", "/secret"),
+    ("access key", "/access_key"),
+    ("secret key", "/secret_key"),
     ("created (UTC)", "/created_at"),
 ];
 

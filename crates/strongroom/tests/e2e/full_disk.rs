@@ -23,7 +23,7 @@ fn in_small_file_system(folder: &std::path::Path, size: &str) -> Command {
 #[tokio::test]
 async fn a_full_storage_fails_the_backup_and_spares_the_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let data_dir = folder.path().join("small");
+    let data_dir = folder.path().join("installation");
     std::fs::create_dir(&data_dir).unwrap();
     let server = Server::start_by(in_small_file_system(&data_dir, "48m"), &data_dir);
     // The credentials lie inside the small file system, which only the server sees.

@@ -132,7 +132,7 @@ async fn a_disk_that_a_running_machine_holds_is_neither_read_nor_written() {
         .api
         .wait_for(
             &format!("/protectables/disk/instances/{target}"),
-            |_, answer| (answer["instance"]["protectable"]["result"] == json!(false)).then_some(()),
+            |_, answer| (answer["instance"]["status"] == json!("in-use")).then_some(()),
         )
         .await;
     assert_eq!(

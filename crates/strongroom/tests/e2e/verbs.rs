@@ -89,8 +89,8 @@ fn users_get_the_rights_of_their_role_and_no_more() {
     let key = server.verb(&["access-key", "create", &user])["access_key"].clone();
 
     let mut credentials = server.credentials();
-    credentials["access_key"] = key["access"].clone();
-    credentials["secret_key"] = key["secret"].clone();
+    credentials["access_key"] = key["access_key"].clone();
+    credentials["secret_key"] = key["secret_key"].clone();
     let file = folder.path().join("eve.json");
     std::fs::write(&file, credentials.to_string()).unwrap();
     let as_eve = |arguments: &[&str]| {

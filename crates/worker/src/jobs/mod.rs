@@ -14,7 +14,7 @@ use std::time::Duration;
 use strongroom_db::{Job, Lease};
 use strongroom_service::App;
 use strongroom_service::progress::report_progress;
-use strongroom_types::{BackupId, JobKind, OperationLogId};
+use strongroom_types::{BackupId, Chain, JobKind, OperationLogId};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use error::JobError;
@@ -64,6 +64,8 @@ fn subject<T: FromStr>(job: &Job) -> Result<T, JobError> {
 }
 
 /// Runs `work` and writes its progress now and then until it ends.
+///
+/// Both are driven side by side: a report may have to wait for a transaction that the work has open.
 async fn reporting<T>(
     context: &Context,
     operation_log_id: &OperationLogId,
@@ -71,16 +73,31 @@ async fn reporting<T>(
     progress: &Progress,
     work: impl Future<Output = T>,
 ) -> Result<T, JobError> {
-    let mut tick = tokio::time::interval(REPORT_INTERVAL);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return Ok(done),
-            _ = tick.tick() => {
-                let percent = u64::from(progress.percent());
-                report_progress(&context.app, &context.lease, operation_log_id, backup_id, percent).await?;
+    let reports = async {
+        let mut tick = tokio::time::interval(REPORT_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let percent = u64::from(progress.percent());
+            let report = report_progress(
+                &context.app,
+                &context.lease,
+                operation_log_id,
+                backup_id,
+                percent,
+            );
+            match report.await {
+                Ok(()) => {}
+                // The lease and the end of the job see to a database that stays away.
+                Err(error @ strongroom_service::Error::Busy(_)) => {
+                    tracing::warn!(error = %Chain(&error), "progress cannot be written now");
+                }
+                Err(error) => return error,
             }
         }
+    };
+    tokio::select! {
+        done = work => Ok(done),
+        error = reports => Err(error.into()),
     }
 }
