@@ -18,6 +18,8 @@ const READS_IN_FLIGHT: usize = 16;
 /// Another writer's newest packs may be adopted too; they are listed twice then, which harms nothing.
 pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
     engine.index.refresh(&engine.store, &engine.keys).await?;
+    // Before the listing: what other writers add meanwhile must not seem gone.
+    let indexed = engine.index.packs();
     let mut present = HashSet::new();
     let mut orphans = Vec::new();
     for kind in [Kind::DataPack, Kind::NodePack] {
@@ -29,7 +31,7 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
         }
     }
     adopt(engine, orphans).await?;
-    let listed = engine.index.packs().into_iter().map(|pack| pack.id);
+    let listed = indexed.into_iter().map(|pack| pack.id);
     Ok(listed.filter(|id| !present.contains(id)).collect())
 }
 

@@ -1,11 +1,13 @@
-//! The object `config`: who the repository is, how it cuts, and its root key wrapped by the secret.
+//! The objects `config` and `config-copy`, which are the same: who the repository is, how it cuts, and its root key wrapped by the secret.
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use strongroom_chunk::{Key, Keys, ObjectId, Profile, checksum};
-use strongroom_types::{IdSource, Timestamp};
+use strongroom_types::{Chain, IdSource, Timestamp};
 
 use crate::secret::Argon2Cost;
-use crate::{Error, Options, Result, Secret};
+use crate::store::{Created, Store};
+use crate::{Error, Options, Result, Secret, layout};
 
 pub(crate) const VERSION: u16 = 1;
 const FORMAT: &str = "strongroom repository";
@@ -109,6 +111,53 @@ impl Config {
             });
         }
         serde_json::from_str(json).map_err(|_| corrupt("a field is missing"))
+    }
+
+    /// Writes a new repository's config. [`Error::Exists`] when another one is there.
+    pub(crate) async fn store(&self, store: &Store) -> Result<()> {
+        let [first, copy] = layout::CONFIGS.map(Path::from);
+        if store.create(&first, vec![self.encode().into()]).await? == Created::WasThere {
+            return Err(Error::Exists);
+        }
+        // Someone who opened the repository in between may have written it.
+        store.create(&copy, vec![self.encode().into()]).await?;
+        Ok(())
+    }
+
+    /// Reads a config; nothing if there is none.
+    pub(crate) async fn read(store: &Store, name: &str) -> Result<Option<Self>> {
+        match store.read(&Path::from(name)).await {
+            Ok(bytes) => Self::decode(&bytes).map(Some),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the config or its copy, and puts back the one that is gone.
+    pub(crate) async fn load(store: &Store) -> Result<Self> {
+        let mut found = None;
+        let mut damage = None;
+        let mut gone = Vec::new();
+        for name in layout::CONFIGS {
+            match Self::read(store, name).await {
+                Ok(Some(config)) => found = found.or(Some(config)),
+                Ok(None) => gone.push(name),
+                Err(error @ Error::Corrupt { .. }) => {
+                    tracing::error!(error = %Chain(&error), object = name, "a config is damaged");
+                    damage = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let config = found.ok_or(damage.unwrap_or(Error::NotARepository))?;
+        for name in gone {
+            let object = vec![config.encode().into()];
+            // A place that cannot be written can still be read.
+            if let Err(error) = store.create(&Path::from(name), object).await {
+                tracing::warn!(error = %Chain(&error), object = name, "a config cannot be put back");
+            }
+        }
+        Ok(config)
     }
 
     pub(crate) fn profile(&self) -> Result<Profile> {

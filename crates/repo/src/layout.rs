@@ -3,7 +3,8 @@
 use object_store::path::Path;
 use strongroom_chunk::{Kind, ObjectId};
 
-pub(crate) const CONFIG: &str = "config";
+/// Two copies: without one of them no key opens the repository.
+pub(crate) const CONFIGS: [&str; 2] = ["config", "config-copy"];
 
 /// The folder that holds all objects of a kind.
 pub(crate) fn folder(kind: Kind) -> &'static str {

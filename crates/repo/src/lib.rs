@@ -1,4 +1,30 @@
 //! The storage engine: write, read and verify points over an object store.
+//!
+//! A [`Repository`] knows no database and no disk: bytes come in through a [`PointWriter`] and go out
+//! through a [`PointReader`]. `docs/formats` describes every byte that it stores.
+//!
+//! # What may overlap
+//!
+//! There are no locks. Everything is created under a new name with put-if-absent, nothing is overwritten,
+//! and what makes data visible comes last: packs, index segments, nodes, point.
+//!
+//! | While this runs | this may run too | because |
+//! | --- | --- | --- |
+//! | a writer | writers, of this process or another | packs and segments have random names; at worst a chunk is stored twice, and both copies are right |
+//! | a writer | a second writer of the same point name | both store the same; one put-if-absent of the point wins, the other gets [`Error::PointExists`] |
+//! | a writer | another one that begins and adopts its unlisted packs | a pack is complete once it is visible; it is listed twice, which says the same |
+//! | a writer | readers, `verify`, `occupied` | they start from points, and what a committed point needs no longer changes |
+//! | a writer | `delete_point`, of its lineage too | points do not need each other, and deletion removes no pack |
+//! | a reader | `delete_point` of what it reads | only the point object goes; its packs stay |
+//! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
+//! | `init` | `init` | the first put-if-absent of the config wins |
+//!
+//! Removing packs is the one thing that must not overlap with writers that may still build on them. Nothing
+//! here does it.
+//!
+//! Inside a process: the index, the caches and the list of known points are shared by all clones of a
+//! [`Repository`] behind short locks that are never held across an await; one refresh of the index runs at
+//! a time. A writer's threads share its session; see `writer`.
 
 mod adopt;
 mod cache;

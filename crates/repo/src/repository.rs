@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use object_store::path::Path;
 use strongroom_chunk::{ObjectId, Profile};
 use strongroom_types::{Clock, IdSource};
 
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::store::{Created, Store};
+use crate::store::Store;
 use crate::{
     Error, NewPoint, Point, PointId, PointReader, PointWriter, Result, Secret, VerifyDepth,
     VerifyProgress, VerifyReport, layout, occupied, points, verify,
@@ -55,30 +54,21 @@ impl Repository {
             return Err(Error::Invalid("a pack has 64 KiB to 1 GiB".to_owned()));
         }
         let store = Store::new(store);
-        match store.read(&config_path()).await {
-            Ok(_) => return Err(Error::Exists),
-            Err(Error::Missing { .. }) => {}
-            Err(error) => return Err(error),
+        for name in layout::CONFIGS {
+            if Config::read(&store, name).await?.is_some() {
+                return Err(Error::Exists);
+            }
         }
         let (secret, now) = (secret.clone(), env.clock.now());
         let ids = Arc::clone(&env.ids);
         let (config, keys) = blocking(move || Config::create(&secret, options, now, &*ids)).await?;
-        match store
-            .create(&config_path(), vec![config.encode().into()])
-            .await?
-        {
-            Created::WasThere => Err(Error::Exists),
-            Created::New => Self::start(store, keys, env, &config),
-        }
+        config.store(&store).await?;
+        Self::start(store, keys, env, &config)
     }
 
     pub async fn open(store: Arc<dyn ObjectStore>, secret: &Secret, env: Env) -> Result<Self> {
         let store = Store::new(store);
-        let bytes = match store.read(&config_path()).await {
-            Err(Error::Missing { .. }) => return Err(Error::NotARepository),
-            other => other?,
-        };
-        let config = Config::decode(&bytes)?;
+        let config = Config::load(&store).await?;
         let (secret, locked) = (secret.clone(), config.clone());
         let keys = blocking(move || locked.unlock(&secret)).await?;
         Self::start(store, keys, env, &config)
@@ -173,10 +163,6 @@ impl Repository {
 
 pub(crate) fn object_id(id: &PointId) -> ObjectId {
     ObjectId::from_hex(id.as_str()).expect("a point id is 32 hex digits")
-}
-
-fn config_path() -> Path {
-    Path::from(layout::CONFIG)
 }
 
 /// Runs slow computing where it does not hold up the runtime.

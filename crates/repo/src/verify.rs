@@ -7,7 +7,6 @@ mod points;
 use std::collections::HashMap;
 
 use futures::{StreamExt, stream};
-use object_store::path::Path;
 use strongroom_chunk::{Kind, ObjectId};
 
 use crate::config::Config;
@@ -32,7 +31,7 @@ pub(crate) async fn verify(
     // Points first: what they need was durable before they were, so the listings below have it.
     let points = engine.points.read_all().await?;
     let mut damage = DamageList::default();
-    check_config(engine, &mut damage).await?;
+    check_configs(engine, &mut damage).await?;
     for bad in engine.index.refresh(&engine.store, &engine.keys).await? {
         damage.add(&bad.object, &bad.error);
     }
@@ -57,16 +56,16 @@ pub(crate) async fn verify(
     })
 }
 
-async fn check_config(engine: &Engine, damage: &mut DamageList) -> Result<()> {
-    let config = engine.store.read(&Path::from(layout::CONFIG)).await;
-    match config.and_then(|bytes| Config::decode(&bytes)) {
-        Ok(_) => Ok(()),
-        Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => {
-            damage.add(layout::CONFIG, &error);
-            Ok(())
+async fn check_configs(engine: &Engine, damage: &mut DamageList) -> Result<()> {
+    for name in layout::CONFIGS {
+        match Config::read(&engine.store, name).await {
+            Ok(Some(_)) => {}
+            Ok(None) => damage.add_problem(name, "missing"),
+            Err(error @ Error::Corrupt { .. }) => damage.add(name, &error),
+            Err(error) => return Err(error),
         }
-        Err(error) => Err(error),
     }
+    Ok(())
 }
 
 async fn check_packs(

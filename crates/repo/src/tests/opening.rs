@@ -78,28 +78,49 @@ async fn another_key_file_is_refused() {
 
 #[tokio::test]
 async fn newer_and_damaged_configs_are_told_apart() {
-    let (store, _) = in_memory().await;
-    let path = Path::from("config");
+    let (store, repository) = in_memory().await;
+    let [path, copy] = ["config", "config-copy"].map(Path::from);
     let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let json = text.lines().next().unwrap();
 
     let newer = json.replace("\"version\":1", "\"version\":2");
     let sum = hex::encode(strongroom_chunk::checksum(newer.as_bytes()));
-    store
-        .put(&path, format!("{newer}\n{sum}\n").into())
-        .await
-        .unwrap();
+    let newer = format!("{newer}\n{sum}\n");
+    store.put(&path, newer.into()).await.unwrap();
     let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
     assert!(matches!(
         refused,
         Err(Error::NewerVersion { version: 2, .. })
     ));
 
-    store
-        .put(&path, text.replace("default", "archive").into())
+    // One damaged config is no harm, but told; two are.
+    let damaged = text.replace("default", "archive");
+    store.put(&path, damaged.clone().into()).await.unwrap();
+    Repository::open(Arc::clone(&store), &key(), env())
         .await
         .unwrap();
+    let report = repository
+        .verify(VerifyDepth::Structure, &|_| ())
+        .await
+        .unwrap();
+    assert_eq!(report.damage_count, 1);
+    assert_eq!(report.damage[0].object, "config");
+    store.put(&copy, damaged.into()).await.unwrap();
     let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
     assert!(matches!(refused, Err(Error::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn a_lost_config_is_put_back_from_its_copy() {
+    for lost in ["config", "config-copy"].map(Path::from) {
+        let (store, _) = in_memory().await;
+        store.delete(&lost).await.unwrap();
+        let init = Repository::init(Arc::clone(&store), &key(), SMALL_PACKS, env()).await;
+        assert!(matches!(init, Err(Error::Exists)));
+        Repository::open(Arc::clone(&store), &key(), env())
+            .await
+            .unwrap();
+        store.get(&lost).await.unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use crossbeam_channel::Receiver;
 use strongroom_chunk::{FinishedPack, Header, Kind, ObjectId, Prefix, Segment};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::pipeline::Outcome;
 use super::session::Session;
@@ -30,9 +31,16 @@ pub(super) struct Uploader {
     engine: Arc<Engine>,
     session: Arc<Session>,
     runtime: Handle,
+    /// Packs on their way to the store.
+    puts: JoinSet<Result<Created>>,
+    puts_max: usize,
     segment: SegmentBuilder,
     bytes_stored: u64,
 }
+
+/// Packs in memory take about so much, the one that is being filled included.
+const PACKS_BYTES_MAX: u64 = 128 << 20;
+const PUTS_MAX: u64 = 4;
 
 impl Uploader {
     pub(super) fn new(engine: &Arc<Engine>, session: &Arc<Session>, runtime: Handle) -> Self {
@@ -40,6 +48,8 @@ impl Uploader {
             engine: Arc::clone(engine),
             session: Arc::clone(session),
             runtime,
+            puts: JoinSet::new(),
+            puts_max: puts_max(engine.pack_bytes_target),
             segment: SegmentBuilder::default(),
             bytes_stored: 0,
         }
@@ -81,22 +91,36 @@ impl Uploader {
             self.store_segment()?;
         }
         let path = layout::path(header.kind, header.object);
-        let created = self
-            .runtime
-            .block_on(self.engine.store.create(&path, pack.pieces))?;
-        if created == Created::WasThere {
-            return Err(Error::Broken("two packs with one id"));
-        }
+        let store = self.engine.store.clone();
+        let put = async move { store.create(&path, pack.pieces).await };
+        self.puts.spawn_on(put, &self.runtime);
         self.bytes_stored += pack.length;
         self.segment
             .add(header.kind, header.object, pack.length, &pack.directory);
         if self.segment.is_full() {
             self.store_segment()?;
         }
+        // Before the next pack is taken: the assembler keeps it until then.
+        while self.puts.len() >= self.puts_max {
+            self.wait_for_put()?;
+        }
         Ok(())
     }
 
+    fn wait_for_put(&mut self) -> Result<()> {
+        match self.runtime.block_on(self.puts.join_next()) {
+            None | Some(Ok(Ok(Created::New))) => Ok(()),
+            Some(Ok(Ok(Created::WasThere))) => Err(Error::Broken("two packs with one id")),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(_)) => Err(Error::Broken("an uploading task")),
+        }
+    }
+
+    /// Lists the packs so far, behind the last of them.
     fn store_segment(&mut self) -> Result<()> {
+        while !self.puts.is_empty() {
+            self.wait_for_put()?;
+        }
         let Some(segment) = self.segment.take() else {
             return Ok(());
         };
@@ -109,4 +133,9 @@ impl Uploader {
         self.session.forget(prefixes.into_iter());
         Ok(())
     }
+}
+
+fn puts_max(pack_bytes_target: u64) -> usize {
+    let fitting = (PACKS_BYTES_MAX / pack_bytes_target).saturating_sub(1);
+    usize::try_from(fitting.clamp(1, PUTS_MAX)).expect("a handful")
 }
