@@ -1,6 +1,7 @@
 //! Extractors whose every refusal is an [`ApiError`].
 
 mod body;
+mod objects;
 mod parameters;
 mod path;
 mod query;

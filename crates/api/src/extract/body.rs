@@ -8,6 +8,7 @@ use serde_json::Value;
 use strongroom_wire::Code;
 
 use super::bad_field;
+use super::objects::Objects;
 use crate::ApiError;
 
 /// Far above any request of the API: 256 resources with 60 excluded disks each fit.
@@ -43,7 +44,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let message = "The request body holds a NUL character.";
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
-    serde_path_to_error::deserialize(value)
+    serde_path_to_error::deserialize(Objects(value))
         .map_err(|error| bad_field(&error.path().to_string(), &error.inner().to_string()))
 }
 

@@ -1,4 +1,4 @@
-//! Query parameters as typed structs. Unknown ones are ignored, empty ones count as absent, and of a repeated
+//! Query parameters as typed structs. Unknown ones are ignored, and of a repeated
 //! one a list takes all values and everything else the first.
 
 use axum::extract::FromRequestParts;
@@ -27,9 +27,6 @@ pub(crate) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
         if value.contains('\0') {
             let message = "The query holds a NUL character.";
             return Err(ApiError::new(Code::InvalidParameter, message));
-        }
-        if value.is_empty() {
-            continue;
         }
         match parameters.iter_mut().find(|(known, _)| *known == name) {
             Some((_, values)) => values.0.push(value.into_owned()),

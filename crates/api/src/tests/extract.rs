@@ -26,10 +26,9 @@ fn repeated_parameters_are_a_list_or_the_first() {
 }
 
 #[test]
-fn unknown_and_empty_parameters_are_ignored() {
-    let query: ListVaultsQuery = parse_query("color=red&name=&limit=&offset=3&&=").unwrap();
+fn unknown_parameters_are_ignored() {
+    let query: ListVaultsQuery = parse_query("color=red&color=&offset=3&&=").unwrap();
     assert_eq!(query.name, None);
-    assert_eq!(query.limit, None);
     assert_eq!(query.offset.unwrap().get(), 3);
 }
 
@@ -66,6 +65,7 @@ fn a_bad_parameter_is_named() {
             "Invalid offset provided: it must be from 0 to 9223372036854775807.",
         ),
         ("marker=x", "Invalid marker provided."),
+        ("vault_id=", "Invalid vault_id provided."),
         ("status=gone", "Invalid status[0] provided."),
         (
             "incremental=maybe",
@@ -100,6 +100,10 @@ fn a_bad_field_is_named_and_its_value_is_not_repeated() {
         (
             r#"{"vault": {"name": "a\u0000"}}"#.to_owned(),
             "The request body holds a NUL character.",
+        ),
+        (
+            r#"{"vault": ["v", {}, []]}"#.to_owned(),
+            "Invalid vault provided: it must be an object.",
         ),
         (
             r#"{"vault": 7}"#.to_owned(),

@@ -1,3 +1,6 @@
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema};
+
 /// A whole number within bounds.
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $min:literal..=$max:literal) => {
@@ -34,9 +37,9 @@ macro_rules! number {
         }
 
         impl utoipa::PartialSchema for $name {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                utoipa::openapi::ObjectBuilder::new()
-                    .schema_type(utoipa::openapi::schema::Type::Integer)
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
                     .minimum(Some(Self::MIN))
                     .maximum(Some(Self::MAX))
                     .into()
@@ -85,11 +88,16 @@ impl<'de> serde::Deserialize<'de> for RetentionDays {
 }
 
 impl utoipa::PartialSchema for RetentionDays {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        utoipa::openapi::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::Type::Integer)
-            .minimum(Some(-1))
-            .maximum(Some(36_500))
+    fn schema() -> RefOr<Schema> {
+        let days = |from: i64, to: i64| {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(from))
+                .maximum(Some(to))
+        };
+        OneOfBuilder::new()
+            .item(days(-1, -1))
+            .item(days(1, 36_500))
             .into()
     }
 }
