@@ -123,7 +123,8 @@ async fn run_job(context: &Context, job: &Job) {
     let ended = if job.attempt > job.attempts_max {
         Err(JobError::Broken("the job was interrupted too often"))
     } else {
-        lease::keep_alive(context, jobs::run(context, job)).await
+        // Boxed: a body's state is large, and it is moved between threads.
+        lease::keep_alive(context, Box::pin(jobs::run(context, job))).await
     };
     let outcome = match ended {
         Ok(()) | Err(JobError::NothingToDo) => "done",

@@ -3,6 +3,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::connection::encode;
+use super::names::vault_id;
 use super::{Column, Context, wait_for_checkpoint};
 
 #[derive(Debug, Subcommand)]
@@ -43,9 +44,10 @@ const COLUMNS: &[Column] = &[
 pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Create(create) => {
+            let vault = vault_id(&context.connection, &create.vault).await?;
             let mut answer = context
                 .connection
-                .post("/checkpoints", &create.body())
+                .post("/checkpoints", &create.body(&vault))
                 .await?;
             if create.wait {
                 let id = answer.pointer("/checkpoint/id").and_then(Value::as_str);
@@ -65,7 +67,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
 }
 
 impl Create {
-    fn body(&self) -> Value {
+    fn body(&self, vault: &str) -> Value {
         let mut parameters = json!({});
         if !self.resources.is_empty() {
             parameters["resources"] = json!(self.resources);
@@ -79,6 +81,6 @@ impl Create {
         if let Some(days) = self.retention_days {
             parameters["retention_duration_days"] = days.into();
         }
-        json!({ "checkpoint": { "vault_id": self.vault, "parameters": parameters } })
+        json!({ "checkpoint": { "vault_id": vault, "parameters": parameters } })
     }
 }

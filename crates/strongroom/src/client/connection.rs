@@ -9,7 +9,7 @@ use strongroom_wire::signing;
 
 use crate::credentials::Credentials;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server and the key that signs requests to it.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod checkpoints;
 mod connection;
 mod identity;
 mod inventory;
+mod names;
 mod orders;
 mod tasks;
 mod vaults;
@@ -143,8 +144,9 @@ fn query(pairs: &[(&str, Option<String>)]) -> String {
                 .map(|value| format!("{key}={}", connection::encode(value)))
         })
         .collect();
-    match given.is_empty() {
-        true => String::new(),
-        false => format!("?{}", given.join("&")),
+    if given.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", given.join("&"))
     }
 }

@@ -58,14 +58,13 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             context.print(&answer, "/operation_logs", COLUMNS)
         }
         Verb::Show { task, wait } => {
-            let answer = match wait {
-                true => wait_for_task(&context.connection, &task).await?,
-                false => {
-                    context
-                        .connection
-                        .get(&format!("/operation-logs/{}", encode(&task)))
-                        .await?
-                }
+            let answer = if wait {
+                wait_for_task(&context.connection, &task).await?
+            } else {
+                context
+                    .connection
+                    .get(&format!("/operation-logs/{}", encode(&task)))
+                    .await?
             };
             context.print(&answer, "/operation_log", COLUMNS)
         }

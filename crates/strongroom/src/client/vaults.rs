@@ -1,9 +1,10 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::connection::encode;
-use super::wait::wait_until_gone;
-use super::{Column, Context, query};
+use super::names::{resource_id, vault_id};
+use super::wait::{wait_until, wait_until_gone};
+use super::{Column, Context, query, text};
+use crate::output::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -120,22 +121,8 @@ const RESOURCE_COLUMNS: &[Column] = &[
 ];
 
 pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
-    let connection = &context.connection;
     match verb {
-        Verb::Create(create) => {
-            let answer = connection.post("/vaults", &create.body()?).await?;
-            let shown = if answer.get("vault").is_some() {
-                "/vault"
-            } else {
-                "/orders"
-            };
-            let columns = if shown == "/vault" {
-                COLUMNS
-            } else {
-                &[("order", "/orderId"), ("vault", "/resourceId")]
-            };
-            context.print(&answer, shown, columns)
-        }
+        Verb::Create(new) => create(context, &new).await,
         Verb::List {
             name,
             status,
@@ -149,39 +136,19 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
                 ("limit", number(limit)),
                 ("offset", number(offset)),
             ];
-            context.print(
-                &connection
-                    .get(&format!("/vaults{}", query(&options)))
-                    .await?,
-                "/vaults",
-                COLUMNS,
-            )
+            let answer = context
+                .connection
+                .get(&format!("/vaults{}", query(&options)))
+                .await?;
+            context.print(&answer, "/vaults", COLUMNS)
         }
-        Verb::Show { vault } => {
-            let answer = connection.get(&path(&vault)).await?;
-            context.print(&answer, "/vault", COLUMNS)?;
-            if context.format == crate::output::Format::Table {
-                context.print(&answer, "/vault/resources", RESOURCE_COLUMNS)?;
-            }
-            Ok(())
-        }
+        Verb::Show { vault } => show(context, &vault).await,
         Verb::Update(update) => {
-            let answer = connection.put(&path(&update.vault), &update.body()).await?;
+            let path = path(context, &update.vault).await?;
+            let answer = context.connection.put(&path, &update.body()).await?;
             context.print(&answer, "/vault", COLUMNS)
         }
-        Verb::Delete { vault, wait } => {
-            let answer = connection.delete(&path(&vault)).await?;
-            if wait {
-                wait_until_gone(connection, &path(&vault)).await?;
-            }
-            context.say(
-                &format!(
-                    "vault {vault} {}",
-                    if wait { "deleted" } else { "is being deleted" }
-                ),
-                &answer,
-            )
-        }
+        Verb::Delete { vault, wait } => delete(context, &vault, wait).await,
         Verb::Add { vault, resources } => add(context, &vault, &resources).await,
         Verb::Remove {
             vault,
@@ -191,12 +158,58 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
     }
 }
 
-async fn add(context: &Context, vault: &str, resources: &[String]) -> anyhow::Result<()> {
-    let kind = resource_type(&context.connection.get(&path(vault)).await?);
-    let body = json!({ "resources": resources.iter().map(|id| json!({ "id": id, "type": kind })).collect::<Vec<_>>() });
+async fn create(context: &Context, new: &Create) -> anyhow::Result<()> {
+    let mut resources = Vec::new();
+    for resource in &new.resources {
+        resources.push(resource_id(&context.connection, &new.object_type, resource).await?);
+    }
     let answer = context
         .connection
-        .post(&format!("{}/addresources", path(vault)), &body)
+        .post("/vaults", &new.body(&resources)?)
+        .await?;
+    match answer.get("vault") {
+        Some(_) => context.print(&answer, "/vault", COLUMNS),
+        None => context.print(
+            &answer,
+            "/orders",
+            &[("order", "/orderId"), ("vault", "/resourceId")],
+        ),
+    }
+}
+
+async fn show(context: &Context, vault: &str) -> anyhow::Result<()> {
+    let answer = context.connection.get(&path(context, vault).await?).await?;
+    context.print(&answer, "/vault", COLUMNS)?;
+    match context.format {
+        Format::Json => Ok(()),
+        Format::Table => context.print(&answer, "/vault/resources", RESOURCE_COLUMNS),
+    }
+}
+
+async fn delete(context: &Context, vault: &str, wait: bool) -> anyhow::Result<()> {
+    let path = path(context, vault).await?;
+    let answer = context.connection.delete(&path).await?;
+    if !wait {
+        return context.say(&format!("vault {vault} is being deleted"), &answer);
+    }
+    wait_until_gone(&context.connection, &path).await?;
+    context.say(&format!("vault {vault} deleted"), &answer)
+}
+
+async fn add(context: &Context, vault: &str, resources: &[String]) -> anyhow::Result<()> {
+    let path = path(context, vault).await?;
+    let object_type = object_type(&context.connection.get(&path).await?);
+    let mut rows = Vec::new();
+    for resource in resources {
+        let id = resource_id(&context.connection, &object_type, resource).await?;
+        rows.push(json!({ "id": id, "type": resource_type(&object_type) }));
+    }
+    let answer = context
+        .connection
+        .post(
+            &format!("{path}/addresources"),
+            &json!({ "resources": rows }),
+        )
         .await?;
     context.say(
         &format!("{} resources added to vault {vault}", resources.len()),
@@ -210,13 +223,21 @@ async fn remove(
     resources: &[String],
     wait: bool,
 ) -> anyhow::Result<()> {
-    let body = json!({ "resource_ids": resources });
+    let path = path(context, vault).await?;
+    let object_type = object_type(&context.connection.get(&path).await?);
+    let mut ids = Vec::new();
+    for resource in resources {
+        ids.push(resource_id(&context.connection, &object_type, resource).await?);
+    }
     let answer = context
         .connection
-        .post(&format!("{}/removeresources", path(vault)), &body)
+        .post(
+            &format!("{path}/removeresources"),
+            &json!({ "resource_ids": ids }),
+        )
         .await?;
-    while wait && any_left(&context.connection.get(&path(vault)).await?, resources) {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    if wait {
+        wait_until(&context.connection, &path, |vault| !any_left(vault, &ids)).await?;
     }
     context.say(
         &format!("{} resources leave vault {vault}", resources.len()),
@@ -233,27 +254,27 @@ fn any_left(answer: &Value, resources: &[String]) -> bool {
 }
 
 /// A vault takes one type of resource, so nobody need name it.
-fn resource_type(answer: &Value) -> &'static str {
-    match answer
-        .pointer("/vault/billing/object_type")
-        .and_then(Value::as_str)
-    {
-        Some("server") => "OS::Nova::Server",
+fn object_type(answer: &Value) -> String {
+    text(answer.pointer("/vault/billing/object_type"))
+}
+
+fn resource_type(object_type: &str) -> &'static str {
+    match object_type {
+        "server" => "OS::Nova::Server",
         _ => "OS::Cinder::Volume",
     }
 }
 
-fn path(vault: &str) -> String {
-    format!("/vaults/{}", encode(vault))
+async fn path(context: &Context, vault: &str) -> anyhow::Result<String> {
+    Ok(format!(
+        "/vaults/{}",
+        vault_id(&context.connection, vault).await?
+    ))
 }
 
 impl Create {
-    fn body(&self) -> anyhow::Result<Value> {
-        let kind = if self.object_type == "server" {
-            "OS::Nova::Server"
-        } else {
-            "OS::Cinder::Volume"
-        };
+    fn body(&self, resources: &[String]) -> anyhow::Result<Value> {
+        let kind = resource_type(&self.object_type);
         let mut billing = json!({
             "cloud_type": "public",
             "consistent_level": self.consistent_level,
@@ -275,7 +296,7 @@ impl Create {
             "name": self.name,
             "billing": billing,
             "auto_expand": self.auto_expand,
-            "resources": self.resources.iter().map(|id| json!({ "id": id, "type": kind })).collect::<Vec<_>>(),
+            "resources": resources.iter().map(|id| json!({ "id": id, "type": kind })).collect::<Vec<_>>(),
             "tags": tags.collect::<anyhow::Result<Vec<_>>>()?,
         });
         if let Some(description) = &self.description {

@@ -17,6 +17,18 @@ pub(super) async fn wait_until_gone(connection: &Connection, path: &str) -> anyh
     Ok(())
 }
 
+/// Asks for an object until its answer satisfies `done`.
+pub(super) async fn wait_until(
+    connection: &Connection,
+    path: &str,
+    done: impl Fn(&Value) -> bool,
+) -> anyhow::Result<()> {
+    while !done(&connection.get(path).await?) {
+        tokio::time::sleep(INTERVAL).await;
+    }
+    Ok(())
+}
+
 /// Waits for a checkpoint; one that failed is an error that says why.
 pub(crate) async fn wait_for_checkpoint(
     connection: &Connection,

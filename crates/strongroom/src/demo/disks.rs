@@ -38,15 +38,12 @@ pub(super) fn make(folder: &Path) -> anyhow::Result<Vec<Disk>> {
             text(&system)?,
         ],
     );
-    let system = match converted {
-        true => {
-            std::fs::remove_file(&raw)?;
-            system
-        }
-        false => {
-            print_line("  (qemu-img is not installed: both disks are raw)");
-            raw
-        }
+    let system = if converted {
+        std::fs::remove_file(&raw)?;
+        system
+    } else {
+        print_line("  (qemu-img is not installed: both disks are raw)");
+        raw
     };
     [system, data].into_iter().map(described).collect()
 }

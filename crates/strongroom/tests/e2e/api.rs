@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::server::Server;
 
 /// No background work of these tests takes longer.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_mins(3);
 const INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone)]

@@ -1,7 +1,18 @@
 //! The real binary with real disks, real clients and real crashes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, and says where"
+)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what clients and servers said explains a failure"
+)]
+
 mod api;
 mod clients;
+mod deletion;
 mod disks;
 mod face;
 mod full_disk;

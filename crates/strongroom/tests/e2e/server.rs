@@ -16,7 +16,8 @@ pub(crate) struct Server {
     process: Child,
     pub(crate) endpoint: String,
     data_dir: PathBuf,
-    _folder: Option<TempDir>,
+    /// Kept for its drop.
+    folder: Option<TempDir>,
 }
 
 impl Server {
@@ -24,7 +25,7 @@ impl Server {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self::start_in(&folder.path().join("data"));
-        server._folder = Some(folder);
+        server.folder = Some(folder);
         server
     }
 
@@ -58,7 +59,7 @@ impl Server {
             endpoint: endpoint.to_owned(),
             process,
             data_dir: data_dir.to_owned(),
-            _folder: None,
+            folder: None,
         }
     }
 

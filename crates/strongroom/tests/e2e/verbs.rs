@@ -30,8 +30,8 @@ fn a_disk_is_protected_listed_restored_and_forgotten_with_verbs_alone() {
         "--size",
         "10",
     ])["vault"]);
-    server.verb(&["vault", "add", &vault, &volume]);
-    let checkpoint = id(&server.verb(&["checkpoint", "create", &vault, "--wait"])["checkpoint"]);
+    server.verb(&["vault", "add", "daily", "data"]);
+    let checkpoint = id(&server.verb(&["checkpoint", "create", "daily", "--wait"])["checkpoint"]);
     let backups = server.verb(&["backup", "list", "--checkpoint", &checkpoint]);
     let backup = id(&backups["backups"][0]);
     disks::damage_raw(&disk);
