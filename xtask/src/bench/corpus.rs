@@ -1,9 +1,10 @@
 //! The disk image that is backed up, and the same image a day later.
 //!
 //! Of the image 40 % are zeros, 34 % system files of this machine, 12 % half-random database pages and 14 % random data.
-//! During the day 3 % of the 4 KiB blocks change, half of them scattered, half in runs.
+//! During the day 3 % of the 4 KiB blocks change: a fifth of them scattered over busy places, the others in runs. Scattering
+//! all over the image would flatter small chunks, which are ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -23,7 +24,8 @@ pub(super) struct Corpus {
     pub(super) day1: PathBuf,
     pub(super) day2: PathBuf,
     pub(super) zero_bytes: u64,
-    pub(super) changed_bytes: u64,
+    /// Numbers of the blocks that day 2 rewrote.
+    pub(super) changed: BTreeSet<u64>,
 }
 
 /// SplitMix64: small, and the same numbers in every run.
@@ -87,13 +89,13 @@ pub(super) fn make(folder: &Path, size_bytes: u64) -> Result<Corpus> {
             .arg(&day2),
     )?;
     let used = used_blocks(&day1)?;
-    let changed_bytes = change_a_day(&day2, &used, size_bytes * 3 / 100, &mut numbers)?;
+    let changed = change_a_day(&day2, &used, size_bytes * 3 / 100, &mut numbers)?;
     Ok(Corpus {
         size_bytes,
         day1,
         day2,
         zero_bytes: size_bytes - used.len() as u64 * BLOCK,
-        changed_bytes,
+        changed,
     })
 }
 
@@ -190,48 +192,77 @@ fn used_blocks(image: &Path) -> Result<Vec<u64>> {
     Ok(used)
 }
 
-/// Rewrites blocks until `budget_bytes` have changed: scattered ones in part, runs of 4 to 64 wholly.
+/// Rewrites blocks until `budget_bytes` have changed: scattered ones in part, runs of 64 KiB to 1 MiB by half.
 fn change_a_day(
     image: &Path,
     used: &[u64],
     budget_bytes: u64,
     numbers: &mut Numbers,
-) -> Result<u64> {
+) -> Result<BTreeSet<u64>> {
     let file = File::options()
         .read(true)
         .write(true)
         .open(image)
         .with_context(|| format!("cannot open {}", image.display()))?;
-    let mut changed = std::collections::BTreeSet::new();
-    let mut block = vec![0; 4096];
     // The first blocks are the file system's own tables; changing those would prove nothing.
     let data = &used[used.len() / 50..];
+    // Every fourth 16 MiB are a busy place.
+    let busy: Vec<u64> = data.chunks(4096).step_by(4).flatten().copied().collect();
+    let mut changed = BTreeSet::new();
+    while (changed.len() as u64) * BLOCK < budget_bytes / 5 {
+        let number = *pick(&busy, numbers)?.0;
+        rewrite(&file, number, 256, numbers)?;
+        changed.insert(number);
+    }
     while (changed.len() as u64) * BLOCK < budget_bytes {
-        let start = usize::try_from(numbers.below(data.len() as u64)).context("an index")?;
-        let is_scattered = (changed.len() as u64) * BLOCK < budget_bytes / 2;
-        let length = if is_scattered {
-            1
-        } else {
-            4 + numbers.below(61)
-        };
-        let length = usize::try_from(length).context("a length")?;
-        for number in data.iter().skip(start).take(length) {
-            let offset = number * BLOCK;
-            file.read_exact_at(&mut block, offset)
-                .context("cannot read a block")?;
-            let rewritten = if is_scattered { 256 } else { 2048 };
-            numbers.fill(&mut block[..rewritten]);
-            file.write_all_at(&block, offset)
-                .context("cannot write a block")?;
+        let (_, from_here) = pick(data, numbers)?;
+        let length = usize::try_from(16 + numbers.below(241)).context("a length")?;
+        for number in from_here.iter().take(length) {
+            rewrite(&file, *number, 2048, numbers)?;
             changed.insert(*number);
         }
     }
-    Ok(changed.len() as u64 * BLOCK)
+    Ok(changed)
+}
+
+/// One of `blocks`, and the rest of them from there on.
+fn pick<'a>(blocks: &'a [u64], numbers: &mut Numbers) -> Result<(&'a u64, &'a [u64])> {
+    if blocks.is_empty() {
+        bail!("the image has no data to change");
+    }
+    let index = usize::try_from(numbers.below(blocks.len() as u64)).context("an index")?;
+    Ok((&blocks[index], &blocks[index..]))
+}
+
+/// Gives the first `length` bytes of a block new, random content.
+fn rewrite(file: &File, number: u64, length: usize, numbers: &mut Numbers) -> Result<()> {
+    let mut block = vec![0; length];
+    numbers.fill(&mut block);
+    file.write_all_at(&block, number * BLOCK)
+        .context("cannot write a block")
+}
+
+/// The share of the image's pieces of `piece_bytes` that hold a changed block, in percent.
+pub(super) fn touched_percent(corpus: &Corpus, piece_bytes: u64) -> f64 {
+    let pieces: BTreeSet<u64> = corpus
+        .changed
+        .iter()
+        .map(|number| number * BLOCK / piece_bytes)
+        .collect();
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let share = pieces.len() as f64 / (corpus.size_bytes / piece_bytes) as f64;
+    share * 100.0
 }
 
 /// Brings the image into the page cache, so that no tool pays for the disk.
 pub(super) fn read_once(image: &Path) -> Result<()> {
     for_each_piece(image, |_| {})
+}
+
+impl Corpus {
+    pub(super) fn changed_bytes(&self) -> u64 {
+        self.changed.len() as u64 * BLOCK
+    }
 }
 
 /// Fails unless both files have the same bytes.
