@@ -259,18 +259,27 @@ def walk_vaults(client):
         delete_vault(client, vault.id)
 
 
+def order_vault(client, name, is_auto_pay):
+    """The id that a pre-paid vault has, or will have once its order is approved."""
+    term = {"charging_mode": "pre_paid", "period_type": "month", "period_num": 1, "is_auto_renew": False}
+    vault = m.VaultCreate(
+        name=name, resources=[], description="d", billing=billing("server", is_auto_pay=is_auto_pay, **term)
+    )
+    answer = client.create_vault(m.CreateVaultRequest(body=m.VaultCreateReq(vault=vault)))
+    equal((answer.vault, answer.ret_code, answer.error_code), (None, 0, "0"), "the answer to an order")
+    order = one(answer.orders, "orders")
+    equal((order.cloud_service_id, order.subscribe_result), ("cbr", 1), "the order")
+    check(order.order_id, "an order has an id")
+    return order.resource_id
+
+
 def walk_orders(client):
     say("a pre-paid vault is an order")
-    prepaid = {"charging_mode": "pre_paid", "period_type": "month", "period_num": 1, "is_auto_renew": False}
-    for is_auto_pay in (False, True):
-        vault = m.VaultCreate(
-            name="prepaid", resources=[], description="d", billing=billing("server", is_auto_pay=is_auto_pay, **prepaid)
-        )
-        answer = client.create_vault(m.CreateVaultRequest(body=m.VaultCreateReq(vault=vault)))
-        equal((answer.vault, answer.ret_code, answer.error_code), (None, 0, "0"), "the answer to an order")
-        order = one(answer.orders, "orders")
-        equal((order.cloud_service_id, order.subscribe_result), ("cbr", 1), "the order")
-        check(order.order_id and order.resource_id, "an order has an id and names its vault")
+    waiting = order_vault(client, "waiting", is_auto_pay=False)
+    refused(404, "BackupService.6105", client.show_vault, m.ShowVaultRequest(vault_id=waiting))
+    paid = order_vault(client, "paid", is_auto_pay=True)
+    equal(show_vault(client, paid).billing.charging_mode, "pre_paid", "the charging_mode of a paid vault")
+    refused(400, "BackupService.6111", client.delete_vault, m.DeleteVaultRequest(vault_id=paid))
 
 
 def walk_refusals(client):
