@@ -45,3 +45,6 @@ pub mod rows {
         Vault, VaultFilter, VaultOrder, VaultResource, Volume,
     };
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use strongroom_types::{GIB, Role, ServerId, Trouble, VolumeId};
+
+use super::{World, on_each_database, refused};
+use crate::inventory::{self, NewServer, NewVolume};
+use crate::{Caller, DiskError, Error};
+
+fn new_volume(path: &str) -> NewVolume {
+    NewVolume {
+        id: None,
+        name: "v".to_owned(),
+        path: path.to_owned(),
+    }
+}
+
+fn new_server(disks: &[&str]) -> NewServer {
+    NewServer {
+        id: None,
+        name: "s".to_owned(),
+        disks: disks.iter().map(|path| (*path).to_owned()).collect(),
+        qmp_socket: None,
+        guest_agent_socket: None,
+    }
+}
+
+#[tokio::test]
+async fn volumes_and_servers_are_added_listed_and_removed() {
+    on_each_database(|world| async move {
+        let web = world.server("web", 2).await;
+        let spare = world.volume("spare").await;
+        let list = || inventory::list_volumes(&world.app, &world.caller, &world.project);
+        let volumes = list().await.unwrap();
+        let names: Vec<_> = volumes
+            .iter()
+            .map(|v| (v.volume.name.as_str(), v.server_id.is_some()))
+            .collect();
+        assert_eq!(
+            names,
+            [("spare", false), ("web-disk-0", true), ("web-disk-1", true)]
+        );
+        assert_eq!(volumes[1].volume.size_bytes, 10 * GIB);
+        let servers = inventory::list_servers(&world.app, &world.caller, &world.project)
+            .await
+            .unwrap();
+        assert_eq!(servers[0].server, web.server);
+        assert_eq!(servers[0].volumes, web.volumes);
+
+        let remove = |id| inventory::remove_volume(&world.app, &world.caller, &world.project, id);
+        refused!(
+            remove(&web.volumes[0].id).await,
+            Error::InventoryInUse { .. }
+        );
+        remove(&spare).await.unwrap();
+        refused!(remove(&spare).await, Error::VolumeNotFound { .. });
+        let id = &web.server.id;
+        inventory::remove_server(&world.app, &world.caller, &world.project, id)
+            .await
+            .unwrap();
+        let again = inventory::remove_server(&world.app, &world.caller, &world.project, id).await;
+        refused!(again, Error::ServerNotFound { .. });
+        assert!(list().await.unwrap().is_empty());
+        // Everything is free to be added again.
+        world.server("web", 2).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_protected_stays() {
+    on_each_database(|world| async move {
+        let web = world.server("web", 1).await;
+        let spare = world.volume("spare").await;
+        world.server_vault("servers", &[&web]).await;
+        world.disk_vault("disks", &[&spare]).await;
+        let removed =
+            inventory::remove_volume(&world.app, &world.caller, &world.project, &spare).await;
+        refused!(removed, Error::InventoryInUse { .. });
+        let id = &web.server.id;
+        let removed = inventory::remove_server(&world.app, &world.caller, &world.project, id).await;
+        refused!(removed, Error::InventoryInUse { .. });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_is_there_already_is_refused() {
+    on_each_database(|world| async move {
+        let add = |new| inventory::add_volume(&world.app, &world.caller, &world.project, new);
+        let missing = add(new_volume("/none")).await;
+        refused!(
+            missing,
+            Error::DiskUnusable {
+                trouble: Trouble::DiskMissing,
+                ..
+            }
+        );
+        world.break_disk("/odd", DiskError::Unsupported("vhd".to_owned()));
+        refused!(add(new_volume("/odd")).await, Error::DiskUnusable { .. });
+        for path in ["", "relative", "/nul\0"] {
+            refused!(add(new_volume(path)).await, Error::Invalid { .. });
+        }
+        world.set_disk("/a", World::idle(1));
+        world.set_disk("/b", World::idle(1));
+        refused!(
+            add(NewVolume {
+                name: String::new(),
+                ..new_volume("/a")
+            })
+            .await,
+            Error::Invalid { .. }
+        );
+        let id = VolumeId::random(&*world.app.ids);
+        add(NewVolume {
+            id: Some(id.clone()),
+            ..new_volume("/a")
+        })
+        .await
+        .unwrap();
+        refused!(
+            add(new_volume("/a")).await,
+            Error::AlreadyInInventory { .. }
+        );
+        let same_id = add(NewVolume {
+            id: Some(id),
+            ..new_volume("/b")
+        })
+        .await;
+        refused!(same_id, Error::AlreadyInInventory { .. });
+
+        let add = |new| inventory::add_server(&world.app, &world.caller, &world.project, new);
+        refused!(add(new_server(&[])).await, Error::Invalid { .. });
+        refused!(add(new_server(&["/b", "/b"])).await, Error::Invalid { .. });
+        refused!(
+            add(new_server(&["/b", "/none"])).await,
+            Error::DiskUnusable { .. }
+        );
+        refused!(
+            add(new_server(&["/b", "/a"])).await,
+            Error::AlreadyInInventory { .. }
+        );
+        // A refusal leaves nothing behind.
+        let id = ServerId::random(&*world.app.ids);
+        add(NewServer {
+            id: Some(id.clone()),
+            ..new_server(&["/b"])
+        })
+        .await
+        .unwrap();
+        world.set_disk("/c", World::idle(1));
+        let same_id = add(NewServer {
+            id: Some(id),
+            ..new_server(&["/c"])
+        })
+        .await;
+        refused!(same_id, Error::AlreadyInInventory { .. });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_inventory_is_for_administrators() {
+    on_each_database(|world| async move {
+        let operator = Caller {
+            role: Some(Role::Operator),
+            ..world.caller.clone()
+        };
+        let added =
+            inventory::add_volume(&world.app, &operator, &world.project, new_volume("/a")).await;
+        refused!(added, Error::Forbidden);
+        let listed = inventory::list_servers(&world.app, &operator, &world.project).await;
+        refused!(listed, Error::Forbidden);
+    })
+    .await;
+}
