@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::points::StoredPoint;
 use crate::{Error, Result};
 
-/// Fetches under way; each holds up to [`plan::FETCH_BYTES`] of plain data and as much sealed.
+/// Fetches under way; each opens up to 8 MiB of frames for 4 MiB of the image.
 const FETCHES_MAX: usize = 6;
 
 /// A stretch of a point's image.

@@ -1,6 +1,7 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use strongroom_chunk::{Child, Kind, LeafEntry, Node, SPAN_BYTES, node_bytes};
+use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
 use tokio::sync::mpsc;
 
 use super::Fetch;
@@ -10,15 +11,16 @@ use crate::points::Root;
 use crate::{Error, Result};
 
 /// Plain bytes that one fetch brings.
-pub(super) const FETCH_BYTES: usize = 4 << 20;
+pub(super) const FETCH_BYTES: u64 = 4 << 20;
+/// Plain bytes of the frames that one fetch opens for them: more where an image uses little of each.
+const FETCH_FRAME_BYTES: u64 = 8 << 20;
 
 /// Walks the tree in the order of the image and starts fetches until the reader is dropped.
 pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Fetch>>) {
     let mut planner = Planner {
         engine,
         fetches,
-        batch: Vec::new(),
-        batch_bytes: 0,
+        batch: Batch::default(),
     };
     match planner.walk(root).await {
         Ok(()) | Err(Stop::ReaderGone) => {}
@@ -46,8 +48,33 @@ impl From<Error> for Stop {
 struct Planner {
     engine: Arc<Engine>,
     fetches: mpsc::Sender<Result<Fetch>>,
-    batch: Vec<Wanted>,
-    batch_bytes: usize,
+    batch: Batch,
+}
+
+/// What the next fetch brings.
+#[derive(Default)]
+struct Batch {
+    wanted: Vec<Wanted>,
+    bytes: u64,
+    frames: HashSet<(ObjectId, u32)>,
+    frame_bytes: u64,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.bytes >= FETCH_BYTES || self.frame_bytes >= FETCH_FRAME_BYTES
+    }
+
+    fn push(&mut self, wanted: Wanted) {
+        let (pack, frame) = (&wanted.pack, wanted.entry.frame);
+        if self.frames.insert((pack.id, frame)) {
+            let number = usize::try_from(frame).expect("u32 fits");
+            let plain_length = pack.directory.frames()[number].plain_length;
+            self.frame_bytes += u64::from(plain_length);
+        }
+        self.bytes += u64::from(wanted.entry.length);
+        self.wanted.push(wanted);
+    }
 }
 
 impl Planner {
@@ -100,13 +127,12 @@ impl Planner {
             }));
         }
         // A fetch ends with a frame, so that no frame is fetched twice in a row.
-        let same_frame = self.batch.last().is_some_and(|last| {
+        let same_frame = self.batch.wanted.last().is_some_and(|last| {
             last.pack.id == located.pack.id && last.entry.frame == located.entry.frame
         });
-        if self.batch_bytes >= FETCH_BYTES && !same_frame {
+        if self.batch.is_full() && !same_frame {
             self.flush().await?;
         }
-        self.batch_bytes += usize::try_from(entry.length).expect("u32 fits");
         self.batch.push(Wanted {
             offset: span.saturating_add(entry.offset.into()),
             pack: located.pack,
@@ -116,8 +142,7 @@ impl Planner {
     }
 
     async fn flush(&mut self) -> Result<(), Stop> {
-        let batch = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
+        let batch = std::mem::take(&mut self.batch).wanted;
         if batch.is_empty() {
             return Ok(());
         }
