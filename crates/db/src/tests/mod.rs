@@ -2,6 +2,7 @@
 
 mod identity;
 mod jobs;
+mod protection;
 mod schema;
 
 use std::future::Future;
