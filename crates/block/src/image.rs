@@ -44,14 +44,14 @@ pub fn probe(path: &Path) -> Result<ImageInfo> {
 /// Does any process, this one included, write the image, as a running machine does?
 ///
 /// The answer may be old when it arrives: whoever wants to use the image opens it and handles
-/// [`Error::InUse`].
+/// [`InUse`](crate::Error::InUse).
 pub fn is_in_use(path: &Path) -> Result<bool> {
     ImageFile::open(path, Purpose::Probe)?.is_locked()
 }
 
 /// Opens a disk for reading, under a lock that keeps writers away until it is dropped.
 ///
-/// [`Error::InUse`] if somebody writes the image, or if it is a device that is mounted.
+/// [`InUse`](crate::Error::InUse) if somebody writes the image, or if it is a device that is mounted.
 pub fn open_source(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSource>> {
     let file = ImageFile::open(path, Purpose::Read)?;
     file.expect_sequential_reads();
@@ -71,7 +71,7 @@ pub fn open_sink(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSink>
     })
 }
 
-/// Makes a new sparse file to restore into; [`Error::Exists`] if anything has that name.
+/// Makes a new sparse file to restore into; [`Exists`](crate::Error::Exists) if anything has that name.
 pub fn create_raw(path: &Path, size_bytes: u64) -> Result<Box<dyn BlockSink>> {
     Ok(Box::new(RawImage::new(ImageFile::create(
         path, size_bytes,
