@@ -15,7 +15,7 @@ enum Piece {
 /// Reads `source` from end to end into a new point.
 ///
 /// A point of that name that is committed already is adopted: the caller crashed after the commit. Reading the
-/// disk overlaps with everything the engine does; at most [`PIECES_IN_FLIGHT`] pieces wait between them.
+/// disk overlaps with everything the engine does; a bounded number of pieces waits between them.
 pub async fn back_up(
     repository: &Repository,
     source: Box<dyn BlockSource>,
