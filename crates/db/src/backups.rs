@@ -204,7 +204,7 @@ impl Tx {
     ) -> Result<Listed<Backup>> {
         let matching = matching_backups(self.dialect());
         let order = order(sort);
-        let extent = Page::extent_sql(&matching, &order, "$16");
+        let extent = page.extent_sql(&matching, &order, "$16");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
         let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $16 OFFSET $17");

@@ -105,7 +105,7 @@ impl Tx {
              AND (CAST($2 AS TEXT) IS NULL OR name = $2) AND (CAST($3 AS TEXT) IS NULL OR id = $3) \
              AND (CAST($4 AS TEXT) IS NULL OR id IN (SELECT volume_id FROM server_volume WHERE server_id = $4))";
         const ORDER: &str = "name, id";
-        let extent = Page::extent_sql(MATCHING, ORDER, "$5");
+        let extent = page.extent_sql(MATCHING, ORDER, "$5");
         let extent = on!(self, c => sqlx::query_as::<_, Extent>(AssertSqlSafe(extent))
             .bind(project).bind(&filter.name).bind(&filter.id).bind(&filter.server_id)
             .bind(&page.marker).fetch_one(c).await)?;
@@ -130,7 +130,7 @@ impl Tx {
              AND (CAST($2 AS TEXT) IS NULL OR name = $2) AND (CAST($3 AS TEXT) IS NULL OR id = $3) \
              AND (CAST($4 AS TEXT) IS NULL OR id = $4)";
         const ORDER: &str = "name, id";
-        let extent = Page::extent_sql(MATCHING, ORDER, "$5");
+        let extent = page.extent_sql(MATCHING, ORDER, "$5");
         let extent = on!(self, c => sqlx::query_as::<_, Extent>(AssertSqlSafe(extent))
             .bind(project).bind(&filter.name).bind(&filter.id).bind(&filter.server_id)
             .bind(&page.marker).fetch_one(c).await)?;

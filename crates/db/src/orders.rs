@@ -47,7 +47,7 @@ impl Tx {
         const MATCHING: &str = "FROM vault_order WHERE (CAST($1 AS TEXT) IS NULL OR project_id = $1) \
              AND (CAST($2 AS TEXT) IS NULL OR status = $2)";
         const ORDER: &str = "created_at DESC, id DESC";
-        let extent = Page::extent_sql(MATCHING, ORDER, "$3");
+        let extent = page.extent_sql(MATCHING, ORDER, "$3");
         let extent = on!(self, c => sqlx::query_as::<_, Extent>(AssertSqlSafe(extent))
             .bind(project).bind(status).bind(&page.marker).fetch_one(c).await)?;
         let sql = format!("SELECT * {MATCHING} ORDER BY {ORDER} LIMIT $3 OFFSET $4");

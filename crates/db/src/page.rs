@@ -35,13 +35,19 @@ impl Page {
         }
     }
 
-    /// The SQL that answers an [`Extent`] of the rows that `matching` (`FROM … WHERE …`) selects.
+    /// The SQL that answers an [`Extent`] of the rows that `matching` (`FROM … WHERE …`) selects; the marker is bound
+    /// to `parameter` in any case.
     ///
     /// A marker is turned into a place once, so that the page itself is a plain LIMIT and OFFSET for any order.
-    pub(crate) fn extent_sql(matching: &str, order: &str, marker: &str) -> String {
+    pub(crate) fn extent_sql(&self, matching: &str, order: &str, parameter: &str) -> String {
+        if self.marker.is_none() {
+            return format!(
+                "SELECT COUNT(*) AS total, CASE WHEN CAST({parameter} AS TEXT) IS NULL THEN CAST(NULL AS BIGINT) END AS place {matching}"
+            );
+        }
         format!(
             "WITH matching AS (SELECT id, ROW_NUMBER() OVER (ORDER BY {order}) AS place {matching}) \
-             SELECT COUNT(*) AS total, MAX(CASE WHEN id = {marker} THEN place END) AS place FROM matching"
+             SELECT COUNT(*) AS total, MAX(CASE WHEN id = {parameter} THEN place END) AS place FROM matching"
         )
     }
 

@@ -156,7 +156,7 @@ impl Tx {
         page: &Page,
     ) -> Result<Listed<Vault>> {
         let matching = matching_vaults(self.dialect());
-        let extent = Page::extent_sql(&matching, ORDER, "$12");
+        let extent = page.extent_sql(&matching, ORDER, "$12");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
         let sql = format!("SELECT * {matching} ORDER BY {ORDER} LIMIT $12 OFFSET $13");

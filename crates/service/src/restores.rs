@@ -92,8 +92,12 @@ async fn start(
     check_backup(&backup)?;
     let plan = Plan::make(tx, &vault.project_id, &backup, new).await?;
     let volumes = plan.target_ids();
-    for volume in &volumes {
-        tx.lock_volume(volume).await?;
+    for volume_id in &volumes {
+        if !tx.lock_volume(volume_id).await? {
+            return Err(Error::TargetVolumeNotFound {
+                volume_id: volume_id.clone(),
+            });
+        }
     }
     check_traffic(tx, &plan, &volumes).await?;
     let resource = plan.protected_resource();

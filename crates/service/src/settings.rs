@@ -10,7 +10,7 @@ pub struct Settings {
     pub token_lifetime: Duration,
     pub resources_per_vault_max: u64,
     pub tags_per_vault_max: u64,
-    /// How often a job is tried before its operation has failed.
+    /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
 }
 
@@ -22,7 +22,7 @@ impl Default for Settings {
             token_lifetime: Duration::from_hours(24),
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
-            job_attempts_max: 5,
+            job_attempts_max: 30,
         }
     }
 }

@@ -73,10 +73,15 @@ impl Stock {
         })
     }
 
-    /// Takes the locks of all volumes, in the order that every transaction takes them.
+    /// Takes the locks of all volumes, in the order that every transaction takes them. `ResourceNotFound` when one has
+    /// left the inventory since it was read.
     pub(crate) async fn lock_volumes(&self, tx: &mut Tx) -> Result<(), Error> {
         for id in self.volumes.keys() {
-            tx.lock_volume(id).await?;
+            if !tx.lock_volume(id).await? {
+                return Err(Error::ResourceNotFound {
+                    resource_id: id.clone().into(),
+                });
+            }
         }
         Ok(())
     }
