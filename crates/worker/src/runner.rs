@@ -19,6 +19,8 @@ use crate::repositories::Repositories;
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// An idle worker looks for jobs this often even if nobody rang.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Attempts at a job whose storage does not answer; interruptions by restarts may be more.
+const RETRY_ATTEMPTS_MAX: i64 = 9;
 /// Before a job that failed for a passing reason is tried again; doubled with each attempt.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const RETRY_DELAY_MAX: Duration = Duration::from_mins(5);
@@ -130,7 +132,7 @@ async fn run_job(context: &Context, job: &Job) {
         Ok(()) | Err(JobError::NothingToDo) => "done",
         Err(JobError::LeaseLost) => "lease_lost",
         Err(JobError::Cancelled) => give_back(context, "the process stopped", Duration::ZERO).await,
-        Err(JobError::Retry(source)) if job.attempt < job.attempts_max => {
+        Err(JobError::Retry(source)) if job.attempt < job.attempts_max.min(RETRY_ATTEMPTS_MAX) => {
             let reason = Chain(source.as_ref()).to_string();
             tracing::warn!(error = %reason, "job will be tried again");
             give_back(context, &reason, retry_delay(job.attempt)).await

@@ -3,10 +3,10 @@
 use futures::future::join_all;
 use strongroom_types::BackupStatus;
 
-use super::world::protect_server;
+use super::world::{protect_server, protect_volume};
 use super::{World, on_each_database, refused};
 use crate::backups::{self, NewRestore};
-use crate::{Error, vaults};
+use crate::{Error, inventory, vaults};
 
 #[tokio::test]
 async fn one_of_many_checkpoints_of_a_resource_wins() {
@@ -94,6 +94,25 @@ async fn a_deletion_happens_once() {
         world.run_jobs().await;
         assert!(world.get_vault(&vault).await.is_err());
         assert!(world.claim().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_is_protected_or_removed_but_not_both() {
+    on_each_database(|world| async move {
+        for round in 0..4 {
+            let data = world.volume(&format!("data{round}")).await;
+            let vault = world.disk_vault("vault", &[]).await;
+            let removal = inventory::remove_volume(&world.app, &world.caller, &world.project, &data);
+            let added = world.add(&vault, vec![protect_volume(&data)]);
+            let (removed, added) = tokio::join!(removal, added);
+            match (&removed, &added) {
+                (Ok(()), Err(Error::ResourceNotFound { .. }))
+                | (Err(Error::InventoryInUse { .. }), Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
     })
     .await;
 }

@@ -14,6 +14,8 @@ mod restores;
 mod state;
 mod vaults;
 mod world;
+#[cfg(test)]
+mod zz_time;
 
 use std::future::Future;
 

@@ -44,6 +44,14 @@ impl Connection {
         self.call(Method::GET, path, None).await
     }
 
+    /// The path on the wire.
+    pub(crate) fn full_path(&self, path: &str) -> String {
+        match path.strip_prefix("//") {
+            Some(root) => format!("/{root}"),
+            None => format!("/v3/{}{path}", self.project_id()),
+        }
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -77,10 +85,7 @@ impl Connection {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let path = match path.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
-            Some(root) => root.to_owned(),
-            None => format!("/v3/{}{path}", self.project_id()),
-        };
+        let path = self.full_path(path);
         let url = Url::parse(&format!("{}{path}", self.credentials.endpoint))
             .with_context(|| format!("`{}` is not a URL", self.credentials.endpoint))?;
         let body = body.map(Value::to_string).unwrap_or_default();

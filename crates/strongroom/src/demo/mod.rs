@@ -110,15 +110,22 @@ struct Calls {
 }
 
 impl Calls {
+    fn show(&self, method: &str, path: &str, rest: &str) {
+        print_line(&format!(
+            "{method} {}{rest}",
+            self.connection.full_path(path)
+        ));
+    }
+
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        print_line(&format!("GET {path}"));
+        self.show("GET", path, "");
         let answer = self.connection.get(path).await?;
         print_line(&format!("  -> {answer}"));
         Ok(answer)
     }
 
     async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
-        print_line(&format!("POST {path}\n  {body}"));
+        self.show("POST", path, &format!("\n  {body}"));
         let answer = self.connection.post(path, &body).await?;
         print_line(&format!("  -> {answer}"));
         Ok(answer)
@@ -129,9 +136,11 @@ impl Calls {
         let parameters = json!({ "auto_trigger": false, "description": "backupauto", "incremental": true, "name": "backup_auto", "resources": [server_id] });
         let body = json!({ "checkpoint": { "parameters": parameters, "vault_id": vault_id } });
         let checkpoint_id = id(&self.post("/checkpoints", body).await?, "/checkpoint/id")?;
-        print_line(&format!(
-            "GET /checkpoints/{checkpoint_id} (until available)"
-        ));
+        self.show(
+            "GET",
+            &format!("/checkpoints/{checkpoint_id}"),
+            " (until available)",
+        );
         let answer = wait_for_checkpoint(&self.connection, &checkpoint_id).await?;
         print_line(&format!("  -> {answer}"));
         let backups = self
@@ -141,7 +150,11 @@ impl Calls {
     }
 
     async fn wait_for_task(&self, task: &str) -> anyhow::Result<()> {
-        print_line(&format!("GET /operation-logs/{task} (until it ends)"));
+        self.show(
+            "GET",
+            &format!("/operation-logs/{task}"),
+            " (until it ends)",
+        );
         let answer = crate::client::wait_for_task(&self.connection, task).await?;
         print_line(&format!("  -> {answer}"));
         Ok(())

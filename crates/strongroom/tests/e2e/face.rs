@@ -173,6 +173,26 @@ fn wrong_settings_are_named_wherever_they_come_from() {
 }
 
 #[test]
+fn flags_outrank_the_environment_which_outranks_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, "region = \"from-file\"\nlisten = \"127.0.0.1:1\"\n").unwrap();
+    let start = |name: &str, environment: &[(&str, &str)]| {
+        let mut command = Command::new(BINARY);
+        command.envs(environment.iter().copied());
+        // The fixture's own flag `--listen` is what keeps the server off port 1.
+        Server::start_with(
+            command,
+            &folder.path().join(name),
+            &["--config", file.to_str().unwrap()],
+        )
+    };
+    assert_eq!(start("a", &[]).credentials()["region"], "from-file");
+    let server = start("b", &[("STRONGROOM__REGION", "from-environment")]);
+    assert_eq!(server.credentials()["region"], "from-environment");
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_client_errors_with_1() {
     let code = |arguments: &[&str]| {
         Command::new(BINARY)

@@ -35,10 +35,16 @@ impl Server {
     }
 
     /// As [`Self::start_in`], with the first words of the command line given, e.g. `unshare … strongroom`.
-    pub(crate) fn start_by(mut command: Command, data_dir: &Path) -> Self {
+    pub(crate) fn start_by(command: Command, data_dir: &Path) -> Self {
+        Self::start_with(command, data_dir, &[])
+    }
+
+    /// As [`Self::start_by`], with more flags for `serve`.
+    pub(crate) fn start_with(mut command: Command, data_dir: &Path, flags: &[&str]) -> Self {
         let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
+            .args(flags)
             .env("STRONGROOM__LOG__FILTER", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
