@@ -80,6 +80,10 @@ impl Segment {
         let mac = trailer.section(SectionKind::Mac)?.range();
         let clear = bytes.get(HEADER_BYTES..mac.start);
         let clear = clear.ok_or(Error::Malformed("sections out of order"))?;
+        // The trailer is not authenticated: what lies behind the MAC could be anybody's.
+        if table.end > mac.start || entries.end > mac.start {
+            return Err(Error::Malformed("sections out of order"));
+        }
         if keys.mac(&trailer.header, clear) != bytes[mac] {
             return Err(Error::Unauthentic);
         }

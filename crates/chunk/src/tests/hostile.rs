@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::vectors::{header, inner, keys, leaf, pack, segment};
+use crate::trailer::{BlockHasher, Section};
 use crate::*;
 
 /// Everything that decodes, tried on `bytes`.
@@ -40,6 +41,41 @@ fn samples() -> Vec<Vec<u8>> {
         inner().encode(&keys()).1,
         FrameCompressor::new(1).compress(&[3; 5000]).1,
     ]
+}
+
+/// An index segment of ours with entries of somebody else's behind its MAC, where no key is needed.
+fn segment_with_foreign_entries() -> Vec<u8> {
+    let header = header(Kind::IndexSegment);
+    let ours = segment().encode(&header, &keys());
+    let trailer = scrub_object(&ours).unwrap();
+    let section = |kind| trailer.section(kind).unwrap();
+    let [table, entries, mac] = [
+        SectionKind::PackTable,
+        SectionKind::Entries,
+        SectionKind::Mac,
+    ]
+    .map(section);
+    let mut body = ours[..mac.range().end].to_vec();
+    let foreign = body.len() as u64;
+    body.extend_from_within(table.range());
+    body.extend_from_within(entries.range());
+    let sections = [
+        Section::new(SectionKind::PackTable, foreign, table.length),
+        Section::new(SectionKind::Entries, foreign + table.length, entries.length),
+        mac,
+    ];
+    let mut hasher = BlockHasher::default();
+    hasher.update(&body);
+    let trailer = Trailer::encode(&header, body.len() as u64, &sections, &hasher.finish());
+    body.extend(trailer);
+    body
+}
+
+#[test]
+fn index_entries_that_the_mac_does_not_cover_are_refused() {
+    let bytes = segment_with_foreign_entries();
+    scrub_object(&bytes).unwrap();
+    assert!(Segment::decode(&bytes, &keys()).is_err());
 }
 
 proptest! {
