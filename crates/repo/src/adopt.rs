@@ -1,6 +1,6 @@
 //! What a writer does first: learn what the repository holds, crashed writers' packs included.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, stream};
 use strongroom_chunk::{Kind, ObjectId};
@@ -13,26 +13,30 @@ use crate::{Error, Result};
 const READS_IN_FLIGHT: usize = 16;
 
 /// Refreshes the index and adds the packs that no segment lists: a writer that crashed left them, or a
-/// segment was lost. Returns the packs that are listed and gone.
+/// segment was lost. Returns the packs that are listed and gone, or not as long as they were: what they
+/// held is stored again.
 ///
 /// Another writer's newest packs may be adopted too; they are listed twice then, which harms nothing.
 pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
     engine.index.refresh(&engine.store, &engine.keys).await?;
     // Before the listing: what other writers add meanwhile must not seem gone.
     let indexed = engine.index.packs();
-    let mut present = HashSet::new();
+    let mut present = HashMap::new();
     let mut orphans = Vec::new();
     for kind in [Kind::DataPack, Kind::NodePack] {
         for object in engine.store.list(kind).await? {
-            present.insert(object.id);
+            present.insert(object.id, object.length);
             if !engine.index.lists_pack(object.id) {
                 orphans.push((kind, object.id));
             }
         }
     }
     adopt(engine, orphans).await?;
-    let listed = indexed.into_iter().map(|pack| pack.id);
-    Ok(listed.filter(|id| !present.contains(id)).collect())
+    let lost = indexed.into_iter().filter(|pack| {
+        let length = present.get(&pack.id).copied();
+        length != Some(pack.length)
+    });
+    Ok(lost.map(|pack| pack.id).collect())
 }
 
 async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {

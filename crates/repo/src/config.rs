@@ -12,7 +12,7 @@ use crate::{Error, Options, Result, Secret, layout};
 pub(crate) const VERSION: u16 = 1;
 const FORMAT: &str = "strongroom repository";
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Config {
     format: String,
     version: u16,
@@ -23,7 +23,7 @@ pub(crate) struct Config {
     key: WrappedKey,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct WrappedKey {
     /// `key_file` or `passphrase`.
     kind: String,
@@ -135,12 +135,16 @@ impl Config {
 
     /// Reads the config or its copy, and puts back the one that is gone.
     pub(crate) async fn load(store: &Store) -> Result<Self> {
-        let mut found = None;
+        let mut found: Option<Self> = None;
         let mut damage = None;
         let mut gone = Vec::new();
         for name in layout::CONFIGS {
             match Self::read(store, name).await {
-                Ok(Some(config)) => found = found.or(Some(config)),
+                Ok(Some(config)) if found.as_ref().is_some_and(|first| *first != config) => {
+                    // Guessing wrong would add points that nobody can read.
+                    return Err(corrupt("it and its copy belong to different repositories"));
+                }
+                Ok(Some(config)) => found = Some(config),
                 Ok(None) => gone.push(name),
                 Err(error @ Error::Corrupt { .. }) => {
                     tracing::error!(error = %Chain(&error), object = name, "a config is damaged");

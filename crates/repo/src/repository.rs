@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use strongroom_chunk::{ObjectId, Profile};
+use strongroom_chunk::{Kind, ObjectId, Profile};
 use strongroom_types::{Clock, IdSource};
 
 use crate::config::Config;
@@ -43,7 +43,8 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Makes a repository with a new random key. [`Error::Exists`] when there is one.
+    /// Makes a repository with a new random key. [`Error::Exists`] when there is one, [`Error::Missing`]
+    /// when there is one that lost its configs.
     pub async fn init(
         store: Arc<dyn ObjectStore>,
         secret: &Secret,
@@ -59,6 +60,7 @@ impl Repository {
                 return Err(Error::Exists);
             }
         }
+        refuse_without_config(&store).await?;
         let (secret, now) = (secret.clone(), env.clock.now());
         let ids = Arc::clone(&env.ids);
         let (config, keys) = blocking(move || Config::create(&secret, options, now, &*ids)).await?;
@@ -68,7 +70,13 @@ impl Repository {
 
     pub async fn open(store: Arc<dyn ObjectStore>, secret: &Secret, env: Env) -> Result<Self> {
         let store = Store::new(store);
-        let config = Config::load(&store).await?;
+        let config = match Config::load(&store).await {
+            Err(Error::NotARepository) => {
+                refuse_without_config(&store).await?;
+                return Err(Error::NotARepository);
+            }
+            loaded => loaded?,
+        };
         let (secret, locked) = (secret.clone(), config.clone());
         let keys = blocking(move || locked.unlock(&secret)).await?;
         Self::start(store, keys, env, &config)
@@ -159,6 +167,19 @@ impl Repository {
     ) -> Result<VerifyReport> {
         verify::verify(&self.engine, depth, progress).await
     }
+}
+
+/// Tells a place that holds nothing from a repository whose configs are gone: a new one made there would
+/// hide its points for good.
+async fn refuse_without_config(store: &Store) -> Result<()> {
+    for kind in [Kind::Point, Kind::IndexSegment] {
+        if !store.list(kind).await?.is_empty() {
+            return Err(Error::Missing {
+                object: "config".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn object_id(id: &PointId) -> ObjectId {

@@ -27,6 +27,8 @@ pub(crate) enum Created {
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) id: ObjectId,
+    /// Length in bytes.
+    pub(crate) length: u64,
     /// Changes when another object takes the name.
     pub(crate) stamp: String,
 }
@@ -98,6 +100,7 @@ impl Store {
         let listed = objects.into_iter().filter_map(|object| {
             Some(Listed {
                 id: layout::parse(kind, &object.location)?,
+                length: object.size,
                 stamp: format!("{} {:?}", object.last_modified, object.e_tag),
             })
         });

@@ -59,9 +59,12 @@ pub(crate) async fn verify(
 async fn check_configs(engine: &Engine, damage: &mut DamageList) -> Result<()> {
     for name in layout::CONFIGS {
         match Config::read(&engine.store, name).await {
-            Ok(Some(_)) => {}
+            Ok(Some(config)) if config.id == engine.id => {}
+            Ok(Some(_)) => damage.add_problem(name, "it belongs to another repository"),
             Ok(None) => damage.add_problem(name, "missing"),
-            Err(error @ Error::Corrupt { .. }) => damage.add(name, &error),
+            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                damage.add(name, &error);
+            }
             Err(error) => return Err(error),
         }
     }

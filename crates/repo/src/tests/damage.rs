@@ -72,6 +72,21 @@ impl Case {
     }
 }
 
+impl Case {
+    async fn heals_by_another_backup(&self) {
+        let again = back_up(&self.repository, "again", &self.image)
+            .await
+            .unwrap();
+        assert!(again.bytes_stored > 0);
+        let repository = Repository::open(Arc::clone(&self.store), &key(), env())
+            .await
+            .unwrap();
+        for id in [&again.point.id, &self.point.id] {
+            assert!(restore(&repository, id).await.unwrap() == self.image);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_sound_repository_is_clean() {
     let case = case().await;
@@ -207,20 +222,37 @@ async fn damaged_points_and_index_segments_are_found() {
             let mut bytes = sound.clone();
             bytes[place] ^= 0x80;
             case.write(&path, bytes).await;
-            match case
-                .repository
-                .verify(VerifyDepth::Structure, &|_| ())
-                .await
-            {
-                Ok(report) => assert!(
-                    report.damage.iter().any(|d| d.object == path.as_ref()),
-                    "{folder} {place} {report:?}"
-                ),
-                Err(Error::NewerVersion { object, .. }) => assert_eq!(object, path.as_ref()),
-                Err(error) => panic!("{error:?}"),
-            }
+            let report = case.verify(VerifyDepth::Structure).await;
+            assert!(
+                report.damage.iter().any(|d| d.object == path.as_ref()),
+                "{folder} {place} {report:?}"
+            );
         }
         case.write(&path, sound).await;
+    }
+}
+
+#[tokio::test]
+async fn an_object_of_a_newer_version_does_not_hide_damage_elsewhere() {
+    let case = case().await;
+    let damaged = case.objects("index").await[0].clone();
+    case.write(&damaged, Vec::new()).await;
+    for folder in ["packs", "nodes", "points"] {
+        let newer = case.objects(folder).await[0].clone();
+        let sound = case.read(&newer).await;
+        let mut bytes = sound.clone();
+        // The version, in the header and in its copy in the footer.
+        let footer = bytes.len() - 192;
+        bytes[9] = 1;
+        bytes[footer + 9] = 1;
+        case.write(&newer, bytes).await;
+        let report = case.verify(VerifyDepth::ReadData).await;
+        let named = |path: &Path| report.damage.iter().find(|d| d.object == path.as_ref());
+        assert!(named(&damaged).is_some(), "{report:?}");
+        let found = named(&newer).unwrap();
+        assert!(found.problem.contains("version 257"), "{found:?}");
+        assert_eq!(found.hit_count, 1, "{found:?}");
+        case.write(&newer, sound).await;
     }
 }
 
@@ -245,15 +277,18 @@ async fn the_next_backup_stores_again_what_a_lost_pack_held() {
     let case = case().await;
     let path = case.objects("packs").await[0].clone();
     case.store.delete(&path).await.unwrap();
-    let again = back_up(&case.repository, "again", &case.image)
-        .await
-        .unwrap();
-    assert!(again.bytes_new > 0);
-    let repository = Repository::open(Arc::clone(&case.store), &key(), env())
-        .await
-        .unwrap();
-    for id in [&again.point.id, &case.point.id] {
-        assert!(restore(&repository, id).await.unwrap() == case.image);
+    case.heals_by_another_backup().await;
+}
+
+#[tokio::test]
+async fn the_next_backup_stores_again_what_a_torn_pack_held() {
+    for folder in ["packs", "nodes"] {
+        let case = case().await;
+        let path = case.objects(folder).await[0].clone();
+        let mut bytes = case.read(&path).await;
+        bytes.truncate(bytes.len() / 2);
+        case.write(&path, bytes).await;
+        case.heals_by_another_backup().await;
     }
 }
 

@@ -124,3 +124,44 @@ async fn a_lost_config_is_put_back_from_its_copy() {
         store.get(&lost).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_config_of_another_repository_is_refused() {
+    for foreign in ["config", "config-copy"].map(Path::from) {
+        let (store, repository) = in_memory().await;
+        let other = empty();
+        Repository::init(Arc::clone(&other), &key(), SMALL_PACKS, env())
+            .await
+            .unwrap();
+        let bytes = other.get(&foreign).await.unwrap().bytes().await.unwrap();
+        store.put(&foreign, bytes.into()).await.unwrap();
+        let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
+        assert!(
+            matches!(&refused, Err(Error::Corrupt { object, .. }) if object == "config"),
+            "{refused:?}"
+        );
+        let report = repository
+            .verify(VerifyDepth::Structure, &|_| ())
+            .await
+            .unwrap();
+        assert_eq!(report.damage_count, 1);
+        assert_eq!(report.damage[0].object, foreign.as_ref());
+    }
+}
+
+#[tokio::test]
+async fn a_repository_without_configs_is_not_made_anew() {
+    let (store, repository) = in_memory().await;
+    back_up(&repository, "p", &image(1, 100_000)).await.unwrap();
+    for name in ["config", "config-copy"].map(Path::from) {
+        store.delete(&name).await.unwrap();
+    }
+    let init = Repository::init(Arc::clone(&store), &key(), SMALL_PACKS, env()).await;
+    let open = Repository::open(store, &key(), env()).await;
+    for refused in [init, open] {
+        assert!(
+            matches!(&refused, Err(Error::Missing { object }) if object == "config"),
+            "{refused:?}"
+        );
+    }
+}

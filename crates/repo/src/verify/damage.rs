@@ -31,6 +31,7 @@ impl DamageList {
         let problem = match error {
             Error::Corrupt { detail, .. } => detail.clone(),
             Error::Missing { .. } => "missing".to_owned(),
+            Error::NewerVersion { version, .. } => newer(*version),
             other => Chain(other).to_string(),
         };
         self.add_problem(object, &problem);
@@ -87,6 +88,12 @@ impl DamageList {
         };
         self.objects.entry(object.to_owned()).or_insert_with(new)
     }
+}
+
+/// An object that says so is either of another time or damaged in that very field; both cannot be restored
+/// here, and neither may hide what is wrong with other objects.
+pub(super) fn newer(version: u16) -> String {
+    format!("format version {version}, newer than this program understands")
 }
 
 impl Ranges {

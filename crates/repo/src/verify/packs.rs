@@ -5,6 +5,7 @@ use strongroom_chunk::{
     ContentId, FrameDecompressor, HASH_BLOCK_BYTES, Header, Keys, Kind, Node, ObjectId,
 };
 
+use super::damage::newer;
 use crate::engine::Engine;
 use crate::packs::Pack;
 use crate::repository::blocking;
@@ -50,6 +51,9 @@ pub(super) async fn check(
         Ok(pack) => Arc::new(pack),
         Err(Error::Corrupt { detail, .. }) => return Ok((PackState::Unreadable(detail), 0)),
         Err(Error::Missing { .. }) => return Ok((PackState::Unreadable("missing".to_owned()), 0)),
+        Err(Error::NewerVersion { version, .. }) => {
+            return Ok((PackState::Unreadable(newer(version)), 0));
+        }
         Err(error) => return Err(error),
     };
     if depth == VerifyDepth::Structure {

@@ -5,7 +5,7 @@ use strongroom_chunk::{
     ContentId, Kind, LeafEntry, Node, ObjectId, Place, SPAN_BYTES, node_bytes, root_level,
 };
 
-use super::damage::DamageList;
+use super::damage::{DamageList, newer};
 use super::packs::PackState;
 use crate::engine::{Engine, Located};
 use crate::points::{StoredPoint, point_id};
@@ -56,7 +56,10 @@ impl<'a> PointCheck<'a> {
         let object = layout::name(Kind::Point, id);
         let (id, point) = match point {
             Ok(point) => (point_id(id), point),
-            Err(error @ (Error::Corrupt { .. } | Error::Missing { .. })) => {
+            Err(
+                error
+                @ (Error::Corrupt { .. } | Error::Missing { .. } | Error::NewerVersion { .. }),
+            ) => {
                 self.damage.add(&object, &error);
                 self.damage.hit(&object, "", &point_id(id), 0..0);
                 return Ok(());
@@ -232,6 +235,7 @@ fn problem_of<T>(result: Result<T>) -> Result<Result<T, Problem>> {
         Ok(value) => return Ok(Ok(value)),
         Err(Error::Missing { object }) => (object, "missing".to_owned()),
         Err(Error::Corrupt { object, detail }) => (object, detail),
+        Err(Error::NewerVersion { object, version }) => (object, newer(version)),
         Err(error) => return Err(error),
     };
     Ok(Err(Problem { object, text }))
