@@ -104,7 +104,8 @@ async fn a_volume_is_protected_or_removed_but_not_both() {
         for round in 0..4 {
             let data = world.volume(&format!("data{round}")).await;
             let vault = world.disk_vault("vault", &[]).await;
-            let removal = inventory::remove_volume(&world.app, &world.caller, &world.project, &data);
+            let removal =
+                inventory::remove_volume(&world.app, &world.caller, &world.project, &data);
             let added = world.add(&vault, vec![protect_volume(&data)]);
             let (removed, added) = tokio::join!(removal, added);
             match (&removed, &added) {

@@ -14,8 +14,6 @@ mod restores;
 mod state;
 mod vaults;
 mod world;
-#[cfg(test)]
-mod zz_time;
 
 use std::future::Future;
 
