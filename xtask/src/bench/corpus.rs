@@ -28,6 +28,24 @@ pub(super) struct Corpus {
     pub(super) changed: BTreeSet<u64>,
 }
 
+impl Corpus {
+    pub(super) fn changed_bytes(&self) -> u64 {
+        self.changed.len() as u64 * BLOCK
+    }
+
+    /// The share of the image's pieces of `piece_bytes` that hold a changed block, in percent.
+    pub(super) fn touched_percent(&self, piece_bytes: u64) -> f64 {
+        let pieces: BTreeSet<u64> = self
+            .changed
+            .iter()
+            .map(|number| number * BLOCK / piece_bytes)
+            .collect();
+        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+        let share = pieces.len() as f64 / (self.size_bytes / piece_bytes) as f64;
+        share * 100.0
+    }
+}
+
 /// SplitMix64: small, and the same numbers in every run.
 struct Numbers(u64);
 
@@ -242,27 +260,9 @@ fn rewrite(file: &File, number: u64, length: usize, numbers: &mut Numbers) -> Re
         .context("cannot write a block")
 }
 
-/// The share of the image's pieces of `piece_bytes` that hold a changed block, in percent.
-pub(super) fn touched_percent(corpus: &Corpus, piece_bytes: u64) -> f64 {
-    let pieces: BTreeSet<u64> = corpus
-        .changed
-        .iter()
-        .map(|number| number * BLOCK / piece_bytes)
-        .collect();
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-    let share = pieces.len() as f64 / (corpus.size_bytes / piece_bytes) as f64;
-    share * 100.0
-}
-
 /// Brings the image into the page cache, so that no tool pays for the disk.
 pub(super) fn read_once(image: &Path) -> Result<()> {
     for_each_piece(image, |_| {})
-}
-
-impl Corpus {
-    pub(super) fn changed_bytes(&self) -> u64 {
-        self.changed.len() as u64 * BLOCK
-    }
 }
 
 /// Fails unless both files have the same bytes.

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::Measured;
-use super::corpus::{Corpus, touched_percent};
+use super::corpus::Corpus;
 use super::tools::{Step, TOOLS};
 use crate::shell;
 
@@ -46,8 +46,8 @@ fn section(corpus: &Corpus, measured: &[Measured], runs: usize) -> Result<String
         mib(corpus.size_bytes),
         mib(corpus.zero_bytes),
         mib(corpus.changed_bytes()),
-        touched_percent(corpus, 64 << 10),
-        touched_percent(corpus, 1 << 20),
+        corpus.touched_percent(64 << 10),
+        corpus.touched_percent(1 << 20),
     )?;
     table(&mut text, "Wall seconds", measured, |m| {
         m.sample.wall_seconds
