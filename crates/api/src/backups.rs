@@ -7,8 +7,9 @@ use strongroom_wire::backups::{
 };
 
 use crate::auth::Tenant;
-use crate::convert::backups::{Shown, backup, backup_filter, backup_sort, new_restore};
-use crate::convert::{DEFAULT_LIMIT, page};
+use crate::convert::backups::{
+    Shown, backup, backup_filter, backup_page, backup_sort, new_restore,
+};
 use crate::extract::{Json, Path, Query};
 use crate::params::BackupPath;
 use crate::{ApiError, ApiState};
@@ -21,20 +22,10 @@ pub(crate) async fn list_backups(
     Tenant { caller, project }: Tenant,
     Query(query): Query<ListBackupsQuery>,
 ) -> Result<Json<BackupList>, ApiError> {
-    let page = page(
-        query.limit,
-        query.offset,
-        query.marker.clone(),
-        DEFAULT_LIMIT,
-    );
-    let zone = &state.app.settings.availability_zone;
-    let shown = Shown {
-        availability_zone: zone,
-        replication: query.show_replication.unwrap_or(false),
-    };
-    let sort = query.sort.as_ref().map(|sort| backup_sort(sort.as_str()));
-    let sort = sort.transpose()?.unwrap_or_default();
-    let (views, count) = if lists_nothing(&query, zone) {
+    let page = backup_page(&query);
+    let shown = shown(&state, query.show_replication.unwrap_or(false));
+    let sort = backup_sort(query.sort.as_ref())?;
+    let (views, count) = if lists_nothing(&query, shown.availability_zone) {
         caller.authorise(Action::BackupsList, &project)?;
         (vec![], 0)
     } else {
@@ -58,6 +49,14 @@ fn lists_nothing(query: &ListBackupsQuery, zone: &str) -> bool {
     query.own_type == Some(OwnType::Shared) || elsewhere
 }
 
+/// `replication` adds the records of copies, of which a list shows none unless it is asked to.
+fn shown(state: &ApiState, replication: bool) -> Shown<'_> {
+    Shown {
+        availability_zone: &state.app.settings.availability_zone,
+        replication,
+    }
+}
+
 /// Show one backup, with its disks.
 #[utoipa::path(get, path = "/v3/{project_id}/backups/{backup_id}", tag = "backups",
     params(BackupPath), responses((status = 200, body = BackupAnswer)))]
@@ -68,16 +67,8 @@ pub(crate) async fn show_backup(
 ) -> Result<Json<BackupAnswer>, ApiError> {
     let view = backups::get(&state.app, &caller, &project, &path.backup_id).await?;
     Ok(Json(BackupAnswer {
-        backup: backup(view, alone(&state)),
+        backup: backup(view, shown(&state, true)),
     }))
-}
-
-/// How a backup is shown by itself.
-fn alone(state: &ApiState) -> Shown<'_> {
-    Shown {
-        availability_zone: &state.app.settings.availability_zone,
-        replication: true,
-    }
 }
 
 /// Rename a backup.
@@ -93,7 +84,7 @@ pub(crate) async fn update_backup(
     let name = request.backup.name.into_string();
     let view = backups::rename(&state.app, &caller, &project, &path.backup_id, name).await?;
     Ok(Json(BackupAnswer {
-        backup: backup(view, alone(&state)),
+        backup: backup(view, shown(&state, true)),
     }))
 }
 

@@ -1,6 +1,6 @@
 use strongroom_service::backups::{BackupView, NewRestore};
 use strongroom_service::provider_of_resource;
-use strongroom_service::rows::{self, BackupFilter, BackupSort, BackupSortKey, Direction};
+use strongroom_service::rows::{self, BackupFilter, BackupSort, BackupSortKey, Direction, Page};
 use strongroom_types::{BackupStatus, ResourceType};
 use strongroom_wire::CbrTime;
 use strongroom_wire::backups::{
@@ -8,7 +8,7 @@ use strongroom_wire::backups::{
 };
 use strongroom_wire::values::Label;
 
-use super::{check_count, enterprise_project, unsigned};
+use super::{DEFAULT_LIMIT, check_count, enterprise_project, page, unsigned};
 use crate::ApiError;
 
 /// What a list row shows beside the row itself.
@@ -123,9 +123,18 @@ pub(crate) fn backup_filter(query: ListBackupsQuery) -> Result<BackupFilter, Api
     })
 }
 
-/// `key[:asc|desc]`, several separated by commas.
-pub(crate) fn backup_sort(text: &str) -> Result<Vec<BackupSort>, ApiError> {
-    let sort: Option<Vec<_>> = text.split(',').map(|part| one_sort(part.trim())).collect();
+pub(crate) fn backup_page(query: &ListBackupsQuery) -> Page {
+    let marker = query.marker.as_ref();
+    page(query.limit, query.offset, marker, DEFAULT_LIMIT)
+}
+
+/// `key[:asc|desc]`, several separated by commas; none when absent.
+pub(crate) fn backup_sort(text: Option<&Label>) -> Result<Vec<BackupSort>, ApiError> {
+    let Some(text) = text else {
+        return Ok(vec![]);
+    };
+    let parts = text.as_str().split(',');
+    let sort: Option<Vec<_>> = parts.map(|part| one_sort(part.trim())).collect();
     let sort = sort.ok_or_else(|| ApiError::invalid("sort"))?;
     check_count("sort", &sort, 1..=6)?;
     Ok(sort)

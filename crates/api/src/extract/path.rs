@@ -17,6 +17,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Path<T> {
         let raw = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| ApiError::new(Code::InvalidParameter, "The path is not UTF-8."))?;
+        if let Some((name, _)) = raw.iter().find(|(_, value)| value.contains('\0')) {
+            return Err(bad_id(name));
+        }
         let parameters = raw
             .iter()
             .map(|(name, value)| (name.to_owned(), Values(vec![value.to_owned()])))
@@ -36,6 +39,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "volume_id" => ApiError::of(Code::DiskNotFound),
         "server_id" => ApiError::of(Code::ServerNotFound),
         "order_id" => ApiError::of(Code::OrderNotFound),
+        "access_key" => ApiError::of(Code::AccessKeyNotFound),
         "user_id" => ApiError::of(Code::UserNotFound),
         _ => ApiError::invalid(parameter),
     }

@@ -10,6 +10,7 @@ mod golden;
 mod identity;
 mod installation;
 mod layers;
+mod metrics;
 mod refusals;
 mod schemas;
 mod server;
