@@ -15,6 +15,7 @@ use crate::output::{Format, human_bytes, print_json, print_line, print_table, re
 use crate::progress;
 
 pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<ExitCode> {
+    show_warnings();
     match command {
         Command::Init { place, profile } => init(&place, profile, format).await,
         Command::Backup {
@@ -26,6 +27,17 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
         Command::Restore { place, point, to } => restore(&place, &point, &to, format).await,
         Command::Verify { place, read_data } => verify(&place, read_data, format).await,
     }
+}
+
+/// What the engine works around, it says on stderr: a list is not complete when a point cannot be read.
+fn show_warnings() {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
 }
 
 async fn init(place: &Place, profile: super::Profile, format: Format) -> anyhow::Result<ExitCode> {

@@ -11,14 +11,23 @@ use crate::data_dir::write_private;
 impl Place {
     pub(super) async fn init(&self, profile: Profile) -> anyhow::Result<Repository> {
         let folder = self.folder()?;
-        if let Some(file) = &self.key_file
-            && !file.exists()
-        {
+        let new_key = self.key_file.as_deref().filter(|file| !file.exists());
+        if let Some(file) = new_key {
             write_private(
                 &std::path::absolute(file)?,
                 generate_key_file(&SystemIds).as_bytes(),
             )?;
         }
+        let made = self.init_in(folder, profile).await;
+        if let (Err(_), Some(file)) = (&made, new_key) {
+            // Nobody shall keep a key that opens nothing.
+            std::fs::remove_file(file)
+                .with_context(|| format!("{} cannot be removed", file.display()))?;
+        }
+        made.with_context(|| format!("no repository was made in {}", self.repository))
+    }
+
+    async fn init_in(&self, folder: &Path, profile: Profile) -> anyhow::Result<Repository> {
         let profile = match profile {
             Profile::Default => strongroom_repo::Profile::Default,
             Profile::Dense => strongroom_repo::Profile::Dense,
@@ -29,9 +38,7 @@ impl Place {
             ..Options::default()
         };
         let store = open_local(folder, Create::IfMissing)?;
-        Repository::init(store, &self.secret()?, options, env())
-            .await
-            .with_context(|| format!("no repository was made in {}", self.repository))
+        Ok(Repository::init(store, &self.secret()?, options, env()).await?)
     }
 
     pub(super) async fn open(&self) -> anyhow::Result<Repository> {

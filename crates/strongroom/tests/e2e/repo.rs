@@ -138,6 +138,30 @@ fn damage_is_found_named_and_never_restored() {
 }
 
 #[test]
+fn a_list_says_which_point_it_lacks() {
+    let repo = Repo::init();
+    let source = repo.path("disk.raw");
+    disks::random(&source, 1 << 20, 3);
+    let point = repo.back_up(&source)["point"].as_str().unwrap().to_owned();
+    repo.back_up(&source);
+    std::fs::write(repo.path("repo/points").join(&point), b"").unwrap();
+    let output = repo.run("list", &[]);
+    assert!(output.status.success());
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(listed["points"].as_array().unwrap().len(), 1);
+    let remarks = String::from_utf8(output.stderr).unwrap();
+    assert!(remarks.contains(&format!("points/{point}")), "{remarks}");
+}
+
+#[test]
+fn a_repository_that_was_not_made_leaves_no_key() {
+    let repo = Repo::init();
+    std::fs::rename(repo.path("key"), repo.path("the key")).unwrap();
+    assert_eq!(repo.run("init", &[]).status.code(), Some(1));
+    assert!(!repo.path("key").exists());
+}
+
+#[test]
 fn mistakes_are_told_in_one_sentence() {
     let repo = Repo::init();
     let sentence = |output: Output| {

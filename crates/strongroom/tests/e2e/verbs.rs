@@ -1,13 +1,22 @@
 //! The client verbs, run as a person would.
 
 use crate::disks;
-use crate::server::Server;
+use crate::server::{BINARY, Server};
 
-#[test]
-fn a_disk_is_protected_listed_restored_and_forgotten_with_verbs_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start();
-    let disk = folder.path().join("disk.raw");
+#[tokio::test]
+async fn a_disk_is_protected_listed_restored_and_forgotten_with_verbs_alone() {
+    for database in strongroom_testkit::test_databases().await {
+        eprintln!("on {}", database.kind);
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new(BINARY);
+        command.env("STRONGROOM__DATABASE__ADDRESS", &database.address);
+        let server = Server::start_by(command, &folder.path().join("data"));
+        protect_and_forget(&server, folder.path());
+    }
+}
+
+fn protect_and_forget(server: &Server, folder: &std::path::Path) {
+    let disk = folder.join("disk.raw");
     disks::random(&disk, 8 << 20, 3);
     let before = disks::hash(&disk);
     let id = |value: &serde_json::Value| value["id"].as_str().unwrap().to_owned();
@@ -94,7 +103,7 @@ fn users_get_the_rights_of_their_role_and_no_more() {
     let file = folder.path().join("eve.json");
     std::fs::write(&file, credentials.to_string()).unwrap();
     let as_eve = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(crate::server::BINARY);
+        let mut command = std::process::Command::new(BINARY);
         let output = command
             .args(arguments)
             .args(["-o", "json", "--credentials", disks::text(&file)])
@@ -123,7 +132,7 @@ fn users_get_the_rights_of_their_role_and_no_more() {
 
 #[test]
 fn the_demonstration_runs_by_itself() {
-    let output = std::process::Command::new(crate::server::BINARY)
+    let output = std::process::Command::new(BINARY)
         .arg("demo")
         .output()
         .unwrap();
