@@ -75,14 +75,16 @@ impl Repositories {
             .map_err(failed)
     }
 
-    /// The key is durable before anything is sealed with it.
+    /// The key is durable before anything is sealed with it. A repository whose key is gone is not given another:
+    /// that would open nothing, and hide from the operator which file to bring back.
     fn key(&self, project: &ProjectId) -> Result<Secret, RepositoryError> {
         let path = self.keys.join(format!("{project}.key"));
         let failed = |source| RepositoryError::Key {
             path: path.clone(),
             source,
         };
-        if !path.exists() {
+        let is_new = !self.folder.join(project.as_str()).exists();
+        if is_new && !path.exists() {
             write_private(&path, generate_key_file(self.env.ids.as_ref()).as_bytes())
                 .map_err(failed)?;
         }

@@ -1,3 +1,4 @@
 //! Disks through an engine in memory and back.
 
+mod repositories;
 mod transfer;

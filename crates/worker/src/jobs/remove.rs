@@ -2,8 +2,9 @@
 
 use strongroom_db::Job;
 use strongroom_repo::Repository;
+use strongroom_service::Error;
 use strongroom_service::progress::{
-    DeletionWork, Failure, fail_deletion, finish_delete_backup, finish_delete_vault,
+    DeletionWork, Failure, VaultUsage, fail_deletion, finish_delete_backup, finish_delete_vault,
     finish_remove_resource, start_delete_backup, start_delete_vault, start_remove_resource,
 };
 use strongroom_types::{BackupId, OperationLogId, VaultId};
@@ -13,40 +14,36 @@ use super::{Context, JobError};
 
 pub(super) async fn backup(context: &Context, id: &BackupId) -> Result<(), JobError> {
     let work = start_delete_backup(&context.app, &context.lease, id).await?;
-    let (repository, removed) = delete_points(context, &work).await?;
-    let resource_id = work
-        .resource_id
-        .as_ref()
-        .ok_or(JobError::Broken("a backup belongs to a resource"))?;
-    let change = Change {
-        vault_id: &work.vault.id,
-        resource_id,
-        added: &[],
-        removed: &removed,
-    };
-    usage::publish(context, &repository, &change, |usage| {
-        finish_delete_backup(&context.app, &context.lease, id, usage)
-    })
-    .await
+    let finish = |usage| finish_delete_backup(&context.app, &context.lease, id, usage);
+    delete_and_measure(context, &work, finish).await
 }
 
 pub(super) async fn resource(context: &Context, id: &OperationLogId) -> Result<(), JobError> {
     let work = start_remove_resource(&context.app, &context.lease, id).await?;
-    let (repository, removed) = delete_points(context, &work).await?;
+    let finish = |usage| finish_remove_resource(&context.app, &context.lease, id, usage);
+    delete_and_measure(context, &work, finish).await
+}
+
+async fn delete_and_measure<F>(
+    context: &Context,
+    work: &DeletionWork,
+    finish: impl Fn(VaultUsage) -> F,
+) -> Result<(), JobError>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let (repository, removed) = delete_points(context, work).await?;
     let resource_id = work
         .resource_id
         .as_ref()
-        .ok_or(JobError::Broken("the removal names no resource"))?;
+        .ok_or(JobError::Broken("the work names no resource"))?;
     let change = Change {
         vault_id: &work.vault.id,
         resource_id,
         added: &[],
         removed: &removed,
     };
-    usage::publish(context, &repository, &change, |usage| {
-        finish_remove_resource(&context.app, &context.lease, id, usage)
-    })
-    .await
+    usage::publish(context, &repository, &change, finish).await
 }
 
 pub(super) async fn vault(context: &Context, id: &VaultId) -> Result<(), JobError> {

@@ -178,3 +178,11 @@ async fn a_cancelled_transfer_leaves_no_point() {
     assert!(matches!(error, TransferError::Cancelled));
     assert!(setting.repository.list_points().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn two_attempts_at_one_point_end_with_the_same_point() {
+    let setting = Setting::new().await;
+    let disk = setting.disk("disk", &vec![7; 3 * MIB]);
+    let (first, second) = tokio::join!(setting.save("p", &disk), setting.save("p", &disk));
+    assert_eq!(first, second);
+}

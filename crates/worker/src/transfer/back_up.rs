@@ -14,7 +14,8 @@ enum Piece {
 
 /// Reads `source` from end to end into a new point.
 ///
-/// A point of that name that is committed already is adopted: the caller crashed after the commit. Reading the
+/// A point of that name that is committed already is adopted: the caller crashed after the commit, or an attempt
+/// that was thought dead came first. Reading the
 /// disk overlaps with everything the engine does; a bounded number of pieces waits between them.
 pub async fn back_up(
     repository: &Repository,
@@ -49,7 +50,10 @@ pub async fn back_up(
         .await
         .map_err(|_| TransferError::Broken)?
         .map_err(TransferError::Disk)?;
-    writer.commit().await.map_err(TransferError::Repository)
+    match writer.commit().await {
+        Err(strongroom_repo::Error::PointExists(point)) => Ok(adopted(*point)),
+        committed => committed.map_err(TransferError::Repository),
+    }
 }
 
 fn adopted(point: Point) -> Commit {
