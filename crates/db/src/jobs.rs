@@ -121,14 +121,11 @@ impl Tx {
         self.fenced(SQL, lease, now).await
     }
 
-    /// Ends a job badly; `last_error` is for the operator.
+    /// Ends a job badly; `error` is for the operator.
     pub async fn fail_job(&mut self, lease: &Lease, error: &str, now: Timestamp) -> Result<bool> {
         const SQL: &str = "UPDATE job SET state = 'failed', last_error = $5, finished_at = $1, lease_owner = NULL, lease_until = NULL \
              WHERE id = $2 AND lease_owner = $3 AND attempt = $4 AND state = 'running'";
-        let changed = on!(self, c => sqlx::query(SQL)
-            .bind(now).bind(&lease.job_id).bind(&lease.owner).bind(lease.attempt).bind(error)
-            .execute(c).await.map(|done| done.rows_affected()))?;
-        Ok(changed == 1)
+        self.fenced_with_error(SQL, lease, now, error).await
     }
 
     /// Gives a job back, to be tried again at `run_at`.
@@ -140,10 +137,7 @@ impl Tx {
     ) -> Result<bool> {
         const SQL: &str = "UPDATE job SET state = 'waiting', last_error = $5, run_at = $1, lease_owner = NULL, lease_until = NULL \
              WHERE id = $2 AND lease_owner = $3 AND attempt = $4 AND state = 'running'";
-        let changed = on!(self, c => sqlx::query(SQL)
-            .bind(run_at).bind(&lease.job_id).bind(&lease.owner).bind(lease.attempt).bind(error)
-            .execute(c).await.map(|done| done.rows_affected()))?;
-        Ok(changed == 1)
+        self.fenced_with_error(SQL, lease, run_at, error).await
     }
 
     /// Ends the leases of all owners but `owner`; for a process that knows the others are dead because it holds
@@ -170,6 +164,19 @@ impl Tx {
     async fn fenced(&mut self, sql: &'static str, lease: &Lease, time: Timestamp) -> Result<bool> {
         let changed = on!(self, c => sqlx::query(sql)
             .bind(time).bind(&lease.job_id).bind(&lease.owner).bind(lease.attempt)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    async fn fenced_with_error(
+        &mut self,
+        sql: &'static str,
+        lease: &Lease,
+        time: Timestamp,
+        error: &str,
+    ) -> Result<bool> {
+        let changed = on!(self, c => sqlx::query(sql)
+            .bind(time).bind(&lease.job_id).bind(&lease.owner).bind(lease.attempt).bind(error)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }
