@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection, PgPool, SqlitePool};
 
 use crate::tx::Tx;
 use crate::{Error, Result};
@@ -83,18 +83,24 @@ async fn open_sqlite(address: &str) -> Result<Pool> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(WAIT);
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(WAIT)
-        .connect_with(options.clone())
-        .await?;
+    let writer = sqlite_pool(1).connect_with(options.clone()).await?;
     sqlx::migrate!("./migrations/sqlite").run(&writer).await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(SQLITE_READERS_MAX)
-        .acquire_timeout(WAIT)
+    let readers = sqlite_pool(SQLITE_READERS_MAX)
         .connect_with(options)
         .await?;
     Ok(Pool::Sqlite { writer, readers })
+}
+
+/// SQLite ends a transaction by itself when its disk is full or fails. The driver does not notice, goes on counting
+/// it as open and refuses every later one: such a connection is replaced before anyone gets it.
+fn sqlite_pool(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(WAIT)
+        .before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        })
 }
 
 async fn open_postgres(address: &str) -> Result<Pool> {

@@ -1,5 +1,6 @@
 //! Every case runs on SQLite and on PostgreSQL.
 
+mod connections;
 mod identity;
 mod jobs;
 mod protection;
