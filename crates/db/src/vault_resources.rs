@@ -94,6 +94,18 @@ impl Tx {
         Ok(changed == 1)
     }
 
+    /// Writes the size that a resource allocates in its vault.
+    pub async fn update_vault_resource_size(
+        &mut self,
+        id: &ResourceId,
+        size_gb: u64,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE vault_resource SET size_gb = $1 WHERE resource_id = $2";
+        let changed = on!(self, c => sqlx::query(SQL).bind(stored(size_gb)).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     /// Moves a resource from one of the states `from` to `to`; `false` when it is in none of them.
     pub async fn move_vault_resource(
         &mut self,

@@ -192,14 +192,19 @@ impl Run<'_> {
         }
         let disks = stock.protected_disks(resource);
         let mut sized = Vec::with_capacity(disks.len());
+        let mut size_gb = resource.size_gb;
         for disk in disks {
             let Some(Ok(facts)) = findings.get(&disk.volume.id) else {
                 return Err(Error::broken("a disk is backed up that was not examined"));
             };
             tx.update_volume_size(&disk.volume.id, facts.size_bytes)
                 .await?;
+            // The row counts the disks that this run leaves out, too.
+            size_gb = (size_gb + gib_ceil(facts.size_bytes))
+                .saturating_sub(gib_ceil(disk.volume.size_bytes));
             sized.push((disk, facts));
         }
+        tx.update_vault_resource_size(id, size_gb).await?;
         let parents = tx.newest_backup_of(&self.vault.id, id).await?;
         let backup = self.top_row(resource, &sized, self.new.incremental && parents.is_some());
         tx.insert_backup(&backup)

@@ -63,6 +63,12 @@ fn pick<'a>(
             resource_id: id.clone(),
         })?;
         if let Some(details) = details {
+            if details.resource_type != row.resource_type {
+                return Err(Error::WrongResourceType {
+                    resource_id: id.clone(),
+                    resource_type: details.resource_type,
+                });
+            }
             narrow(&mut row, details);
         }
         picked.push(row);

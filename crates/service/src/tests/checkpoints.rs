@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use strongroom_types::{
     BackupStatus, CheckpointId, CheckpointStatus, GIB, ObjectType, ProtectStatus, ResourceId,
-    Timestamp, Trouble, VaultId, VaultStatus,
+    ResourceType, Timestamp, Trouble, VaultId, VaultStatus,
 };
 
 use super::state::assert_state;
@@ -159,6 +159,15 @@ async fn a_selection_names_resources_and_leaves_out_disks() {
         assert!(state.contains("mail available"), "{state}");
         world.run_jobs().await;
 
+        let as_a_disk = NewResource {
+            resource_type: ResourceType::Volume,
+            ..protect_server(&web.server.id)
+        };
+        let run = world
+            .back_up(select(Selection::Details(vec![as_a_disk])))
+            .await;
+        refused!(run, Error::WrongResourceType { .. });
+
         let unknown = ResourceId::from(strongroom_types::VolumeId::random(&*world.app.ids));
         let run = world
             .back_up(select(Selection::Resources(vec![web_id.clone(), unknown])))
@@ -294,6 +303,27 @@ async fn sizes_follow_the_disks() {
         let backups = world.backed_up(&vault).await;
         assert_eq!(backups[0].resource_size_gb, 8);
         assert_eq!(backups[0].size_bytes, 8 * GIB);
+        let view = world.get_vault(&vault).await.unwrap();
+        assert_eq!((view.resources[0].size_gb, view.allocated_gb), (8, 8));
+
+        // What one run leaves out still counts, and what shrinks counts less.
+        let web = world.server("web", 2).await;
+        let vault = world.server_vault("servers", &[&web]).await;
+        world.set_disk("/web/0", World::idle(4));
+        world.set_disk("/web/1", World::idle(25));
+        let system_disk = NewResource {
+            exclude_volumes: Some(vec![web.volumes[1].id.clone()]),
+            ..protect_server(&web.server.id)
+        };
+        let new = NewCheckpoint {
+            selection: Selection::Details(vec![system_disk]),
+            ..World::new_checkpoint(&vault)
+        };
+        world.back_up(new).await.unwrap();
+        assert_eq!(world.get_vault(&vault).await.unwrap().allocated_gb, 24);
+        world.run_jobs().await;
+        world.backed_up(&vault).await;
+        assert_eq!(world.get_vault(&vault).await.unwrap().allocated_gb, 29);
     })
     .await;
 }
