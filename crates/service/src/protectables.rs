@@ -1,6 +1,6 @@
 //! What can be protected, as it stands now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_db::{InventoryFilter, Page, Server, Tx, VaultResource, Volume};
 use strongroom_types::{
@@ -220,11 +220,13 @@ impl ProtectableView {
     }
 }
 
-/// The vaults around some resources.
+/// The vaults around some resources, and the restores onto them.
 #[derive(Debug)]
 struct Protection {
     rows: BTreeMap<ResourceId, VaultResource>,
     vaults: BTreeMap<VaultId, VaultView>,
+    /// Held by a restore, not by a machine.
+    restored: BTreeSet<VolumeId>,
 }
 
 impl Protection {
@@ -235,7 +237,10 @@ impl Protection {
         let vaults: Vec<_> = rows.iter().map(|row| row.vault_id.clone()).collect();
         let vaults = tx.vaults_by_id(&vaults).await?;
         let views = vaults::views(tx, vaults).await?.into_iter();
+        let volumes: Vec<_> = stock.volumes().map(|volume| volume.id.clone()).collect();
+        let restored = tx.restore_targets_of(&volumes).await?.into_iter();
         Ok(Self {
+            restored: restored.map(|target| target.volume_id).collect(),
             rows: rows
                 .into_iter()
                 .map(|row| (row.resource_id.clone(), row))
@@ -273,7 +278,11 @@ impl Scene {
             .map(|disk| self.disk_view(disk.volume))
             .collect();
         let broken = disks.iter().find_map(|disk| self.trouble(&disk.volume.id));
-        let held = |disk: &DiskView| self.facts(&disk.volume.id).is_some_and(|f| f.in_use);
+        let held = |disk: &DiskView| {
+            let id = &disk.volume.id;
+            self.facts(id).is_some_and(|facts| facts.in_use)
+                && !self.protection.restored.contains(id)
+        };
         let status = if broken.is_some() {
             ServerStatus::Error
         } else if disks.iter().any(held) {

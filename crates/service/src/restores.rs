@@ -42,6 +42,7 @@ pub async fn restore(
     let backup = backups::find(&mut tx, project, id).await?;
     check_backup(&backup)?;
     let plan = Plan::make(&mut tx, project, &backup, &new).await?;
+    check_restores(&mut tx, &plan.examined_ids()).await?;
     drop(tx);
     let findings = examine_all(&*app.disks, plan.disks_to_examine()).await;
     plan.check_disks(&findings)?;
@@ -134,17 +135,23 @@ async fn start(
 
 /// Nobody else may be writing a target or reading it for a backup.
 async fn check_traffic(tx: &mut Tx, plan: &Plan, volumes: &[VolumeId]) -> Result<(), Error> {
-    if let Some(target) = tx.restore_targets_of(volumes).await?.pop() {
-        return Err(Error::ResourceBeingRestored {
-            resource_id: target.volume_id.into(),
-        });
-    }
+    check_restores(tx, volumes).await?;
     let mut resources: Vec<_> = volumes.iter().cloned().map(ResourceId::from).collect();
     resources.push(plan.protected_resource());
     if let Some(resource_id) = tx.resources_being_backed_up(&resources).await?.pop() {
         return Err(Error::ResourceBeingBackedUp { resource_id });
     }
     Ok(())
+}
+
+/// A restore holds its targets as a running machine would: ask for restores before asking the disks.
+async fn check_restores(tx: &mut Tx, volumes: &[VolumeId]) -> Result<(), Error> {
+    match tx.restore_targets_of(volumes).await?.pop() {
+        None => Ok(()),
+        Some(target) => Err(Error::ResourceBeingRestored {
+            resource_id: target.volume_id.into(),
+        }),
+    }
 }
 
 /// Shows the target as restoring in the vault that protects it, if one does.

@@ -23,6 +23,10 @@ pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
         if matches!(vault.status, VaultStatus::Deleting | VaultStatus::Frozen) {
             continue;
         }
+        let children = tx.children_of_backup(&backup.id).await?;
+        if children.iter().any(|child| child.status.is_restoring()) {
+            continue;
+        }
         let request_id = app.ids.hex32();
         backups::start_deletion(app, &mut tx, &vault, &backup, &request_id, now).await?;
         tx.commit().await?;

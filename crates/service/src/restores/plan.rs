@@ -110,6 +110,11 @@ impl Plan {
         &self.examined
     }
 
+    pub(super) fn examined_ids(&self) -> Vec<VolumeId> {
+        let ids = self.examined.iter().map(|volume| volume.id.clone());
+        ids.collect()
+    }
+
     /// Refuses targets that are held, too small or not usable.
     pub(super) fn check_disks(&self, findings: &Findings) -> Result<(), Error> {
         for volume in &self.examined {

@@ -2,6 +2,7 @@ use strongroom_db::Page;
 use strongroom_types::{GIB, ResourceId, ServerStatus, Trouble};
 
 use super::{World, on_each_database, refused};
+use crate::backups::{self, NewRestore};
 use crate::protectables::{
     self, DiskStatus, ProtectableDisk, ProtectableFilter, ProtectableKind, ProtectableServer,
     ProtectableView,
@@ -95,6 +96,35 @@ async fn servers_show_what_their_disks_are_now() {
             ("/dev/vdb", false)
         );
         assert_eq!(disks[0].vault.as_ref().unwrap().1, "vault");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_being_restored_does_not_run() {
+    on_each_database(|world| async move {
+        let web = world.server("web", 2).await;
+        let vault = world.server_vault("vault", &[&web]).await;
+        let backup = world.backed_up(&vault).await.remove(0);
+        let onto = NewRestore {
+            server_id: Some(web.server.id.clone()),
+            volume_id: None,
+            mappings: Vec::new(),
+            power_on: true,
+            of_files: false,
+        };
+        backups::restore(&world.app, &world.caller, &world.project, &backup.id, onto)
+            .await
+            .unwrap();
+        // The restore holds the disks that it writes.
+        world.set_disk("/web/0", World::running(10));
+        let status = async || {
+            let filter = ProtectableFilter::default();
+            servers(&world, filter, &World::everything()).await.0[0].status
+        };
+        assert_eq!(status().await, ServerStatus::Shutoff);
+        world.run_jobs().await;
+        assert_eq!(status().await, ServerStatus::Active);
     })
     .await;
 }

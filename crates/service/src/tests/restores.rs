@@ -270,6 +270,7 @@ async fn a_disk_is_restored_alone() {
 async fn a_restore_waits_for_nobody() {
     on_each_database(|world| async move {
         let (web, vault, backup, children) = scene(&world).await;
+        let earlier = world.backed_up(&vault).await.remove(0);
         world.set_disk("/web/1", World::running(20));
         refused!(
             restore(&world, &backup.id, onto_server(&web)).await,
@@ -293,6 +294,12 @@ async fn a_restore_waits_for_nobody() {
             .await
             .unwrap();
         let refusal = restore(&world, &backup.id, onto_server(&web)).await;
+        refused!(refusal, Error::ResourceBeingRestored { .. });
+        let refusal = restore(&world, &children[1].id, onto_volume(&web.volumes[1].id)).await;
+        refused!(refusal, Error::ResourceBeingRestored { .. });
+        // What writes a disk holds it as a machine would, yet it is no machine that could be stopped.
+        world.set_disk("/web/1", World::running(20));
+        let refusal = restore(&world, &earlier.id, onto_server(&web)).await;
         refused!(refusal, Error::ResourceBeingRestored { .. });
         let refusal = restore(&world, &children[1].id, onto_volume(&web.volumes[1].id)).await;
         refused!(refusal, Error::ResourceBeingRestored { .. });
