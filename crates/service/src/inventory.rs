@@ -60,6 +60,13 @@ pub async fn add_volume(
     let volume = volume(project, id, new.name, new.path, &facts, now);
     let mut tx = app.db.begin().await?;
     check_project(&mut tx, project).await?;
+    if tx
+        .find_server(&ResourceId::from(volume.id.clone()).into())
+        .await?
+        .is_some()
+    {
+        return Err(known(volume.id.as_str()));
+    }
     tx.insert_volume(&volume)
         .await
         .map_err(|e| taken(e, &volume.path))?;
@@ -140,6 +147,9 @@ pub async fn add_server(
     if let Some(path) = twice(&new.disks) {
         return Err(Error::invalid(format!("The disk {path} is listed twice.")));
     }
+    for socket in [&new.qmp_socket, &new.guest_agent_socket] {
+        socket.as_deref().map_or(Ok(()), check_path)?;
+    }
     let now = app.now();
     let mut volumes = Vec::with_capacity(new.disks.len());
     for (position, path) in new.disks.into_iter().enumerate() {
@@ -164,6 +174,14 @@ pub async fn add_server(
 }
 
 async fn insert_server(tx: &mut Tx, server: &Server, volumes: &[Volume]) -> Result<(), Error> {
+    // A vault knows its resources by id alone, so a server and a volume cannot share one.
+    if tx
+        .find_volume(&ResourceId::from(server.id.clone()).into())
+        .await?
+        .is_some()
+    {
+        return Err(known(server.id.as_str()));
+    }
     tx.insert_server(server)
         .await
         .map_err(|e| taken(e, server.id.as_str()))?;
@@ -262,9 +280,7 @@ async fn release(tx: &mut Tx, volumes: &[&Volume], others: &[ResourceId]) -> Res
 }
 
 async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
-    if !path.starts_with('/') || path.contains('\0') {
-        return Err(Error::invalid(format!("The path {path} is not absolute.")));
-    }
+    check_path(path)?;
     app.disks
         .examine(path)
         .await
@@ -273,6 +289,18 @@ async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
             trouble: error.trouble(),
             reason: error.to_string(),
         })
+}
+
+/// One spelling for each place, so that the same disk is not taken twice under two.
+fn check_path(path: &str) -> Result<(), Error> {
+    let refuse = |what: &str| Err(Error::invalid(format!("The path {path} {what}.")));
+    let Some(parts) = path.strip_prefix('/').filter(|path| !path.contains('\0')) else {
+        return refuse("is not absolute");
+    };
+    if parts.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return refuse("must be written without `//`, `.`, `..` and a `/` at its end");
+    }
+    Ok(())
 }
 
 pub(crate) async fn check_project(tx: &mut Tx, project: &ProjectId) -> Result<(), Error> {
@@ -331,9 +359,13 @@ fn in_use(message: String) -> Error {
 
 fn taken(error: strongroom_db::Error, what: &str) -> Error {
     match error {
-        strongroom_db::Error::Conflict(_) => Error::AlreadyInInventory {
-            message: format!("{what}, or its id, is in the inventory already"),
-        },
+        strongroom_db::Error::Conflict(_) => known(what),
         other => other.into(),
+    }
+}
+
+fn known(what: &str) -> Error {
+    Error::AlreadyInInventory {
+        message: format!("{what}, or its id, is in the inventory already"),
     }
 }

@@ -1,4 +1,4 @@
-use strongroom_types::{GIB, Role, ServerId, Trouble, VolumeId};
+use strongroom_types::{GIB, ResourceId, Role, ServerId, Trouble, VolumeId};
 
 use super::{World, on_each_database, refused};
 use crate::inventory::{self, NewServer, NewVolume};
@@ -95,7 +95,8 @@ async fn what_cannot_be_read_or_is_there_already_is_refused() {
         );
         world.break_disk("/odd", DiskError::Unsupported("vhd".to_owned()));
         refused!(add(new_volume("/odd")).await, Error::DiskUnusable { .. });
-        for path in ["", "relative", "/nul\0"] {
+        let spellings = ["//a", "/./a", "/b/../a", "/a/", "/a/.", "/"];
+        for path in ["", "relative", "/nul\0"].into_iter().chain(spellings) {
             refused!(add(new_volume(path)).await, Error::Invalid { .. });
         }
         world.set_disk("/a", World::idle(1));
@@ -152,6 +153,50 @@ async fn what_cannot_be_read_or_is_there_already_is_refused() {
         })
         .await;
         refused!(same_id, Error::AlreadyInInventory { .. });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn servers_and_volumes_share_no_ids() {
+    on_each_database(|world| async move {
+        let data = world.volume("data").await;
+        let web = world.server("web", 1).await;
+        world.set_disk("/c", World::idle(1));
+        let new = NewServer {
+            id: Some(ResourceId::from(data).into()),
+            ..new_server(&["/c"])
+        };
+        let added = inventory::add_server(&world.app, &world.caller, &world.project, new).await;
+        refused!(added, Error::AlreadyInInventory { .. });
+        let new = NewVolume {
+            id: Some(ResourceId::from(web.server.id).into()),
+            ..new_volume("/c")
+        };
+        let added = inventory::add_volume(&world.app, &world.caller, &world.project, new).await;
+        refused!(added, Error::AlreadyInInventory { .. });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sockets_have_absolute_paths() {
+    on_each_database(|world| async move {
+        world.set_disk("/b", World::idle(1));
+        for socket in ["qmp.sock", "/run/../qmp.sock"] {
+            let qmp = NewServer {
+                qmp_socket: Some(socket.to_owned()),
+                ..new_server(&["/b"])
+            };
+            let guest_agent = NewServer {
+                guest_agent_socket: Some(socket.to_owned()),
+                ..new_server(&["/b"])
+            };
+            for new in [qmp, guest_agent] {
+                let added = inventory::add_server(&world.app, &world.caller, &world.project, new);
+                refused!(added.await, Error::Invalid { .. });
+            }
+        }
     })
     .await;
 }

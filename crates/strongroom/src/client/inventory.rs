@@ -1,6 +1,6 @@
 //! Our own extension of the API: what can be protected is told by an administrator.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -142,9 +142,18 @@ pub(super) async fn run_server(context: &Context, verb: ServerVerb) -> anyhow::R
     }
 }
 
-/// Paths are resolved here, against the caller's working directory.
-fn absolute(path: &std::path::Path) -> anyhow::Result<String> {
-    let path = std::path::absolute(path)?;
+/// Paths are resolved here, against the caller's working directory, and written in the one spelling that the
+/// inventory takes. A link stays a link: `/dev/disk/by-id/…` is a steadier name than what it points to.
+fn absolute(path: &Path) -> anyhow::Result<String> {
+    let mut path = std::path::absolute(path)?.components().collect::<PathBuf>();
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        && path.components().any(|part| part == Component::ParentDir)
+    {
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("{} cannot be resolved", folder.display()))?;
+        path = folder.join(name);
+    }
     let text = path
         .to_str()
         .with_context(|| format!("{} is not UTF-8", path.display()))?;
@@ -154,5 +163,31 @@ fn absolute(path: &std::path::Path) -> anyhow::Result<String> {
 fn insert(body: &mut Value, key: &str, value: Option<String>) {
     if let Some(value) = value {
         body[key] = value.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_spelling_and_links_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(folder.join("below")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.join("link")).unwrap();
+        let link = folder.join("link");
+        let expected = link.to_str().unwrap();
+        for spelling in [
+            "link",
+            "./link",
+            "link/",
+            "below/../link",
+            "below//.././link",
+        ] {
+            let path = format!("{}/{spelling}", folder.display());
+            assert_eq!(absolute(Path::new(&path)).unwrap(), expected);
+        }
+        assert!(absolute(Path::new("/nowhere/at/../all")).is_err());
     }
 }
