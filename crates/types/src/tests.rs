@@ -116,9 +116,26 @@ fn a_chain_prints_every_cause_once() {
             Some(&self.0)
         }
     }
+    #[derive(Debug)]
+    struct Repeating(UnknownWord);
+    impl std::fmt::Display for Repeating {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "reading failed: {}", self.0)
+        }
+    }
+    impl std::error::Error for Repeating {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
     let error = Outer("x".parse::<Role>().unwrap_err());
     assert_eq!(
         Chain(&error).to_string(),
         "row is unreadable: `x` is not a Role"
+    );
+    let error = Repeating("x".parse::<Role>().unwrap_err());
+    assert_eq!(
+        Chain(&error).to_string(),
+        "reading failed: `x` is not a Role"
     );
 }
