@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use strongroom_chunk::{ContentId, Kind, Node, ObjectId, Place};
+use strongroom_chunk::{ContentId, Kind, LeafEntry, Node, ObjectId, Place};
+use strongroom_types::Chain;
 
 use crate::engine::{Engine, Located};
 use crate::repository::object_id;
@@ -10,12 +11,15 @@ use crate::{Error, PointId, Result};
 
 /// Every node is read once and every frame counted once, however many points share them. Memory: a bit
 /// for each frame and 32 bytes for each node.
+///
+/// Points that are gone and what damage has taken from the others are left out and logged: how much is
+/// stored must be told, and new points made, even if an old one cannot be restored any more.
 pub(crate) async fn occupied(engine: &Engine, points: &[PointId]) -> Result<u64> {
     let mut count = Count::default();
     for id in points {
-        let point = match engine.points.read(object_id(id)).await {
-            Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
-            other => other?,
+        let point = match whole(engine.points.read(object_id(id)).await)? {
+            Some(point) => point,
+            None => continue,
         };
         let root = point
             .root()
@@ -27,11 +31,27 @@ pub(crate) async fn occupied(engine: &Engine, points: &[PointId]) -> Result<u64>
     Ok(count.bytes)
 }
 
+/// Nothing for what is damaged or gone.
+fn whole<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(
+            error @ (Error::Corrupt { .. } | Error::Missing { .. } | Error::NewerVersion { .. }),
+        ) => {
+            tracing::warn!(error = %Chain(&error), "left out of what is occupied");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 #[derive(Default)]
 struct Count {
     nodes: HashSet<ContentId>,
     frames: HashMap<ObjectId, FrameSet>,
     bytes: u64,
+    /// Packs that were found gone or damaged: asked for once, not for each of their chunks.
+    lost: HashSet<ObjectId>,
 }
 
 impl Count {
@@ -41,18 +61,35 @@ impl Count {
             if !self.nodes.insert(id) {
                 continue;
             }
-            let located = engine.locate(Kind::NodePack, id, place).await?;
+            let found = engine.locate(Kind::NodePack, id, place).await;
+            let Some(located) = whole(found)? else {
+                continue;
+            };
             self.add(&located);
-            match engine.open_node(id, &located).await? {
-                Node::Inner { children, .. } => {
+            match whole(engine.open_node(id, &located).await)? {
+                None => {}
+                Some(Node::Inner { children, .. }) => {
                     waiting.extend(children.iter().rev().map(|child| (child.id, child.place)));
                 }
-                Node::Leaf(entries) => {
+                Some(Node::Leaf(entries)) => {
                     for entry in entries {
-                        let found = engine.locate(Kind::DataPack, entry.id, entry.place);
-                        self.add(&found.await?);
+                        self.chunk(engine, &entry).await?;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    async fn chunk(&mut self, engine: &Engine, entry: &LeafEntry) -> Result<()> {
+        if self.lost.contains(&entry.place.pack) {
+            return Ok(());
+        }
+        let found = engine.locate(Kind::DataPack, entry.id, entry.place).await;
+        match whole(found)? {
+            Some(located) => self.add(&located),
+            None => {
+                self.lost.insert(entry.place.pack);
             }
         }
         Ok(())

@@ -154,7 +154,8 @@ impl Repository {
         PointReader::start(Arc::clone(&self.engine), &point)
     }
 
-    /// Sealed bytes of the distinct frames, of data and of nodes, that these points need.
+    /// Sealed bytes of the distinct frames, of data and of nodes, that these points need. What is damaged or
+    /// gone is logged and not counted.
     pub async fn occupied(&self, points: &[PointId]) -> Result<u64> {
         occupied::occupied(&self.engine, points).await
     }

@@ -313,3 +313,30 @@ async fn occupied_counts_shared_parts_once() {
     let twice = [ids[0].clone(), ids[0].clone()];
     assert_eq!(case.repository.occupied(&twice).await.unwrap(), first);
 }
+
+#[tokio::test]
+async fn what_is_occupied_can_be_told_although_a_point_is_damaged() {
+    let case = case().await;
+    let ids = std::slice::from_ref(&case.point.id);
+    let all = case.repository.occupied(ids).await.unwrap();
+    for folder in ["packs", "nodes", "points"] {
+        let path = case.objects(folder).await[0].clone();
+        let sound = case.read(&path).await;
+        for damaged in [
+            None,
+            Some(Vec::new()),
+            Some(sound[..sound.len() / 2].to_vec()),
+        ] {
+            match damaged {
+                None => case.store.delete(&path).await.unwrap(),
+                Some(bytes) => case.write(&path, bytes).await,
+            }
+            let repository = Repository::open(Arc::clone(&case.store), &key(), env())
+                .await
+                .unwrap();
+            let left = repository.occupied(ids).await.unwrap();
+            assert!(left < all, "{folder} {left} of {all}");
+        }
+        case.write(&path, sound).await;
+    }
+}
