@@ -50,6 +50,15 @@ impl From<RepositoryError> for JobError {
                 trouble: trouble(source),
                 source: Box::new(error),
             },
+            // Somebody has to bring it back; nothing is won by waiting meanwhile.
+            RepositoryError::Key { source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Self::Failed {
+                    trouble: Trouble::StorageUnavailable,
+                    source: Box::new(error),
+                }
+            }
             RepositoryError::Open { .. } | RepositoryError::Key { .. } => {
                 Self::Retry(Box::new(error))
             }
