@@ -50,12 +50,39 @@ impl DataDir {
     }
 
     pub(crate) fn database_address(&self) -> String {
-        format!("sqlite:{}", self.path.join("strongroom.db").display())
+        format!("sqlite:{}", self.database_file().display())
+    }
+
+    /// The first start makes the database before the key: a key alone means that the database was lost. A new one
+    /// would be a new installation, which knows nothing of what the repositories hold.
+    pub(crate) fn refuse_lost_database(&self) -> anyhow::Result<()> {
+        let file = self.database_file();
+        let is_there = fs::metadata(&file).is_ok_and(|metadata| metadata.len() > 0);
+        if self.installation_key_exists() && !is_there {
+            bail!(
+                "the database {} is gone; bring it back, or move {} away to begin anew",
+                file.display(),
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn database_file(&self) -> PathBuf {
+        self.path.join("strongroom.db")
+    }
+
+    pub(crate) fn installation_key_file(&self) -> PathBuf {
+        self.path.join("installation.key")
+    }
+
+    pub(crate) fn installation_key_exists(&self) -> bool {
+        self.installation_key_file().exists()
     }
 
     /// The key that seals secrets in the database; made on first use.
     pub(crate) fn installation_key(&self, ids: &dyn IdSource) -> anyhow::Result<[u8; 32]> {
-        let file = self.path.join("installation.key");
+        let file = self.installation_key_file();
         if !file.exists() {
             let mut key = [0; 32];
             ids.fill(&mut key);

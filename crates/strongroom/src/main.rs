@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use strongroom_types::Chain;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -77,6 +78,6 @@ fn main() -> ExitCode {
 
 /// One sentence, causes included, and exit code 1; usage errors are clap's and exit with 2.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    output::remark(&format!("strongroom: {error:#}"));
+    output::remark(&format!("strongroom: {}", Chain(error.as_ref())));
     ExitCode::FAILURE
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use nix::sys::stat::{Mode, umask};
 use strongroom_api::ApiState;
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
@@ -48,6 +49,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         listen: serve.listen,
         data_dir: serve.data_dir,
     };
+    // Whatever this process makes is its owner's alone, in a data directory that others made too.
+    umask(Mode::from_bits_truncate(0o077));
     let config = Config::load(serve.config.as_deref(), &overrides)?;
     logging::start(&config.log)?;
     let data_dir = DataDir::open(&config.data_dir)?;
@@ -96,9 +99,18 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Result<App> {
     let own = data_dir.database_address();
     let address = config.database.address.as_deref().unwrap_or(&own);
+    if address == own {
+        data_dir.refuse_lost_database()?;
+    }
     let db = Db::open(address)
         .await
         .context("the database cannot be opened")?;
+    if !data_dir.installation_key_exists() && db.read().await?.any_domain().await? {
+        bail!(
+            "{} is gone; bring it back, the secrets in the database cannot be read without it",
+            data_dir.installation_key_file().display()
+        );
+    }
     let settings = Settings {
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),

@@ -134,6 +134,39 @@ fn a_newer_data_directory_is_refused() {
 }
 
 #[test]
+fn an_installation_that_lost_its_database_or_its_key_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let mut server = Server::start_in(&data_dir);
+    server.stop();
+    let project = server.credentials()["project_id"].clone();
+    for lost in ["strongroom.db", "installation.key"] {
+        let (file, aside) = (data_dir.join(lost), data_dir.join("aside"));
+        std::fs::rename(&file, &aside).unwrap();
+        assert_refused(&serve(&data_dir, &[], &[]), &format!("{lost} is gone"));
+        std::fs::rename(&aside, &file).unwrap();
+    }
+    let server = Server::start_in(&data_dir);
+    assert_eq!(server.credentials()["project_id"], project);
+}
+
+#[test]
+fn what_the_server_makes_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    // Made by somebody who lets others in.
+    let data_dir = folder.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let _server = Server::start_in(&data_dir);
+    for entry in std::fs::read_dir(&data_dir).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} {mode:o}", entry.path());
+    }
+}
+
+#[test]
 fn wrong_settings_are_named_wherever_they_come_from() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
