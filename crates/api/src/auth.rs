@@ -12,6 +12,7 @@ use strongroom_types::ProjectId;
 use strongroom_wire::Code;
 use strongroom_wire::signing::Authorization;
 
+use crate::extract::NOT_TEXT;
 use crate::{ApiError, ApiState, RequestId};
 
 /// The user whose credentials the layer has checked.
@@ -62,6 +63,8 @@ enum PathProject {
     Placeholder,
     Id(ProjectId),
     Malformed,
+    /// Some part of the path is not UTF-8.
+    NotText,
 }
 
 /// Checks the credentials and puts [`Authenticated`] and, where the path has a project, [`Tenant`] into the
@@ -86,6 +89,9 @@ pub(crate) async fn authenticate(
         PathProject::None => None,
         PathProject::Id(project) => Some(project),
         PathProject::Malformed => return Err(ApiError::invalid("project_id")),
+        PathProject::NotText => {
+            return Err(ApiError::new(Code::InvalidParameter, NOT_TEXT));
+        }
         PathProject::Placeholder => Some(only_project(&caller)?),
     };
     check_agreement(project.as_ref(), in_header?.as_ref())?;
@@ -136,8 +142,7 @@ fn request_id(parts: &Parts) -> String {
 
 async fn path_project(parts: &mut Parts) -> PathProject {
     let Ok(params) = parts.extract::<RawPathParams>().await else {
-        // Some part of the path is not UTF-8.
-        return PathProject::Malformed;
+        return PathProject::NotText;
     };
     match params.iter().find(|(name, _)| *name == "project_id") {
         None => PathProject::None,

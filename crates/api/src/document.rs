@@ -120,6 +120,7 @@ fn add_refusals(operation: &mut Operation, body: &str) {
             "The role or the scope of the credentials does not allow it.",
         ),
         ("404", "The object does not exist."),
+        ("408", "The request body did not arrive in time."),
         ("409", "The object is in use or decided already."),
         ("413", "The request body is larger than 1 MiB."),
         ("429", "The service is busy."),

@@ -6,12 +6,14 @@ mod parameters;
 mod path;
 mod query;
 
-pub(crate) use body::{Json, MAX_BODY_BYTES};
-pub(crate) use path::Path;
+pub(crate) use body::{Json, read as read_body};
+pub(crate) use path::{NOT_TEXT, Path};
 pub(crate) use query::Query;
 
 #[cfg(test)]
-pub(crate) use {body::parse as parse_body, query::parse as parse_query};
+pub(crate) use {
+    body::parse as parse_body, body::read_within as read_body_within, query::parse as parse_query,
+};
 
 use crate::ApiError;
 use strongroom_wire::Code;

@@ -87,6 +87,7 @@ codes! {
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";
     BodyTooLarge = "BackupService.9900", 413, "The request body is larger than 1 MiB.";
+    BodyTooSlow = "BackupService.9900", 408, "The request body did not arrive in time.";
     TimedOut = "BackupService.9910", 504, "The service did not answer in time. Try again later.";
     InternalError = "BackupService.9910", 500, "Something went wrong on our side. Quote the request id to your administrator.";
 

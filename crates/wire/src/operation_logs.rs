@@ -160,4 +160,8 @@ pub struct ListOperationLogsQuery {
     /// Created at or before.
     pub end_time: Option<CbrTime>,
     pub enterprise_project_id: Option<ShortText>,
+    /// Of replication tasks, of which there are none.
+    pub destination_region: Option<Label>,
+    /// Of replication tasks, of which there are none.
+    pub destination_project_id: Option<ShortText>,
 }

@@ -1,15 +1,13 @@
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::OriginalUri;
 use axum::http::request::Parts;
-use bytes::Bytes;
 use strongroom_service::identity::{self, KeyClaim, Secret};
 use strongroom_service::{Caller, Error};
 use strongroom_types::ProjectId;
-use strongroom_wire::Code;
 use strongroom_wire::signing::{Authorization, Request, SignatureError, verify};
 
 use super::{request_id, signature_header, unauthenticated};
-use crate::extract::MAX_BODY_BYTES;
+use crate::extract::read_body;
 use crate::{ApiError, ApiState};
 
 /// Checks a request that is signed with an access key; its body is read whole, since the signature covers it.
@@ -22,7 +20,7 @@ pub(super) async fn check(
     let header = signature_header(parts)
         .ok_or_else(|| unauthenticated("neither X-Auth-Token nor a signature is present"))?;
     let authorization = Authorization::parse(header).map_err(unauthenticated)?;
-    let body = read(body).await?;
+    let body = read_body(body).await?;
     let claim = KeyClaim {
         access_key: authorization.access_key.clone(),
         security_token: security_token(parts),
@@ -38,22 +36,6 @@ pub(super) async fn check(
     };
     let caller = caller.map_err(unauthenticated)?;
     Ok((caller, Body::from(body)))
-}
-
-async fn read(body: Body) -> Result<Bytes, ApiError> {
-    match to_bytes(body, MAX_BODY_BYTES).await {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if is_too_large(&error) => Err(ApiError::of(Code::BodyTooLarge)),
-        Err(_) => Err(ApiError::new(
-            Code::InvalidParameter,
-            "The request body broke off.",
-        )),
-    }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    std::error::Error::source(error)
-        .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
 fn security_token(parts: &Parts) -> Option<Secret> {

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +15,9 @@ use super::objects::Objects;
 use crate::ApiError;
 
 /// Far above any request of the API: 256 resources with 60 excluded disks each fit.
-pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// A body is small; one that takes longer is the client's failure, and must be told before ours is assumed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body, in and out. Reads it whatever its content type says, as clients differ there.
 #[derive(Debug, Clone, Copy)]
@@ -21,16 +26,34 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.status().as_u16() {
-                    413 => ApiError::of(Code::BodyTooLarge),
-                    _ => ApiError::new(Code::InvalidParameter, "The request body broke off."),
-                })?;
-        parse(&bytes).map(Self)
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        parse(&read(request.into_body()).await?).map(Self)
     }
+}
+
+/// The whole body of a request, within bounds of size and time.
+pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
+    read_within(body, PATIENCE).await
+}
+
+pub(crate) async fn read_within(body: Body, patience: Duration) -> Result<Bytes, ApiError> {
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(ApiError::of(Code::BodyTooLarge));
+    }
+    match tokio::time::timeout(patience, to_bytes(body, MAX_BODY_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_large(&error) => Err(ApiError::of(Code::BodyTooLarge)),
+        Ok(Err(_)) => Err(ApiError::new(
+            Code::InvalidParameter,
+            "The request body broke off.",
+        )),
+        Err(_) => Err(ApiError::of(Code::BodyTooSlow)),
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

@@ -6,6 +6,8 @@ use strongroom_wire::Code;
 use super::parameters::{Values, read};
 use crate::ApiError;
 
+pub(crate) const NOT_TEXT: &str = "The path is not UTF-8.";
+
 /// Parameters of the path, as a struct of ids.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path<T>(pub(crate) T);
@@ -16,7 +18,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let raw = RawPathParams::from_request_parts(parts, state)
             .await
-            .map_err(|_| ApiError::new(Code::InvalidParameter, "The path is not UTF-8."))?;
+            .map_err(|_| ApiError::new(Code::InvalidParameter, NOT_TEXT))?;
         if let Some((name, _)) = raw.iter().find(|(_, value)| value.contains('\0')) {
             return Err(bad_id(name));
         }

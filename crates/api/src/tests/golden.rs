@@ -204,6 +204,11 @@ async fn lists_and_single_objects() {
             .await
             .expect(200);
         assert_shape(&tasks, golden!("task_list"));
+        for destination in ["destination_region=other", "destination_project_id=other"] {
+            let path = format!("/v3/{{project_id}}/operation-logs?{destination}");
+            let elsewhere = server.get(&path).await.expect(200);
+            assert_eq!(elsewhere["count"], 0, "{destination}");
+        }
         let task = tasks["operation_logs"][0]["id"].as_str().unwrap();
         let path = format!("/v3/{{project_id}}/operation-logs/{task}");
         assert_shape(&server.get(&path).await.expect(200), golden!("task_shown"));

@@ -1,8 +1,13 @@
 //! What surrounds every handler: ids, limits, unknown routes, and what needs no credentials.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::StatusCode;
 use serde_json::Value;
+use strongroom_wire::Code;
+
+use crate::extract::read_body_within;
 
 use super::server::{Who, on_each_server};
 
@@ -109,4 +114,11 @@ async fn a_panic_is_a_refusal_with_an_id() {
         assert!(!body["error_msg"].as_str().unwrap().contains("defect"));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_the_clients_failure() {
+    let silence = futures::stream::pending::<Result<bytes::Bytes, std::convert::Infallible>>();
+    let refusal = read_body_within(Body::from_stream(silence), Duration::from_millis(1)).await;
+    assert_eq!(refusal.unwrap_err().code, Code::BodyTooSlow);
 }
