@@ -12,11 +12,13 @@ fn in_small_file_system(folder: &std::path::Path, size: &str) -> Command {
     if !nix::unistd::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
+    // Where the root is no mount point (a chroot), unshare cannot make it private by itself.
     let mount = format!(
-        "mount -t tmpfs -o size={size} tmpfs '{}' && exec \"$@\"",
+        "mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size={size} tmpfs '{}' && exec \"$@\"",
         folder.display()
     );
-    command.args(["--mount", "sh", "-c", &mount, "sh", BINARY]);
+    command.args(["--mount", "--propagation", "unchanged"]);
+    command.args(["sh", "-c", &mount, "sh", BINARY]);
     command
 }
 
