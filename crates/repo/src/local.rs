@@ -1,3 +1,5 @@
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,12 +19,12 @@ pub enum Create {
 
 /// A folder as an object store whose writes are durable when they return.
 pub fn open_local(path: &Path, create: Create) -> Result<Arc<dyn ObjectStore>> {
-    let unavailable = |action: String, source: std::io::Error| Error::Unavailable {
+    let unavailable = |action: String, source: io::Error| Error::Unavailable {
         action,
         source: Arc::new(source),
     };
     match create {
-        Create::IfMissing => std::fs::create_dir_all(path)
+        Create::IfMissing => make_folder(path)
             .map_err(|e| unavailable(format!("make the folder {}", path.display()), e))?,
         Create::Never if !path.is_dir() => return Err(Error::NotARepository),
         Create::Never => {}
@@ -32,4 +34,22 @@ pub fn open_local(path: &Path, create: Create) -> Result<Arc<dyn ObjectStore>> {
         source: Arc::new(source),
     })?;
     Ok(Arc::new(store.with_fsync(true)))
+}
+
+/// Makes the folder and its parents. Their names are durable when it returns, as those of the objects will be.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_folder(parent)?;
+    match fs::create_dir(path) {
+        // Somebody else was first.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    fs::File::open(parent)?.sync_all()
 }

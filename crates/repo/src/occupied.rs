@@ -17,9 +17,8 @@ use crate::{Error, PointId, Result};
 pub(crate) async fn occupied(engine: &Engine, points: &[PointId]) -> Result<u64> {
     let mut count = Count::default();
     for id in points {
-        let point = match whole(engine.points.read(object_id(id)).await)? {
-            Some(point) => point,
-            None => continue,
+        let Some(point) = whole(engine.points.read(object_id(id)).await)? else {
+            continue;
         };
         let root = point
             .root()

@@ -102,6 +102,7 @@ fn make_directory(path: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(OWNER_ONLY_DIRECTORY)
         .create(path)
+        .and_then(|()| File::open(path.join(".."))?.sync_all())
         .with_context(|| format!("the directory {} cannot be made", path.display()))
 }
 
