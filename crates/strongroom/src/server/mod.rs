@@ -18,7 +18,7 @@ use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::{LocalDisks, Repositories, Worker};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Overrides};
@@ -69,9 +69,10 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let serving = axum::serve(listener, strongroom_api::router(state))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let serving = tokio::spawn(async move { serving.await });
+    let signals = Signals::handle()?;
     print_line(&format!("ready {endpoint}"));
     tokio::select! {
-        signal = wait_for_signal() => signal?,
+        () = signals.wait() => {}
         // Without a worker, nothing that was promised would be done.
         ended = &mut worker => ended.context("the worker stopped unexpectedly")?,
     }
@@ -169,12 +170,24 @@ async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
     }
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What ends the process in good order, from the moment it says that it is ready.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn handle() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?,
+        })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
