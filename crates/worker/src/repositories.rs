@@ -7,7 +7,7 @@ use strongroom_repo::{
 use strongroom_types::ProjectId;
 use tokio::sync::Mutex;
 
-use crate::private_file::write_private;
+use crate::private_file::{rename, write_private};
 
 /// The repositories of this installation: one per project, made when the project first needs it.
 ///
@@ -58,14 +58,50 @@ impl Repositories {
         Ok(repository)
     }
 
+    /// `PROJECT.key` says that the repository was made. Its key is called `PROJECT.key.new` until then, so that a
+    /// repository that is not there (a disk that is not mounted, say) is told from one that never was.
     async fn open_or_make(&self, project: &ProjectId) -> Result<Repository, RepositoryError> {
-        let secret = self.key(project)?;
-        let failed = |source| RepositoryError::Open {
-            project: project.clone(),
-            source,
-        };
-        let store =
-            open_local(&self.folder.join(project.as_str()), Create::IfMissing).map_err(failed)?;
+        let key = self.keys.join(format!("{project}.key"));
+        let new_key = self.keys.join(format!("{project}.key.new"));
+        let folder = self.folder.join(project.as_str());
+        if key.exists() || (folder.exists() && !new_key.exists()) {
+            return self.open(project, &folder, &key).await;
+        }
+        let repository = self.make(project, &folder, &new_key).await?;
+        rename(&new_key, &key).map_err(|source| RepositoryError::Key { path: key, source })?;
+        Ok(repository)
+    }
+
+    async fn open(
+        &self,
+        project: &ProjectId,
+        folder: &Path,
+        key: &Path,
+    ) -> Result<Repository, RepositoryError> {
+        let secret = secret(key)?;
+        let failed = |source| open_failed(project, source);
+        let store = open_local(folder, Create::Never).map_err(failed)?;
+        let opened = Repository::open(store, &secret, self.env.clone()).await;
+        opened.map_err(failed)
+    }
+
+    /// Also finishes what a process began that died meanwhile. The key is durable before anything is sealed with it.
+    async fn make(
+        &self,
+        project: &ProjectId,
+        folder: &Path,
+        new_key: &Path,
+    ) -> Result<Repository, RepositoryError> {
+        if !new_key.exists() {
+            let content = generate_key_file(self.env.ids.as_ref());
+            write_private(new_key, content.as_bytes()).map_err(|source| RepositoryError::Key {
+                path: new_key.to_owned(),
+                source,
+            })?;
+        }
+        let secret = secret(new_key)?;
+        let failed = |source| open_failed(project, source);
+        let store = open_local(folder, Create::IfMissing).map_err(failed)?;
         match Repository::open(store.clone(), &secret, self.env.clone()).await {
             Err(Error::NotARepository) => {}
             opened => return opened.map_err(failed),
@@ -74,24 +110,19 @@ impl Repositories {
             .await
             .map_err(failed)
     }
+}
 
-    /// The key is durable before anything is sealed with it. A repository whose key is gone is not given another:
-    /// that would open nothing, and hide from the operator which file to bring back.
-    fn key(&self, project: &ProjectId) -> Result<Secret, RepositoryError> {
-        let path = self.keys.join(format!("{project}.key"));
-        let failed = |source| RepositoryError::Key {
-            path: path.clone(),
-            source,
-        };
-        let is_new = !self.folder.join(project.as_str()).exists();
-        if is_new && !path.exists() {
-            write_private(&path, generate_key_file(self.env.ids.as_ref()).as_bytes())
-                .map_err(failed)?;
-        }
-        Ok(Secret::KeyFile(read(&path).map_err(failed)?))
+fn open_failed(project: &ProjectId, source: Error) -> RepositoryError {
+    RepositoryError::Open {
+        project: project.clone(),
+        source,
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    std::fs::read(path)
+fn secret(key: &Path) -> Result<Secret, RepositoryError> {
+    let content = std::fs::read(key).map_err(|source| RepositoryError::Key {
+        path: key.to_owned(),
+        source,
+    })?;
+    Ok(Secret::KeyFile(content))
 }
