@@ -89,7 +89,7 @@ const fn code_of(error: &Error) -> Code {
         Error::Invalid { .. } | Error::VaultUnlock => Code::InvalidParameter,
         Error::Unauthenticated => Code::Unauthenticated,
         Error::Forbidden => Code::Forbidden,
-        Error::Busy(_) => Code::Throttled,
+        Error::Busy(_) | Error::TooManySignIns => Code::Throttled,
         Error::Internal(_) | Error::LeaseLost | Error::UsageStale | Error::NothingToDo => {
             Code::InternalError
         }

@@ -18,6 +18,9 @@ pub enum Error {
     /// Try again in a moment.
     #[error("the service is busy")]
     Busy(#[source] strongroom_db::Error),
+    /// Try again: more passwords are to be checked than can be.
+    #[error("too many sign-ins are waiting")]
+    TooManySignIns,
     /// A defect or a broken installation; the log has the chain.
     #[error("the service failed")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,6 +1,8 @@
 //! Argon2id with the crate's default cost (19 MiB, two passes), off the async threads and few at a time: a storm
 //! of sign-ins waits here instead of taking the machine's memory.
 
+use std::time::Duration;
+
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -10,6 +12,8 @@ use super::Secret;
 use crate::{App, Error};
 
 const HASHES_AT_ONCE: usize = 2;
+/// A sign-in that has not begun by then is refused; well below what clients and the API wait.
+const PATIENCE: Duration = Duration::from_secs(20);
 const SALT_BYTES: usize = 16;
 /// In characters, for a new password.
 const LENGTH_MIN: usize = 8;
@@ -38,7 +42,7 @@ pub(super) async fn hash(app: &App, password: &Secret) -> Result<String, Error> 
     let mut salt = [0; SALT_BYTES];
     app.ids.fill(&mut salt);
     let password = password.clone();
-    let permit = permit().await;
+    let permit = permit(&HASHING, PATIENCE).await?;
     let hashed = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         Argon2::default()
@@ -55,7 +59,7 @@ pub(super) async fn hash(app: &App, password: &Secret) -> Result<String, Error> 
 /// Whether `hash` was made from `password`.
 pub(super) async fn verify(password: &Secret, hash: String) -> Result<bool, Error> {
     let password = password.clone();
-    let permit = permit().await;
+    let permit = permit(&HASHING, PATIENCE).await?;
     let verified = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let hash = PasswordHash::new(&hash)?;
@@ -73,11 +77,26 @@ pub(super) async fn verify(password: &Secret, hash: String) -> Result<bool, Erro
     }
 }
 
-/// Waits for a free place; the request's own timeout ends the wait. The permit goes along into the blocking
-/// task, because that one runs on when the request is given up.
-async fn permit() -> SemaphorePermit<'static> {
-    HASHING
-        .acquire()
-        .await
-        .expect("nobody closes this semaphore")
+/// Waits for a free place. The permit goes along into the blocking task, because that one runs on when the
+/// request is given up.
+async fn permit(
+    places: &'static Semaphore,
+    patience: Duration,
+) -> Result<SemaphorePermit<'static>, Error> {
+    match tokio::time::timeout(patience, places.acquire()).await {
+        Ok(permit) => Ok(permit.expect("nobody closes this semaphore")),
+        Err(_) => Err(Error::TooManySignIns),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_storm_of_sign_ins_is_told_to_come_back() {
+        static FULL: Semaphore = Semaphore::const_new(0);
+        let refusal = permit(&FULL, Duration::from_millis(1)).await;
+        assert!(matches!(refusal, Err(Error::TooManySignIns)));
+    }
 }
