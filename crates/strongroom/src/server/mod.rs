@@ -1,5 +1,6 @@
 //! `strongroom serve`: the API and a worker in one process.
 
+mod connections;
 mod first_start;
 mod logging;
 
@@ -66,9 +67,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         public_url: config.public_url.clone(),
         render_metrics: render_metrics(stop.clone())?,
     };
-    let serving = axum::serve(listener, strongroom_api::router(state))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
-    let serving = tokio::spawn(async move { serving.await });
+    let router = strongroom_api::router(state);
+    let limits = connections::Limits::default();
+    let serving = tokio::spawn(connections::serve(listener, router, limits, stop.clone()));
     let signals = Signals::handle()?;
     print_line(&format!("ready {endpoint}"));
     tokio::select! {
