@@ -54,6 +54,19 @@ impl Error {
         }
     }
 
+    /// What is wrong, without saying where: for those who may use a disk and need not know its place.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NotFound { .. } => "there is no such file or device".to_owned(),
+            Self::Exists { .. } => "it exists already".to_owned(),
+            Self::InUse { .. } => "another process uses it".to_owned(),
+            Self::Unsupported { what, .. } => format!("it cannot be used: {what}"),
+            Self::Corrupt { detail, .. } => format!("it is damaged: {detail}"),
+            Self::Full => "no space is left for it".to_owned(),
+            Self::Io { source, .. } => format!("reading or writing failed: {source}"),
+        }
+    }
+
     pub(crate) fn unsupported(path: &Path, what: impl Into<String>) -> Self {
         Self::Unsupported {
             path: path.to_owned(),

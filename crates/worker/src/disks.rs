@@ -3,7 +3,6 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use strongroom_block::{Error, is_in_use, probe};
 use strongroom_service::{DiskError, DiskFacts, Disks};
-use strongroom_types::Chain;
 
 /// Looks at the disks of this host.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +33,6 @@ fn trouble(error: &Error) -> DiskError {
     match error {
         Error::NotFound { .. } => DiskError::Missing,
         Error::Unsupported { what, .. } => DiskError::Unsupported(what.clone()),
-        other => DiskError::Unreadable(Chain(other).to_string()),
+        other => DiskError::Unreadable(other.reason()),
     }
 }

@@ -17,7 +17,9 @@ pub(crate) async fn keep_alive(
 }
 
 async fn renew_until_lost(context: &Context) {
-    let mut tick = tokio::time::interval(LEASE / 3);
+    // The claim has just given a whole lease, which most jobs never need to extend.
+    let every = LEASE / 3;
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     let mut renewed_at = context.app.now();
     while context.app.now().since(renewed_at) <= LEASE {
         tick.tick().await;

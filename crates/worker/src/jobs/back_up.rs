@@ -79,10 +79,16 @@ fn open_disk(work: &DiskWork) -> Result<Box<dyn BlockSource>, DiskFailure> {
             message: "the disk is no longer in the inventory".to_owned(),
         });
     };
-    open_source(Path::new(&volume.path), volume.format).map_err(|error| DiskFailure {
-        trouble: disk_trouble(&error),
-        message: Chain(&error).to_string(),
-    })
+    open_source(Path::new(&volume.path), volume.format).map_err(|error| disk_failure(work, &error))
+}
+
+/// The log tells the operator where the disk lies; its owner knows it by its id.
+fn disk_failure(work: &DiskWork, error: &strongroom_block::Error) -> DiskFailure {
+    tracing::warn!(error = %Chain(error), "a disk cannot be backed up");
+    DiskFailure {
+        trouble: disk_trouble(error),
+        message: format!("the disk {}: {}", work.backup.resource_id, error.reason()),
+    }
 }
 
 async fn save_disks(
@@ -125,10 +131,7 @@ async fn save_disk(
             size_bytes: commit.point.size_bytes,
             stored_bytes: commit.bytes_stored,
         })),
-        Err(transfer::TransferError::Disk(error)) => Ok(Err(DiskFailure {
-            trouble: disk_trouble(&error),
-            message: Chain(&error).to_string(),
-        })),
+        Err(transfer::TransferError::Disk(error)) => Ok(Err(disk_failure(work, &error))),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,6 @@
 use strongroom_repo::Error as Repo;
 use strongroom_service::progress::Failure;
-use strongroom_types::{Chain, Trouble};
+use strongroom_types::Trouble;
 
 use crate::repositories::RepositoryError;
 use crate::transfer::TransferError;
@@ -127,13 +127,27 @@ pub(crate) fn disk_trouble(error: &strongroom_block::Error) -> Trouble {
 }
 
 impl JobError {
-    /// What the owner of the resource is told; the chain of causes is part of it, as it names the object.
+    /// What the owner of the resource is told. The log has the whole chain.
     pub(crate) fn into_failure(self) -> Failure {
         let (trouble, message) = match &self {
-            Self::Failed { trouble, source } => (*trouble, Chain(source.as_ref()).to_string()),
-            Self::Retry(source) => (Trouble::Internal, Chain(source.as_ref()).to_string()),
+            Self::Failed { trouble, source } => (*trouble, for_owners(source.as_ref())),
+            Self::Retry(source) => (Trouble::Internal, for_owners(source.as_ref())),
             other => (Trouble::Internal, other.to_string()),
         };
         Failure { trouble, message }
+    }
+}
+
+/// Names the object that failed, but not its place: tenants need not know where disks, keys and repositories lie.
+fn for_owners(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    if let Some(disk) = error.downcast_ref::<strongroom_block::Error>() {
+        return format!("the disk cannot be used: {}", disk.reason());
+    }
+    match error.downcast_ref::<RepositoryError>() {
+        Some(RepositoryError::Key { .. }) => {
+            "the key of the project's repository cannot be read or written".to_owned()
+        }
+        Some(RepositoryError::Open { source, .. }) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }

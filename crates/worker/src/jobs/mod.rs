@@ -74,7 +74,8 @@ async fn reporting<T>(
     work: impl Future<Output = T>,
 ) -> Result<T, JobError> {
     let reports = async {
-        let mut tick = tokio::time::interval(REPORT_INTERVAL);
+        let first = tokio::time::Instant::now() + REPORT_INTERVAL;
+        let mut tick = tokio::time::interval_at(first, REPORT_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
