@@ -13,8 +13,8 @@ use crate::{Error, Result};
 const READS_IN_FLIGHT: usize = 16;
 
 /// Refreshes the index and adds the packs that no segment lists: a writer that crashed left them, or a
-/// segment was lost. Returns the packs that are listed and gone, or not as long as they were: what they
-/// held is stored again.
+/// segment was lost. Returns the packs not to build upon: those that are listed and gone, or not as long
+/// as they were, or marked as damaged. What they held is stored again.
 ///
 /// Another writer's newest packs may be adopted too; they are listed twice then, which harms nothing.
 pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
@@ -36,7 +36,10 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
         let length = present.get(&pack.id).copied();
         length != Some(pack.length)
     });
-    Ok(lost.map(|pack| pack.id).collect())
+    engine.marks.refresh(&engine.store).await?;
+    let mut lost: HashSet<_> = lost.map(|pack| pack.id).collect();
+    lost.extend(engine.marks.all());
+    Ok(lost)
 }
 
 async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {

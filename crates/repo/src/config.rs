@@ -10,6 +10,7 @@ use crate::store::{Created, Store};
 use crate::{Error, Options, Result, Secret, layout};
 
 pub(crate) const VERSION: u16 = 1;
+pub(crate) const PACK_BYTES_TARGETS: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 const FORMAT: &str = "strongroom repository";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +111,12 @@ impl Config {
                 version: any.version,
             });
         }
-        serde_json::from_str(json).map_err(|_| corrupt("a field is missing"))
+        let config: Self = serde_json::from_str(json).map_err(|_| corrupt("a field is missing"))?;
+        // Packs are built in memory.
+        if !PACK_BYTES_TARGETS.contains(&config.pack_bytes_target) {
+            return Err(corrupt("packs of impossible size"));
+        }
+        Ok(config)
     }
 
     /// Writes a new repository's config. [`Error::Exists`] when another one is there.

@@ -8,6 +8,7 @@ use strongroom_chunk::{
 
 use crate::cache::Cache;
 use crate::index::Index;
+use crate::marks::Marks;
 use crate::packs::{Pack, Packs};
 use crate::points::Points;
 use crate::store::Store;
@@ -30,6 +31,7 @@ pub(crate) struct Engine {
     pub(crate) index: Arc<Index>,
     pub(crate) packs: Packs,
     pub(crate) points: Points,
+    pub(crate) marks: Marks,
     node_frames: Cache<(ObjectId, u32), Arc<Vec<u8>>>,
 }
 
@@ -53,6 +55,7 @@ impl Engine {
             packs: Packs::new(store.clone(), keys.clone()),
             points: Points::new(store.clone(), keys.clone()),
             index: Arc::default(),
+            marks: Marks::default(),
             node_frames: Cache::new(NODE_CACHE_BYTES),
             id,
             store,
@@ -75,26 +78,50 @@ impl Engine {
         )
     }
 
-    /// Finds a chunk or node: where the hint says, else where the index says. The error names the
-    /// object that the hint led to.
+    /// Finds a chunk or node: where the hint says, else where the index says; in a pack that was found damaged
+    /// only if it is in no other. The error names the object that the hint led to.
     pub(crate) async fn locate(&self, kind: Kind, id: ContentId, hint: Place) -> Result<Located> {
+        if self.marks.contains(hint.pack) {
+            return match self.elsewhere(kind, id, hint).await? {
+                Some(located) => Ok(located),
+                // Most of a damaged pack is sound.
+                None => self.look_at(kind, id, hint).await,
+            };
+        }
         let error = match self.look_at(kind, id, hint).await {
             Ok(located) => return Ok(located),
             Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => error,
             Err(error) => return Err(error),
         };
         self.index.refresh(&self.store, &self.keys).await?;
+        self.elsewhere(kind, id, hint).await?.ok_or(error)
+    }
+
+    /// What the index knows besides the hint, sound packs first.
+    async fn elsewhere(&self, kind: Kind, id: ContentId, hint: Place) -> Result<Option<Located>> {
         let mut tried = vec![hint.pack];
         while tried.len() <= ALTERNATIVES_MAX {
-            let place = self.index.find(id.prefix(), |pack| !tried.contains(&pack));
+            let untried = |pack| !tried.contains(&pack);
+            let sound = |pack| untried(pack) && !self.marks.contains(pack);
+            let place = self.index.find(id.prefix(), sound);
+            let place = place.or_else(|| self.index.find(id.prefix(), untried));
             let Some(place) = place else { break };
             match self.look_at(kind, id, place).await {
-                Ok(located) => return Ok(located),
+                Ok(located) => return Ok(Some(located)),
                 Err(Error::Missing { .. } | Error::Corrupt { .. }) => tried.push(place.pack),
                 Err(error) => return Err(error),
             }
         }
-        Err(error)
+        Ok(None)
+    }
+
+    /// Learns which packs were found damaged, and where else there may be what they hold.
+    pub(crate) async fn refresh_marks(&self) -> Result<()> {
+        self.marks.refresh(&self.store).await?;
+        if !self.marks.is_empty() {
+            self.index.refresh(&self.store, &self.keys).await?;
+        }
+        Ok(())
     }
 
     async fn look_at(&self, kind: Kind, id: ContentId, place: Place) -> Result<Located> {

@@ -5,7 +5,7 @@
 //!
 //! # What may overlap
 //!
-//! There are no locks. Everything is created under a new name with put-if-absent, nothing is overwritten,
+//! There are no locks. Everything is created with put-if-absent, nothing is overwritten,
 //! and what makes data visible comes last: packs, index segments, nodes, point.
 //!
 //! | While this runs | this may run too | because |
@@ -17,6 +17,7 @@
 //! | a writer | `delete_point`, of its lineage too | points do not need each other, and deletion removes no pack |
 //! | a reader | `delete_point` of what it reads | only the point object goes; its packs stay |
 //! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
+//! | `verify` | `verify`, writers | a mark is one put-if-absent or one deletion, and is only advice: at worst a chunk is stored twice |
 //! | `init` | `init` | the first put-if-absent of the config wins |
 //!
 //! Removing packs is the one thing that must not overlap with writers that may still build on them. Nothing
@@ -34,6 +35,7 @@ mod error;
 mod index;
 mod layout;
 mod local;
+mod marks;
 mod occupied;
 mod packs;
 mod point;

@@ -4,7 +4,7 @@ use object_store::ObjectStore;
 use strongroom_chunk::{Kind, ObjectId, Profile};
 use strongroom_types::{Clock, IdSource};
 
-use crate::config::Config;
+use crate::config::{Config, PACK_BYTES_TARGETS};
 use crate::engine::Engine;
 use crate::store::Store;
 use crate::{
@@ -51,7 +51,7 @@ impl Repository {
         options: Options,
         env: Env,
     ) -> Result<Self> {
-        if !(64 << 10..=1 << 30).contains(&options.pack_bytes_target) {
+        if !PACK_BYTES_TARGETS.contains(&options.pack_bytes_target) {
             return Err(Error::Invalid("a pack has 64 KiB to 1 GiB".to_owned()));
         }
         let store = Store::new(store);
@@ -151,6 +151,7 @@ impl Repository {
             Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
             other => other?,
         };
+        self.engine.refresh_marks().await?;
         PointReader::start(Arc::clone(&self.engine), &point)
     }
 
@@ -160,7 +161,8 @@ impl Repository {
         occupied::occupied(&self.engine, points).await
     }
 
-    /// Looks for damage; see [`VerifyDepth`]. Writers and readers may go on meanwhile.
+    /// Looks for damage; see [`VerifyDepth`]. Writers and readers may go on meanwhile. Damaged packs are marked:
+    /// later writers store again what they held, and what finds another copy can be restored.
     pub async fn verify(
         &self,
         depth: VerifyDepth,

@@ -11,7 +11,7 @@ use object_store::{
 };
 use strongroom_chunk::{Kind, ObjectId};
 
-use crate::{Error, Result, layout};
+use crate::{Error, Result, layout, marks};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Store(Arc<dyn ObjectStore>);
@@ -105,6 +105,19 @@ impl Store {
             })
         });
         Ok(listed.collect())
+    }
+
+    /// The packs that are marked as damaged.
+    pub(crate) async fn list_marks(&self) -> Result<Vec<ObjectId>> {
+        let folder = Path::from(marks::FOLDER);
+        let marks = self
+            .0
+            .list(Some(&folder))
+            .try_filter_map(|mark| async move {
+                Ok(mark.location.filename().and_then(ObjectId::from_hex))
+            });
+        let listed = marks.try_collect().await;
+        listed.map_err(|error| Error::store("list", &folder, error))
     }
 
     /// Removes an object; nothing happens if there is none.

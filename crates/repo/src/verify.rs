@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use futures::{StreamExt, stream};
 use strongroom_chunk::{Kind, ObjectId};
+use strongroom_types::Chain;
 
 use crate::config::Config;
 use crate::engine::Engine;
@@ -40,6 +41,7 @@ pub(crate) async fn verify(
         ..VerifyProgress::default()
     };
     let states = check_packs(engine, depth, progress, &mut done, &mut damage).await?;
+    mark(engine, depth, &states).await?;
     let mut check = PointCheck::new(engine, &states, &mut damage);
     for (id, point) in points {
         check.point(id, point).await?;
@@ -66,6 +68,28 @@ async fn check_configs(engine: &Engine, damage: &mut DamageList) -> Result<()> {
                 damage.add(name, &error);
             }
             Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the marks in the store true. A place that cannot be written is verified all the same.
+async fn mark(
+    engine: &Engine,
+    depth: VerifyDepth,
+    states: &HashMap<ObjectId, PackState>,
+) -> Result<()> {
+    engine.refresh_marks().await?;
+    for (id, state) in states {
+        let (store, marks) = (&engine.store, &engine.marks);
+        let marked = marks.contains(*id);
+        let change = match state.problems().next() {
+            Some(problem) if !marked => marks.add(store, *id, problem).await,
+            None if marked && depth == VerifyDepth::ReadData => marks.remove(store, *id).await,
+            _ => Ok(()),
+        };
+        if let Err(error) = change {
+            tracing::warn!(error = %Chain(&error), pack = %id, "a pack cannot be marked as damaged or sound");
         }
     }
     Ok(())

@@ -293,6 +293,40 @@ async fn the_next_backup_stores_again_what_a_torn_pack_held() {
 }
 
 #[tokio::test]
+async fn the_next_backup_stores_again_what_a_verification_found_damaged() {
+    for folder in ["packs", "nodes"] {
+        let case = case().await;
+        let path = case.objects(folder).await[0].clone();
+        let sound = case.read(&path).await;
+        let mut bytes = sound.clone();
+        bytes[150] ^= 1;
+        case.write(&path, bytes).await;
+        assert_eq!(case.verify(VerifyDepth::ReadData).await.damage_count, 1);
+        case.heals_by_another_backup().await;
+        // The damage is still told, but takes nothing any more.
+        for depth in [VerifyDepth::Structure, VerifyDepth::ReadData] {
+            let report = case.verify(depth).await;
+            assert!(
+                report.damage.iter().all(|d| d.hits.is_empty()),
+                "{report:?}"
+            );
+        }
+        // A good copy ends the mark, so that it is built upon again.
+        assert_eq!(case.objects("damaged").await.len(), 1);
+        case.write(&path, sound).await;
+        assert!(case.verify(VerifyDepth::ReadData).await.is_clean());
+        assert!(case.objects("damaged").await.is_empty());
+        assert_eq!(
+            back_up(&case.repository, "more", &case.image)
+                .await
+                .unwrap()
+                .bytes_new,
+            0
+        );
+    }
+}
+
+#[tokio::test]
 async fn occupied_counts_shared_parts_once() {
     let case = case().await;
     let first = case

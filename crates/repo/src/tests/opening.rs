@@ -165,3 +165,25 @@ async fn a_repository_without_configs_is_not_made_anew() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_config_cannot_make_packs_that_no_memory_holds() {
+    for target in [0, 1, 1u64 << 40] {
+        let (store, _) = in_memory().await;
+        for path in ["config", "config-copy"].map(Path::from) {
+            let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let json = text.lines().next().unwrap();
+            let json = json.replace(
+                &format!("\"pack_bytes_target\":{}", SMALL_PACKS.pack_bytes_target),
+                &format!("\"pack_bytes_target\":{target}"),
+            );
+            let sum = hex::encode(strongroom_chunk::checksum(json.as_bytes()));
+            let changed = format!("{json}\n{sum}\n");
+            assert_ne!(changed, text);
+            store.put(&path, changed.into()).await.unwrap();
+        }
+        let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
+        assert!(matches!(refused, Err(Error::Corrupt { .. })), "{target}");
+    }
+}
