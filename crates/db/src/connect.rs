@@ -51,7 +51,7 @@ impl Db {
             Pool::Sqlite { writer, .. } => {
                 Ok(Tx::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
             }
-            Pool::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
+            Pool::Postgres(pool) => begin_postgres(pool).await,
         }
     }
 
@@ -59,7 +59,7 @@ impl Db {
     pub async fn read(&self) -> Result<Tx> {
         match &self.pool {
             Pool::Sqlite { readers, .. } => Ok(Tx::sqlite(readers.begin().await?)),
-            Pool::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
+            Pool::Postgres(pool) => begin_postgres(pool).await,
         }
     }
 
@@ -72,6 +72,17 @@ impl Db {
             }
             Pool::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Begins in a task of its own. A caller that is dropped between the driver's BEGIN and its answer, as when a
+/// client hangs up, would leave the connection in the pool with a transaction open that nobody ends.
+async fn begin_postgres(pool: &PgPool) -> Result<Tx> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await });
+    match begun.await {
+        Ok(transaction) => Ok(Tx::postgres(transaction?)),
+        Err(stopped) => Err(sqlx::Error::Io(std::io::Error::other(stopped)).into()),
     }
 }
 
