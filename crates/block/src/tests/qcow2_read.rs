@@ -202,15 +202,11 @@ fn what_cannot_be_read_rightly_is_refused() {
     let external = lab.create("external.qcow2", MIB, &["-o", &option]);
     assert!(refusal(&external).contains("another file"));
 
-    let secret = [
-        "--object",
-        "secret,id=s,data=x",
-        "-o",
-        "encrypt.format=luks",
-    ];
-    let quick = ["-o", "encrypt.key-secret=s,encrypt.iter-time=10"];
-    let arguments = [&secret[..], &quick].concat();
-    let encrypted = lab.create("encrypted.qcow2", MIB, &arguments);
+    // Only the header says LUKS: making a real one fails now and then with QEMU 7, which times its key derivation.
+    let encrypted = lab.create("encrypted.qcow2", MIB, &[]);
+    let mut bytes = fs::read(&encrypted).unwrap();
+    bytes[32..36].copy_from_slice(&2u32.to_be_bytes());
+    fs::write(&encrypted, bytes).unwrap();
     assert!(refusal(&encrypted).contains("encrypted"));
 
     let nbd = lab.create(
