@@ -116,8 +116,16 @@ impl ImageFile {
         if claim.take(&self.file).map_err(|e| self.error(e))? {
             Ok(self)
         } else {
-            Err(Error::InUse { path: self.path })
+            Err(Error::InUse {
+                path: self.path.clone(),
+            })
         }
+    }
+
+    /// What a process has that is being started just now.
+    #[cfg(test)]
+    pub(crate) fn copy_of_descriptor(&self) -> File {
+        self.file.try_clone().expect("descriptors are left")
     }
 
     pub(crate) fn is_locked(&self) -> Result<bool> {
@@ -165,7 +173,10 @@ impl ImageFile {
 
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let result = self.file.read_exact_at(buffer, offset);
-        result.map_err(|e| self.error(e))
+        result.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.error(ended_early()),
+            _ => self.error(error),
+        })
     }
 
     pub(crate) fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
@@ -218,7 +229,7 @@ impl ImageFile {
             Err(Errno::ENXIO) if self.file.metadata()?.len() >= self.size_bytes => {
                 Ok(Extent::hole(rest))
             }
-            Err(Errno::ENXIO) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(Errno::ENXIO) => Err(ended_early()),
             // The file system keeps no record of holes.
             Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(Extent::data(rest)),
             Err(errno) => Err(errno.into()),
@@ -304,6 +315,19 @@ impl ImageFile {
 
     fn error(&self, source: io::Error) -> Error {
         Error::from_io(&self.path, source)
+    }
+}
+
+/// Cut short before it was opened, or made shorter since.
+fn ended_early() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends too early")
+}
+
+impl Drop for ImageFile {
+    fn drop(&mut self) {
+        if let Err(error) = crate::lock::release(&self.file) {
+            tracing::debug!(path = %self.path.display(), %error, "locks end when the file is closed");
+        }
     }
 }
 

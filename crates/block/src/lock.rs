@@ -40,7 +40,7 @@ pub(crate) const WRITER: Claim = Claim {
 };
 
 impl Claim {
-    /// Takes the locks, which then live as long as `file` is open; false if somebody is in the way.
+    /// Takes the locks, which then live until [`release`] or as long as `file` is open; false if somebody is in the way.
     pub(crate) fn take(self, file: &File) -> io::Result<bool> {
         let uses = self.uses.iter().map(|n| USES + n);
         let forbids = self.forbids.iter().map(|n| FORBIDS + n);
@@ -61,6 +61,13 @@ impl Claim {
         }
         Ok(true)
     }
+}
+
+/// Ends every claim on `file`, also while a process that is being started still has a copy of its descriptor.
+pub(crate) fn release(file: &File) -> io::Result<()> {
+    let all = region(libc::F_UNLCK, USES, 2 * (FORBIDS - USES));
+    fcntl(file, FcntlArg::F_OFD_SETLK(&all))?;
+    Ok(())
 }
 
 /// Does anybody else write the image? Readers, a backup of ours among them, are not in the way of a look.

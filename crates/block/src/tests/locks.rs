@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use strongroom_types::VolumeFormat::Qcow2;
 
 use super::qemu::{Lab, MIB};
+use crate::file::{ImageFile, Purpose};
 use crate::{Error, is_in_use, open_sink, open_source, probe};
 
 /// A `qemu-io` that holds an image until it is dropped.
@@ -111,4 +112,16 @@ fn qemu_does_not_even_read_what_we_write() {
     assert!(!opens(&path, &["-r"]));
     drop(sink);
     assert!(opens(&path, &["-r"]));
+}
+
+#[test]
+fn a_dropped_image_is_free_although_a_starting_process_has_its_descriptor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk");
+    std::fs::write(&path, [1; 4096]).unwrap();
+    let image = ImageFile::open(&path, Purpose::Write).unwrap();
+    let copy = image.copy_of_descriptor();
+    drop(image);
+    ImageFile::open(&path, Purpose::Write).unwrap();
+    drop(copy);
 }
