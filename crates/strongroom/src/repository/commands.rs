@@ -6,11 +6,11 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
 use strongroom_repo::{NewPoint, Point, Repository, VerifyDepth, VerifyReport};
-use strongroom_types::{IdSource, SystemIds};
+use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, Place};
+use super::{Command, ImageFormat, Place};
 use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
 use crate::progress;
 
@@ -22,9 +22,15 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
             place,
             source,
             lineage,
-        } => back_up(&place, &source, lineage, format).await,
+            format: image,
+        } => back_up(&place, &source, lineage, image, format).await,
         Command::List { place } => list(&place, format).await,
-        Command::Restore { place, point, to } => restore(&place, &point, &to, format).await,
+        Command::Restore {
+            place,
+            point,
+            to,
+            format: image,
+        } => restore(&place, &point, &to, image, format).await,
         Command::Verify { place, read_data } => verify(&place, read_data, format).await,
     }
 }
@@ -63,6 +69,7 @@ async fn back_up(
     place: &Place,
     source: &Path,
     lineage: Option<String>,
+    image: Option<ImageFormat>,
     format: Format,
 ) -> anyhow::Result<ExitCode> {
     #[derive(Serialize)]
@@ -77,13 +84,13 @@ async fn back_up(
     let path = source
         .canonicalize()
         .with_context(|| format!("{} cannot be read", source.display()))?;
-    let image = probe(&path)?;
-    let disk = open_source(&path, image.format)?;
+    let image = format_of(&path, image)?;
+    let disk = open_source(&path, image)?;
     let new = NewPoint {
         name: SystemIds.uuid(),
         lineage: lineage.unwrap_or_else(|| path.display().to_string()),
         size_bytes: disk.size_bytes(),
-        attributes: serde_json::json!({ "source": path.display().to_string(), "format": image.format.as_str() }),
+        attributes: serde_json::json!({ "source": path.display().to_string(), "format": image.as_str() }),
     };
     let done = Arc::new(Progress::new(disk.size_bytes()));
     let bar = progress::show(&done, format);
@@ -136,7 +143,13 @@ async fn list(place: &Place, format: Format) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn restore(place: &Place, name: &str, to: &Path, format: Format) -> anyhow::Result<ExitCode> {
+async fn restore(
+    place: &Place,
+    name: &str,
+    to: &Path,
+    image: Option<ImageFormat>,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     #[derive(Serialize)]
     struct Restored {
         point: String,
@@ -153,7 +166,7 @@ async fn restore(place: &Place, name: &str, to: &Path, format: Format) -> anyhow
         transfer::write_out(&repository, &point.id, &mut tokio::io::stdout(), &done).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let sink = open_target(to, point.size_bytes)?;
+    let sink = open_target(to, image, point.size_bytes)?;
     let bar = progress::show(&done, format);
     let restored = transfer::restore(
         &repository,
@@ -182,20 +195,31 @@ async fn restore(place: &Place, name: &str, to: &Path, format: Format) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-fn open_target(to: &Path, size_bytes: u64) -> anyhow::Result<Box<dyn BlockSink>> {
+fn format_of(image: &Path, given: Option<ImageFormat>) -> anyhow::Result<VolumeFormat> {
+    match given {
+        Some(format) => Ok(format.into()),
+        None => Ok(probe(image)?.format),
+    }
+}
+
+fn open_target(
+    to: &Path,
+    image: Option<ImageFormat>,
+    size_bytes: u64,
+) -> anyhow::Result<Box<dyn BlockSink>> {
     if !to.exists() {
         return Ok(create_raw(to, size_bytes)?);
     }
-    let image = probe(to)?;
-    if image.size_bytes < size_bytes {
+    let sink = open_sink(to, format_of(to, image)?)?;
+    if sink.size_bytes() < size_bytes {
         bail!(
             "{} holds {}, the point needs {}",
             to.display(),
-            human_bytes(image.size_bytes),
+            human_bytes(sink.size_bytes()),
             human_bytes(size_bytes)
         );
     }
-    Ok(open_sink(to, image.format)?)
+    Ok(sink)
 }
 
 async fn verify(place: &Place, read_data: bool, format: Format) -> anyhow::Result<ExitCode> {

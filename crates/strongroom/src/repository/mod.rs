@@ -6,6 +6,7 @@ mod place;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use strongroom_types::VolumeFormat;
 
 pub(crate) use commands::run;
 
@@ -28,6 +29,10 @@ pub(crate) enum Command {
         /// Groups the points of one disk; the source's path when absent.
         #[arg(long)]
         lineage: Option<String>,
+        /// What the source is. Told from its first bytes when absent, which a machine that writes a raw disk can
+        /// forge: give it for raw disks of others.
+        #[arg(long, value_enum)]
+        format: Option<ImageFormat>,
     },
     /// List the points of a repository, oldest first.
     List {
@@ -43,6 +48,9 @@ pub(crate) enum Command {
         /// A new file, or an existing image or device that is overwritten where it differs.
         #[arg(long)]
         to: PathBuf,
+        /// What an existing target is; told from its first bytes when absent.
+        #[arg(long, value_enum)]
+        format: Option<ImageFormat>,
     },
     /// Check that every point can be restored.
     Verify {
@@ -84,4 +92,19 @@ pub(crate) enum Profile {
     Default,
     Dense,
     Archive,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum ImageFormat {
+    Raw,
+    Qcow2,
+}
+
+impl From<ImageFormat> for VolumeFormat {
+    fn from(format: ImageFormat) -> Self {
+        match format {
+            ImageFormat::Raw => Self::Raw,
+            ImageFormat::Qcow2 => Self::Qcow2,
+        }
+    }
 }

@@ -153,6 +153,32 @@ fn a_list_says_which_point_it_lacks() {
     assert!(remarks.contains(&format!("points/{point}")), "{remarks}");
 }
 
+/// A machine can write anything into its raw disk, the header of a qcow2 image that builds on a file of the host too.
+#[test]
+fn a_raw_disk_is_taken_as_it_is_when_it_is_called_raw() {
+    let repo = Repo::init();
+    let (source, secret) = (repo.path("disk.raw"), repo.path("secret"));
+    disks::random(&secret, 1 << 20, 3);
+    let arguments = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b"];
+    disks::run(
+        "qemu-img",
+        &[
+            &arguments[..],
+            &[disks::text(&secret), disks::text(&source)],
+        ]
+        .concat(),
+    );
+    let raw = repo.json("backup", &["--format", "raw", disks::text(&source)]);
+    let point = raw["point"].as_str().unwrap();
+    let restored = repo.path("out");
+    repo.json("restore", &[point, "--to", disks::text(&restored)]);
+    assert_eq!(disks::hash(&restored), disks::hash(&source));
+    std::fs::copy(&source, &restored).unwrap();
+    let target = ["--to", disks::text(&restored), "--format", "raw"];
+    let answer = repo.json("restore", &[&[point][..], &target].concat());
+    assert_eq!(answer["bytes_written"], 0);
+}
+
 #[test]
 fn a_repository_that_was_not_made_leaves_no_key() {
     let repo = Repo::init();
