@@ -48,6 +48,8 @@ impl Cluster {
         server.arg("-D").arg(&data).arg("-k").arg(&folder);
         for setting in [
             "listen_addresses=",
+            // In the folder, so that even a killed server leaves nothing elsewhere.
+            "dynamic_shared_memory_type=mmap",
             "max_connections=300",
             "fsync=off",
             "full_page_writes=off",
