@@ -1,6 +1,7 @@
 mod concurrency;
 mod crashes;
 mod damage;
+mod faults;
 mod model;
 mod opening;
 mod round_trip;

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, Result,
 };
 
 /// What happens at the chosen call.
@@ -22,12 +23,45 @@ pub enum Fault {
     FailAfterEffect,
     /// This call and all later ones fail and do nothing, as if the process had died.
     Crash,
+    /// This call does its work; it and all later ones fail.
+    CrashAfterEffect,
+    /// Of what this call writes, the first half becomes visible; it and all later ones fail. Only a store that
+    /// breaks its promises does this.
+    Torn,
+    /// This one call is done twice and answers what the second time gave: its request was delivered again.
+    Twice,
+    /// This one call lets every other task go first.
+    Delay,
 }
+
+impl Fault {
+    pub const ALL: [Self; 7] = [
+        Self::Fail,
+        Self::FailAfterEffect,
+        Self::Crash,
+        Self::CrashAfterEffect,
+        Self::Torn,
+        Self::Twice,
+        Self::Delay,
+    ];
+
+    fn ends_the_process(self) -> bool {
+        matches!(self, Self::Crash | Self::CrashAfterEffect | Self::Torn)
+    }
+}
+
+/// Turns that a delayed call gives to others.
+const YIELDS: usize = 100;
 
 /// An object store that fails at its n-th call, reads and listings included.
 #[derive(Debug)]
 pub struct FailingStore {
     inner: Arc<dyn ObjectStore>,
+    plan: Arc<Plan>,
+}
+
+#[derive(Debug)]
+struct Plan {
     fault: Fault,
     fail_at: u64,
     calls: AtomicU64,
@@ -37,57 +71,65 @@ pub struct FailingStore {
 impl FailingStore {
     /// Calls count from 1; with `fail_at` 0 nothing fails.
     pub fn new(inner: Arc<dyn ObjectStore>, fault: Fault, fail_at: u64) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
+        let plan = Plan {
             fault,
             fail_at,
             calls: AtomicU64::new(0),
             struck: AtomicBool::new(false),
+        };
+        Arc::new(Self {
+            inner,
+            plan: Arc::new(plan),
         })
     }
 
     /// Number of calls so far.
     pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::SeqCst)
+        self.plan.calls.load(Ordering::SeqCst)
     }
 
     /// Has the fault come to pass?
     pub fn has_struck(&self) -> bool {
-        self.struck.load(Ordering::SeqCst)
-    }
-
-    /// Counts a call; the error is what it must end with.
-    fn count(&self) -> Plan {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let hit = self.fail_at != 0 && call == self.fail_at;
-        let dead = self.fault == Fault::Crash && self.has_struck();
-        if !hit && !dead {
-            return Plan::Work;
-        }
-        self.struck.store(true, Ordering::SeqCst);
-        match self.fault {
-            Fault::Fail | Fault::Crash => Plan::Fail,
-            Fault::FailAfterEffect => Plan::FailAfterEffect,
-        }
-    }
-
-    async fn call<T>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        match self.count() {
-            Plan::Work => work.await,
-            Plan::Fail => Err(error()),
-            Plan::FailAfterEffect => {
-                // The lost answer is the point, whatever it was.
-                drop(work.await);
-                Err(error())
-            }
-        }
+        self.plan.struck.load(Ordering::SeqCst)
     }
 }
 
-enum Plan {
-    Work,
-    Fail,
-    FailAfterEffect,
+impl Plan {
+    /// Counts a call; the fault is what it meets.
+    fn count(&self) -> Option<Fault> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.fail_at != 0 && call == self.fail_at {
+            self.struck.store(true, Ordering::SeqCst);
+            return Some(self.fault);
+        }
+        let dead = self.fault.ends_the_process() && self.struck.load(Ordering::SeqCst);
+        dead.then_some(Fault::Crash)
+    }
+
+    async fn call<T, W>(&self, work: impl Fn() -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
+        match self.count() {
+            None => work().await,
+            Some(Fault::Fail | Fault::Crash | Fault::Torn) => Err(error()),
+            Some(Fault::FailAfterEffect | Fault::CrashAfterEffect) => {
+                // The lost answer is the point, whatever it was.
+                drop(work().await);
+                Err(error())
+            }
+            Some(Fault::Twice) => {
+                drop(work().await);
+                work().await
+            }
+            Some(Fault::Delay) => {
+                for _ in 0..YIELDS {
+                    tokio::task::yield_now().await;
+                }
+                work().await
+            }
+        }
+    }
 }
 
 fn error() -> Error {
@@ -111,8 +153,22 @@ impl ObjectStore for FailingStore {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.call(self.inner.put_opts(location, payload, options))
-            .await
+        let tears = self.plan.fault == Fault::Torn && self.calls() + 1 == self.plan.fail_at;
+        if tears {
+            let whole: Vec<u8> = payload.iter().flatten().copied().collect();
+            let half = Bytes::copy_from_slice(&whole[..whole.len() / 2]);
+            // Nobody hears of it.
+            drop(
+                self.inner
+                    .put_opts(location, half.into(), options.clone())
+                    .await,
+            );
+        }
+        let put = || {
+            self.inner
+                .put_opts(location, payload.clone(), options.clone())
+        };
+        self.plan.call(put).await
     }
 
     async fn put_multipart_opts(
@@ -120,49 +176,56 @@ impl ObjectStore for FailingStore {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.call(self.inner.put_multipart_opts(location, options))
-            .await
+        let begin = || self.inner.put_multipart_opts(location, options.clone());
+        self.plan.call(begin).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.call(self.inner.get_opts(location, options)).await
+        let get = || self.inner.get_opts(location, options.clone());
+        self.plan.call(get).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.call(self.inner.get_ranges(location, ranges)).await
+        let get = || self.inner.get_ranges(location, ranges);
+        self.plan.call(get).await
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        match self.count() {
-            Plan::Work => self.inner.delete_stream(locations),
-            Plan::Fail => stream::once(async { Err(error()) }).boxed(),
-            Plan::FailAfterEffect => self
-                .inner
-                .delete_stream(locations)
-                .and_then(|_| async { Err(error()) })
-                .boxed(),
-        }
+        let (inner, plan) = (Arc::clone(&self.inner), Arc::clone(&self.plan));
+        let delete = move |location: Result<Path>| {
+            let (inner, plan) = (Arc::clone(&inner), Arc::clone(&plan));
+            async move {
+                let location = location?;
+                plan.call(|| inner.delete(&location)).await?;
+                Ok(location)
+            }
+        };
+        locations.then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.count() {
-            Plan::Work => self.inner.list(prefix),
-            Plan::Fail | Plan::FailAfterEffect => stream::once(async { Err(error()) }).boxed(),
+        match self.plan.count() {
+            None | Some(Fault::Twice | Fault::Delay) => self.inner.list(prefix),
+            Some(_) => stream::once(async { Err(error()) }).boxed(),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.call(self.inner.list_with_delimiter(prefix)).await
+        self.plan
+            .call(|| self.inner.list_with_delimiter(prefix))
+            .await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.call(self.inner.copy_opts(from, to, options)).await
+        let copy = || self.inner.copy_opts(from, to, options.clone());
+        self.plan.call(copy).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.call(self.inner.rename_opts(from, to, options)).await
+        let rename = || self.inner.rename_opts(from, to, options.clone());
+        self.plan.call(rename).await
     }
 }
