@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use strongroom_repo::{
-    Content, Create, Env, NewPoint, Options, PointId, Repository, Result, Secret, VerifyDepth,
-    generate_key_file, open_local,
+    Content, Env, NewPoint, Options, PointId, Repository, Result, Secret, VerifyDepth,
+    generate_key_file,
 };
+use strongroom_store::{Create, open_local};
 use strongroom_types::{SystemClock, SystemIds};
 
 const MIB: usize = 1 << 20;

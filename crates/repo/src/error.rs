@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use object_store::path::Path;
+use strongroom_store::{Fault, fault_of};
 
 use crate::{Point, PointId};
 
@@ -83,33 +84,32 @@ impl Error {
 
     /// `action` is what could not be done to the object or folder.
     pub(crate) fn store(action: &str, object: &Path, error: object_store::Error) -> Self {
-        if let object_store::Error::NotFound { .. } = error {
-            return Self::Missing {
-                object: object.to_string(),
-            };
-        }
-        let full = is_full(&error);
+        let fault = fault_of(&error);
         let source: Source = Arc::new(error);
-        if full {
-            return Self::Full(source);
-        }
-        Self::Unavailable {
-            action: format!("{action} {object}"),
-            source,
+        match (fault, fault.advice()) {
+            (Fault::Missing, _) => Self::Missing {
+                object: object.to_string(),
+            },
+            (Fault::Full, _) => Self::Full(source),
+            (_, None) => Self::Unavailable {
+                action: format!("{action} {object}"),
+                source,
+            },
+            (_, Some(advice)) => Self::Unavailable {
+                action: format!("{action} {object}: {advice}"),
+                source,
+            },
         }
     }
 }
 
-fn is_full(error: &object_store::Error) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>()
-            && matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-        {
-            return true;
+impl From<strongroom_store::Error> for Error {
+    fn from(error: strongroom_store::Error) -> Self {
+        use strongroom_store::Error as Storage;
+        match error {
+            Storage::NoFolder(_) => Self::NotARepository,
+            Storage::Invalid(detail) => Self::Invalid(detail),
+            Storage::Unavailable { action, source } => Self::Unavailable { action, source },
         }
-        cause = inner.source();
     }
-    false
 }

@@ -34,7 +34,6 @@ mod engine;
 mod error;
 mod index;
 mod layout;
-mod local;
 mod marks;
 mod occupied;
 mod packs;
@@ -50,7 +49,6 @@ mod verify;
 mod writer;
 
 pub use error::{Error, Result, Source};
-pub use local::{Create, open_local};
 pub use point::{Commit, NewPoint, Point, PointId};
 pub use reader::{Content, PointReader, Segment};
 pub use report::{Damage, Hit, VerifyDepth, VerifyProgress, VerifyReport};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use strongroom_chunk::{Kind, ObjectId, Profile};
+use strongroom_store::{Storage, StorageKind};
 use strongroom_types::{Clock, IdSource};
 
 use crate::config::{Config, PACK_BYTES_TARGETS};
@@ -36,6 +36,20 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The defaults for this storage: what is sent over a network is smaller, so that less is sent twice.
+    pub fn suited_to(storage: &Storage) -> Self {
+        let pack_bytes_target = match storage.kind() {
+            StorageKind::S3 => 32 << 20,
+            StorageKind::Memory | StorageKind::Local => 64 << 20,
+        };
+        Self {
+            pack_bytes_target,
+            ..Self::default()
+        }
+    }
+}
+
 /// One project's data: a key, a dedup domain and a place in an object store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -46,7 +60,7 @@ impl Repository {
     /// Makes a repository with a new random key. [`Error::Exists`] when there is one, [`Error::Missing`]
     /// when there is one that lost its configs.
     pub async fn init(
-        store: Arc<dyn ObjectStore>,
+        storage: impl Into<Storage>,
         secret: &Secret,
         options: Options,
         env: Env,
@@ -54,7 +68,7 @@ impl Repository {
         if !PACK_BYTES_TARGETS.contains(&options.pack_bytes_target) {
             return Err(Error::Invalid("a pack has 64 KiB to 1 GiB".to_owned()));
         }
-        let store = Store::new(store);
+        let store = Store::new(storage.into());
         for name in layout::CONFIGS {
             if Config::read(&store, name).await?.is_some() {
                 return Err(Error::Exists);
@@ -68,8 +82,8 @@ impl Repository {
         Self::start(store, keys, env, &config)
     }
 
-    pub async fn open(store: Arc<dyn ObjectStore>, secret: &Secret, env: Env) -> Result<Self> {
-        let store = Store::new(store);
+    pub async fn open(storage: impl Into<Storage>, secret: &Secret, env: Env) -> Result<Self> {
+        let store = Store::new(storage.into());
         let config = match Config::load(&store).await {
             Err(Error::NotARepository) => {
                 refuse_without_config(&store).await?;
@@ -99,6 +113,11 @@ impl Repository {
     /// The repository's uuid.
     pub fn id(&self) -> &str {
         &self.engine.id
+    }
+
+    /// Where the repository lies.
+    pub fn storage(&self) -> &Storage {
+        self.engine.store.storage()
     }
 
     /// Starts writing a point. [`Error::PointExists`] when one of this name is committed.

@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use strongroom_repo::{
-    Create, Env, Error, Options, Repository, Secret, generate_key_file, open_local,
-};
+use strongroom_repo::{Env, Error, Options, Repository, Secret, generate_key_file};
+use strongroom_store::{Create, open_local};
 use strongroom_types::ProjectId;
 use tokio::sync::Mutex;
 
@@ -80,7 +79,7 @@ impl Repositories {
     ) -> Result<Repository, RepositoryError> {
         let secret = secret(key)?;
         let failed = |source| open_failed(project, source);
-        let store = open_local(folder, Create::Never).map_err(failed)?;
+        let store = open_local(folder, Create::Never).map_err(|e| failed(e.into()))?;
         let opened = Repository::open(store, &secret, self.env.clone()).await;
         opened.map_err(failed)
     }
@@ -101,12 +100,13 @@ impl Repositories {
         }
         let secret = secret(new_key)?;
         let failed = |source| open_failed(project, source);
-        let store = open_local(folder, Create::IfMissing).map_err(failed)?;
+        let store = open_local(folder, Create::IfMissing).map_err(|e| failed(e.into()))?;
         match Repository::open(store.clone(), &secret, self.env.clone()).await {
             Err(Error::NotARepository) => {}
             opened => return opened.map_err(failed),
         }
-        Repository::init(store, &secret, Options::default(), self.env.clone())
+        let options = Options::suited_to(&store);
+        Repository::init(store, &secret, options, self.env.clone())
             .await
             .map_err(failed)
     }

@@ -4,17 +4,18 @@ use super::Violation;
 use super::metadata::{Dependency, Kind, Package};
 
 /// Each crate of ours and those of ours it may use; `*` means all but testkit and xtask.
-const OURS: [(&str, &[&str]); 12] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("strongroom-types", &[]),
     ("strongroom-chunk", &["types"]),
     ("strongroom-block", &["types"]),
     ("strongroom-wire", &["types"]),
     ("strongroom-db", &["types"]),
-    ("strongroom-repo", &["chunk", "types"]),
+    ("strongroom-store", &["types"]),
+    ("strongroom-repo", &["chunk", "store", "types"]),
     ("strongroom-service", &["db", "types"]),
     (
         "strongroom-worker",
-        &["service", "db", "repo", "block", "types"],
+        &["service", "db", "repo", "store", "block", "types"],
     ),
     ("strongroom-api", &["wire", "service", "types"]),
     ("strongroom", &["*"]),
@@ -28,7 +29,10 @@ const TESTKIT: &str = "strongroom-testkit";
 const FOREIGN: [(&str, &[&str]); 5] = [
     ("sqlx", &["strongroom-db", TESTKIT]),
     ("axum", &["strongroom-api", "strongroom"]),
-    ("object_store", &["strongroom-repo", TESTKIT, "strongroom"]),
+    (
+        "object_store",
+        &["strongroom-store", "strongroom-repo", TESTKIT],
+    ),
     ("clap", &["strongroom"]),
     ("reqwest", &["strongroom"]),
 ];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use strongroom_store::{Create, open_local};
 use strongroom_testkit::{FailingStore, Fault};
 
 use super::support::*;
@@ -74,7 +75,9 @@ async fn nothing_is_lost_at_any_call_on_disk() {
     let mut call = 1;
     loop {
         let folder = tempfile::tempdir().unwrap();
-        let store = open_local(folder.path(), Create::IfMissing).unwrap();
+        let store = open_local(folder.path(), Create::IfMissing)
+            .unwrap()
+            .objects;
         if !strike(&store, Fault::Crash, call, &images).await {
             break;
         }

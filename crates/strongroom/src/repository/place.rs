@@ -2,7 +2,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use strongroom_repo::{Create, Env, Options, Repository, Secret, generate_key_file, open_local};
+use strongroom_repo::{Env, Options, Repository, Secret, generate_key_file};
+use strongroom_store::{Create, Storage};
 use strongroom_types::{SystemClock, SystemIds};
 
 use super::{Place, Profile};
@@ -10,7 +11,6 @@ use crate::data_dir::write_private;
 
 impl Place {
     pub(super) async fn init(&self, profile: Profile) -> anyhow::Result<Repository> {
-        let folder = self.folder()?;
         let new_key = self.key_file.as_deref().filter(|file| !file.exists());
         if let Some(file) = new_key {
             write_private(
@@ -18,7 +18,7 @@ impl Place {
                 generate_key_file(&SystemIds).as_bytes(),
             )?;
         }
-        let made = self.init_in(folder, profile).await;
+        let made = self.init_in(profile).await;
         if let (Err(_), Some(file)) = (&made, new_key) {
             // Nobody shall keep a key that opens nothing.
             std::fs::remove_file(file)
@@ -27,39 +27,33 @@ impl Place {
         made.with_context(|| format!("no repository was made in {}", self.repository))
     }
 
-    async fn init_in(&self, folder: &Path, profile: Profile) -> anyhow::Result<Repository> {
+    async fn init_in(&self, profile: Profile) -> anyhow::Result<Repository> {
         let profile = match profile {
             Profile::Default => strongroom_repo::Profile::Default,
             Profile::Dense => strongroom_repo::Profile::Dense,
             Profile::Archive => strongroom_repo::Profile::Archive,
         };
+        let storage = self.storage(Create::IfMissing).await?;
         let options = Options {
             profile,
-            ..Options::default()
+            ..Options::suited_to(&storage)
         };
-        let store = open_local(folder, Create::IfMissing)?;
-        Ok(Repository::init(store, &self.secret()?, options, env()).await?)
+        Ok(Repository::init(storage, &self.secret()?, options, env()).await?)
     }
 
     pub(super) async fn open(&self) -> anyhow::Result<Repository> {
         let open = async {
-            Repository::open(
-                open_local(self.folder()?, Create::Never)?,
-                &self.secret()?,
-                env(),
-            )
-            .await
-            .map_err(anyhow::Error::from)
+            let storage = self.storage(Create::Never).await?;
+            let opened = Repository::open(storage, &self.secret()?, env()).await;
+            opened.map_err(anyhow::Error::from)
         };
         open.await
             .with_context(|| format!("the repository {} cannot be opened", self.repository))
     }
 
-    fn folder(&self) -> anyhow::Result<&Path> {
-        if let Some((scheme, _)) = self.repository.split_once("://") {
-            bail!("repositories on `{scheme}://` are not supported by this version; use a folder");
-        }
-        Ok(Path::new(&self.repository))
+    async fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
+        let place = strongroom_store::Place::parse(&self.repository)?;
+        Ok(place.open(create).await?)
     }
 
     fn secret(&self) -> anyhow::Result<Secret> {

@@ -1,0 +1,102 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use strongroom_types::Clock;
+
+use crate::Result;
+use crate::local::{self, Swept};
+
+/// What an open place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageKind {
+    Memory,
+    Local,
+    S3,
+}
+
+/// An open place for objects. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// The objects. Writes are durable when they return, deletions too.
+    pub objects: Arc<dyn ObjectStore>,
+    kind: StorageKind,
+    folder: Option<Arc<PathBuf>>,
+    cache: Option<Arc<PathBuf>>,
+}
+
+impl Storage {
+    /// A place that is gone with the process.
+    pub fn memory() -> Self {
+        Self::wrap(Arc::new(InMemory::new()))
+    }
+
+    /// Any object store, for tests.
+    pub fn wrap(objects: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            objects,
+            kind: StorageKind::Memory,
+            folder: None,
+            cache: None,
+        }
+    }
+
+    pub(crate) fn local(objects: Arc<dyn ObjectStore>, folder: PathBuf) -> Self {
+        Self {
+            kind: StorageKind::Local,
+            folder: Some(Arc::new(folder)),
+            ..Self::wrap(objects)
+        }
+    }
+
+    /// The same place with its calls going through another store, for tests that make them fail.
+    #[must_use]
+    pub fn with_objects(mut self, objects: Arc<dyn ObjectStore>) -> Self {
+        self.objects = objects;
+        self
+    }
+
+    /// The same place with a local folder in which copies of remote objects may be kept. Losing it costs time only.
+    #[must_use]
+    pub fn with_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(Arc::new(folder.into()));
+        self
+    }
+
+    pub fn kind(&self) -> StorageKind {
+        self.kind
+    }
+
+    /// The folder that holds the objects as files, if the place is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref().map(PathBuf::as_path)
+    }
+
+    /// A local folder for copies of a remote place's objects; made by who first needs it.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref().map(PathBuf::as_path)
+    }
+
+    /// Removes what killed writers left half written. `older_than` must exceed the time that a writer may take for
+    /// one object. Places that leave nothing behind have nothing to remove.
+    pub async fn sweep_leftovers(&self, clock: &dyn Clock, older_than: Duration) -> Result<Swept> {
+        match self.folder() {
+            Some(folder) => local::sweep(folder, clock.now().minus(older_than)).await,
+            None => Ok(Swept::default()),
+        }
+    }
+}
+
+impl From<Arc<dyn ObjectStore>> for Storage {
+    fn from(objects: Arc<dyn ObjectStore>) -> Self {
+        Self::wrap(objects)
+    }
+}
+
+impl<T: ObjectStore> From<Arc<T>> for Storage {
+    fn from(objects: Arc<T>) -> Self {
+        Self::wrap(objects)
+    }
+}

@@ -1,0 +1,88 @@
+use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use strongroom_testkit::MockClock;
+
+use crate::{Create, Error, Fault, StorageKind, fault_of, open_local};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+#[tokio::test]
+async fn a_folder_is_made_on_request_only() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("a/b/c");
+    let refused = open_local(&folder, Create::Never);
+    assert!(matches!(refused, Err(Error::NoFolder(_))));
+    let storage = open_local(&folder, Create::IfMissing).unwrap();
+    assert_eq!(storage.kind(), StorageKind::Local);
+    assert_eq!(storage.folder(), Some(folder.as_path()));
+    open_local(&folder, Create::Never).unwrap();
+}
+
+#[tokio::test]
+async fn deletions_report_each_object() {
+    let temporary = tempfile::tempdir().unwrap();
+    let storage = open_local(temporary.path(), Create::Never).unwrap();
+    let paths = ["x/a", "x/b", "y/c"].map(Path::from);
+    for path in &paths {
+        let payload = PutPayload::from_static(b"content");
+        storage.objects.put(path, payload).await.unwrap();
+    }
+    storage.objects.delete(&paths[0]).await.unwrap();
+    let again = storage.objects.delete(&paths[0]).await.unwrap_err();
+    assert_eq!(fault_of(&again), Fault::Missing);
+    let left: Vec<_> = storage.objects.list(None).try_collect().await.unwrap();
+    assert_eq!(left.len(), 2);
+}
+
+#[tokio::test]
+async fn what_killed_writers_left_is_swept_once_it_is_old() {
+    let temporary = tempfile::tempdir().unwrap();
+    let storage = open_local(temporary.path(), Create::Never).unwrap();
+    let folder = temporary.path().join("packs/ab");
+    fs::create_dir_all(&folder).unwrap();
+    let clock = MockClock::default();
+    let names = ["new#1", "old#1", "old#12", "old", "old#x"];
+    for name in names {
+        let file = fs::File::create(folder.join(name)).unwrap();
+        file.set_len(10).unwrap();
+        let start = u64::try_from(MockClock::START.as_seconds()).unwrap();
+        let mut changed = UNIX_EPOCH + Duration::from_secs(start);
+        if !name.starts_with("new") {
+            changed -= HOUR * 2;
+        }
+        file.set_modified(changed).unwrap();
+    }
+    let swept = storage.sweep_leftovers(&clock, HOUR).await.unwrap();
+    assert_eq!((swept.files, swept.bytes), (2, 20));
+    let mut left: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["new#1", "old", "old#x"]);
+    clock.advance(HOUR * 2);
+    let swept = storage.sweep_leftovers(&clock, HOUR).await.unwrap();
+    assert_eq!(swept.files, 1);
+}
+
+#[test]
+fn faults_are_told_apart() {
+    use std::io::{Error, ErrorKind};
+    for (kind, fault) in [
+        (ErrorKind::StorageFull, Fault::Full),
+        (ErrorKind::QuotaExceeded, Fault::Full),
+        (ErrorKind::ReadOnlyFilesystem, Fault::ReadOnly),
+        (ErrorKind::PermissionDenied, Fault::Refused),
+        (ErrorKind::Other, Fault::Failed),
+    ] {
+        let error = object_store::Error::Generic {
+            store: "test",
+            source: Box::new(Error::from(kind)),
+        };
+        assert_eq!(fault_of(&error), fault);
+    }
+}
