@@ -7,11 +7,13 @@ mod bytes_io;
 mod chunker;
 mod error;
 mod frame;
+mod hasher;
 mod header;
 mod ids;
 mod keys;
 mod node;
 mod pack;
+mod parity;
 mod profile;
 mod seal;
 mod sealed;
@@ -26,8 +28,10 @@ pub use ids::{ContentId, ObjectId, Place, Prefix};
 pub use keys::{Key, Keys};
 pub use node::{Child, FAN_OUT, LeafEntry, Node, SPAN_BYTES, node_bytes, root_level};
 pub use pack::{
-    ChunkEntry, Directory, FinishedPack, FrameEntry, PackBuilder, open_directory, open_frame,
+    ChunkEntry, Directory, FinishedPack, FrameEntry, PackBuilder, open_directory,
+    open_directory_section, open_frame,
 };
+pub use parity::heal;
 pub use profile::{BLOCK_BYTES, Profile};
 pub use seal::SealKey;
 pub use sealed::{checksum, open_object, scrub_object, seal_object};

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::bytes_io::{Reader, to_u32, to_usize};
 use crate::frame::{Codec, FRAME_BYTES_MAX, FrameDecompressor};
 use crate::header::HEADER_BYTES;
+use crate::parity::{Encoder, Layout, Record, SHAPE_LARGE, Shape};
 use crate::seal::{SealKey, TAG_BYTES};
 use crate::trailer::{BlockHasher, OBJECT_BYTES_MAX, Section, SectionKind, Trailer};
 use crate::{ContentId, Error, Header, Keys, Result};
@@ -181,6 +182,12 @@ pub fn open_directory(keys: &Keys, trailer: &Trailer, tail: &[u8]) -> Result<Dir
         .zip(usize::try_from(section.length).ok())
         .and_then(|(from, length)| tail.get(from..from + length))
         .ok_or(Error::Malformed("cut short"))?;
+    open_directory_section(keys, trailer, sealed)
+}
+
+/// Reads the directory from the bytes of its section.
+pub fn open_directory_section(keys: &Keys, trailer: &Trailer, sealed: &[u8]) -> Result<Directory> {
+    let section = trailer.section(SectionKind::Directory)?;
     let mut plain = sealed.to_vec();
     let length = plain.len().saturating_sub(TAG_BYTES);
     let length = u32::try_from(length).map_err(|_| Error::Malformed("too large"))?;
@@ -209,6 +216,7 @@ pub struct PackBuilder {
     directory: Directory,
     pieces: Vec<Bytes>,
     hasher: BlockHasher,
+    parity: Option<Encoder>,
     length: u64,
 }
 
@@ -229,9 +237,19 @@ impl PackBuilder {
             directory: Directory::default(),
             pieces: Vec::new(),
             hasher: BlockHasher::default(),
+            parity: None,
             length: 0,
         };
         pack.append(header.encode().to_vec());
+        pack
+    }
+
+    /// A pack that heals: see [`crate::heal`].
+    pub fn with_parity(header: Header, keys: &Keys) -> Self {
+        let mut pack = Self::new(header, keys);
+        let mut encoder = Encoder::new(SHAPE_LARGE);
+        encoder.update(&header.encode());
+        pack.parity = Some(encoder);
         pack
     }
 
@@ -281,10 +299,13 @@ impl PackBuilder {
             .seal(DIRECTORY_NUMBER, plain_length, 0, &mut directory);
         self.append(directory);
         let head = HEADER_BYTES as u64;
-        let sections = [
+        let mut sections = vec![
             Section::new(SectionKind::Frames, head, frames_end - head),
             Section::new(SectionKind::Directory, frames_end, self.length - frames_end),
         ];
+        if let Some(encoder) = self.parity.take() {
+            self.append_parity(encoder, &mut sections);
+        }
         let hashes = self.hasher.finish();
         let trailer = Trailer::encode(&self.header, self.length, &sections, &hashes);
         self.length += trailer.len() as u64;
@@ -297,8 +318,34 @@ impl PackBuilder {
         }
     }
 
+    /// Two records, and the parity of all that is there between them. `encoder` has seen it as a large pack.
+    fn append_parity(&mut self, encoder: Encoder, sections: &mut Vec<Section>) {
+        let protected = self.length;
+        let shape = Shape::of(protected);
+        let layout =
+            Layout::new(shape, protected, sections.len() + 1).expect("packs are built in memory");
+        let (parity, mut hashes) = if shape == SHAPE_LARGE {
+            (encoder.finish(), self.hasher.inner_hashes())
+        } else {
+            let bytes = self.pieces.concat();
+            (layout.encode(&bytes), layout.block_hashes(&bytes))
+        };
+        hashes.extend(layout.parity_hashes(&parity));
+        let length = layout.body_length() as u64 - protected;
+        sections.push(Section::optional(SectionKind::Parity, protected, length));
+        let record = Record::new(self.header, layout, sections.clone(), hashes).encode();
+        let mut first = record.clone();
+        first.resize(layout.first_part_bytes(), 0);
+        for bytes in [first, parity, record] {
+            self.append(bytes);
+        }
+    }
+
     fn append(&mut self, bytes: Vec<u8>) {
         self.hasher.update(&bytes);
+        if let Some(encoder) = &mut self.parity {
+            encoder.update(&bytes);
+        }
         self.length += bytes.len() as u64;
         self.pieces.push(bytes.into());
     }

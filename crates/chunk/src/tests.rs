@@ -1,4 +1,5 @@
 mod cutting;
 mod hostile;
 mod packing;
+mod parity;
 mod vectors;

@@ -2,6 +2,7 @@
 //! so that a scrub finds damage without any key.
 
 use crate::bytes_io::{Reader, to_u32};
+pub(crate) use crate::hasher::BlockHasher;
 use crate::header::HEADER_BYTES;
 use crate::{Error, Header, Result};
 
@@ -10,8 +11,8 @@ pub const HASH_BLOCK_BYTES: usize = 1 << 20;
 pub const FOOTER_BYTES: usize = 192;
 /// No object is larger; what claims to be is refused before memory is asked for.
 pub(crate) const OBJECT_BYTES_MAX: u64 = 16 << 30;
-const SECTION_BYTES: usize = 24;
-const SECTIONS_MAX: usize = 64;
+pub(crate) const SECTION_BYTES: usize = 24;
+pub(crate) const SECTIONS_MAX: usize = 64;
 const MAGIC: [u8; 8] = *b"STRGTAIL";
 
 /// What a section holds. Kinds that this version does not know are skipped unless marked required.
@@ -29,6 +30,8 @@ pub enum SectionKind {
     Mac,
     /// One sealed text, the whole content of a small object.
     Body,
+    /// What heals a pack: see [`crate::heal`].
+    Parity,
 }
 
 impl SectionKind {
@@ -40,6 +43,7 @@ impl SectionKind {
             Self::Entries => 4,
             Self::Mac => 5,
             Self::Body => 6,
+            Self::Parity => 9,
         }
     }
 }
@@ -66,45 +70,37 @@ impl Section {
         }
     }
 
+    /// A section that readers may skip.
+    pub(crate) fn optional(kind: SectionKind, offset: u64, length: u64) -> Self {
+        Self {
+            flags: 0,
+            ..Self::new(kind, offset, length)
+        }
+    }
+
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.kind.to_le_bytes());
+        bytes.extend(self.flags.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(self.offset.to_le_bytes());
+        bytes.extend(self.length.to_le_bytes());
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        let (kind, flags) = (reader.u16()?, reader.u16()?);
+        reader.zeros(4)?;
+        Ok(Self {
+            kind,
+            flags,
+            offset: reader.u64()?,
+            length: reader.u64()?,
+        })
+    }
+
     /// Where the section lies, as indices.
     pub fn range(&self) -> std::ops::Range<usize> {
         let index = |value: u64| usize::try_from(value).expect("objects fit the address space");
         index(self.offset)..index(self.offset + self.length)
-    }
-}
-
-/// Hashes an object's bytes while they are written.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BlockHasher {
-    done: Vec<[u8; 32]>,
-    current: blake3::Hasher,
-    filled: usize,
-}
-
-impl BlockHasher {
-    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let (head, rest) = bytes.split_at(bytes.len().min(HASH_BLOCK_BYTES - self.filled));
-            self.current.update(head);
-            self.filled += head.len();
-            if self.filled == HASH_BLOCK_BYTES {
-                self.close();
-            }
-            bytes = rest;
-        }
-    }
-
-    pub(crate) fn finish(mut self) -> Vec<[u8; 32]> {
-        if self.filled > 0 {
-            self.close();
-        }
-        self.done
-    }
-
-    fn close(&mut self) {
-        self.done.push(*self.current.finalize().as_bytes());
-        self.current.reset();
-        self.filled = 0;
     }
 }
 
@@ -130,11 +126,7 @@ impl Trailer {
         let root = blake3::hash(&bytes);
         let table = bytes.len();
         for section in sections {
-            bytes.extend(section.kind.to_le_bytes());
-            bytes.extend(section.flags.to_le_bytes());
-            bytes.extend([0; 4]);
-            bytes.extend(section.offset.to_le_bytes());
-            bytes.extend(section.length.to_le_bytes());
+            section.encode(&mut bytes);
         }
         let trailer_length = bytes.len() + FOOTER_BYTES;
         bytes.extend(header.encode());
@@ -147,6 +139,13 @@ impl Trailer {
         bytes.extend(checksum.as_bytes());
         bytes.extend(MAGIC);
         bytes
+    }
+
+    /// Bytes of a trailer behind a body of `body_length` bytes.
+    pub(crate) fn length_for(body_length: u64, sections: usize) -> usize {
+        let hashes = usize::try_from(body_length.div_ceil(HASH_BLOCK_BYTES as u64))
+            .expect("objects fit the address space");
+        hashes * 32 + sections * SECTION_BYTES + FOOTER_BYTES
     }
 
     /// How many of the object's last bytes the trailer takes. `tail` ends where the object ends and
@@ -193,6 +192,11 @@ impl Trailer {
         found
             .copied()
             .ok_or(Error::Malformed("a section is missing"))
+    }
+
+    /// Can damage to this object be healed?
+    pub fn has_parity(&self) -> bool {
+        self.section(SectionKind::Parity).is_ok()
     }
 
     /// Does the body's block with this number hash to what was written?
@@ -260,24 +264,18 @@ impl Footer {
 }
 
 fn read_section(reader: &mut Reader<'_>, body_length: u64) -> Result<Section> {
-    let (kind, flags) = (reader.u16()?, reader.u16()?);
-    reader.zeros(4)?;
-    let (offset, length) = (reader.u64()?, reader.u64()?);
-    let inside = offset
-        .checked_add(length)
+    let section = Section::decode(reader)?;
+    let inside = section
+        .offset
+        .checked_add(section.length)
         .is_some_and(|end| end <= body_length);
-    if !inside || offset < HEADER_BYTES as u64 {
+    if !inside || section.offset < HEADER_BYTES as u64 {
         return Err(Error::Malformed("a section lies outside the body"));
     }
-    if !(1..=6).contains(&kind) && flags & FLAG_REQUIRED != 0 {
+    if !matches!(section.kind, 1..=6 | 9) && section.flags & FLAG_REQUIRED != 0 {
         return Err(Error::Malformed(
             "a required section is of a kind unknown here",
         ));
     }
-    Ok(Section {
-        kind,
-        flags,
-        offset,
-        length,
-    })
+    Ok(section)
 }

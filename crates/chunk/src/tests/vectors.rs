@@ -30,8 +30,11 @@ pub(super) fn header(kind: Kind) -> Header {
 
 /// Two frames: one raw with two chunks, one raw with one.
 pub(super) fn pack() -> FinishedPack {
+    fill(PackBuilder::new(header(Kind::DataPack), &keys()))
+}
+
+fn fill(mut pack: PackBuilder) -> FinishedPack {
     let keys = keys();
-    let mut pack = PackBuilder::new(header(Kind::DataPack), &keys);
     let frame = |texts: &[&str]| -> (Vec<u8>, Vec<(ContentId, u32)>) {
         let chunks = texts
             .iter()
@@ -114,6 +117,15 @@ fn ids_and_keys() {
     assert_eq!(unwrapped.unwrap().0, root().0);
     let other = Key([0x45; 32]).unwrap(REPOSITORY, &[0x55; 32], &wrapped);
     assert_eq!(other.unwrap_err(), Error::Unauthentic);
+}
+
+#[test]
+fn parity() {
+    let pack = fill(PackBuilder::with_parity(header(Kind::DataPack), &keys()));
+    let bytes = pack.pieces.concat();
+    assert_eq!(bytes.len(), 74_552);
+    vector!("parity-record", &bytes[320..848]);
+    vector!("parity-pack-hash", &checksum(&bytes));
 }
 
 #[test]
