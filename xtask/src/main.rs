@@ -22,8 +22,7 @@ cargo xtask ci            everything a change must pass; installs what the tests
 cargo xtask test [ARGS]   all tests, with a private PostgreSQL; ARGS go to `cargo test`
 cargo xtask setup         only install what the tests need
 cargo xtask tidy          only the rules of the tree: edges, sizes, words, licences, links
-cargo xtask bench [ARGS]  the engine beside restic, borg and qemu-img; installs them, writes docs/benchmarks.md
-                          ARGS: [--size 1G] [--runs 3] [--folder target/bench]
+cargo xtask bench [ARGS]  the engine beside restic, rustic, borg and qemu-img; installs them, writes docs/benchmarks.md
 ";
 
 fn main() -> ExitCode {
@@ -46,7 +45,7 @@ fn dispatch() -> Result<()> {
         ["tidy"] => tidy::run(),
         ["bench", rest @ ..] => bench::run(rest),
         [] | ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
+            print!("{HELP}\n{}\n", bench::USAGE);
             Ok(())
         }
         _ => bail!("unknown command {:?}\n{HELP}", words.join(" ")),

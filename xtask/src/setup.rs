@@ -139,7 +139,7 @@ fn install_clients() -> Result<()> {
 }
 
 /// Debian's own interpreter where there is one: a version manager's shim may change under our feet.
-fn system_python() -> &'static str {
+pub(crate) fn system_python() -> &'static str {
     const DEBIAN: &str = "/usr/bin/python3";
     if Path::new(DEBIAN).exists() {
         DEBIAN

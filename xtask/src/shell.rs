@@ -60,6 +60,19 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(printed)
 }
 
+/// As [`output`], for programs that complain and end with success: returns what they wrote to stderr.
+pub(crate) fn complaint(command: &mut Command) -> Result<String> {
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| cannot_start(command))?;
+    let complaint = String::from_utf8_lossy(&done.stderr).into_owned();
+    if !done.status.success() {
+        bail!("{} ended with {}\n{complaint}", shown(command), done.status);
+    }
+    Ok(complaint)
+}
+
 /// Whether `command` can be started and succeeds; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command

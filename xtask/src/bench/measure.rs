@@ -16,11 +16,17 @@ pub(super) struct Sample {
     pub(super) peak_mib: f64,
 }
 
+/// No step of any tool takes as long as this.
+const DEADLINE: &str = "1h";
+
 /// Runs `command` in silence; `folder` takes the measurement for a moment.
 pub(super) fn run(command: &Command, folder: &Path) -> Result<Sample> {
     let record = folder.join("time.txt");
-    let mut time = Command::new(shell::find_program("time").context("GNU time is not installed")?);
-    time.args(["--format", "%e %U %S %M", "--output"])
+    // It ends the whole group of processes, the tool itself included.
+    let mut time = Command::new("timeout");
+    time.args(["--kill-after=10s", DEADLINE])
+        .arg(shell::find_program("time").context("GNU time is not installed")?)
+        .args(["--format", "%e %U %S %M", "--output"])
         .arg(&record);
     time.arg(command.get_program()).args(command.get_args());
     if let Some(directory) = command.get_current_dir() {
@@ -52,8 +58,14 @@ pub(super) fn parse(text: &str) -> Result<Sample> {
     })
 }
 
-/// Bytes of all files under `path`, or of the file itself.
-pub(super) fn size_of(path: &Path) -> Result<u64> {
+/// The sizes of all files under `path`, or of the file itself.
+pub(super) fn mib_of(path: &Path) -> Result<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    let mib = size_of(path)? as f64 / f64::from(1 << 20);
+    Ok(mib)
+}
+
+fn size_of(path: &Path) -> Result<u64> {
     let metadata =
         fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
     if !metadata.is_dir() {

@@ -1,206 +1,207 @@
-//! The section of `docs/benchmarks.md`.
+//! The comparison as Markdown: the goals first, then all figures.
 
 use std::fmt::Write as _;
-use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::Measured;
 use super::corpus::Corpus;
-use super::tools::{Step, TOOLS};
-use crate::shell;
-
-const PAGE: &str = "docs/benchmarks.md";
-/// Everything after this line is ours.
-const MARK: &str = "<!-- written by `cargo xtask bench` -->\n";
+use super::goals::{Against, GOALS, Judged};
+use super::results::{Measured, Results};
+use super::tools::{OURS, Role, Step, TOOLS};
 
 const COMMANDS: &str = "\
-strongroom: repo init; repo backup --lineage vm; repo restore POINT --to FILE; repo verify --read-data
-restic:     init; backup --force; restore latest; check --read-data
-borg:       init -e repokey-blake2; create --files-cache=disabled -C …; extract; check --verify-data
-qemu-img:   convert -c -O qcow2 -o compression_type=zstd -W; convert -O raw -W   (no encryption, no deduplication, one state)
-
-restic and borg derive their keys from a passphrase, which costs restic about half a second in every command; strongroom is given a key file.
+strongroom  repo init; repo backup --lineage vm; repo restore POINT --to FILE; repo verify --read-data
+restic      init; backup --force; restore latest --sparse; check --read-data
+rustic      init; backup --force; restore latest; check --read-data
+borg        init -e repokey-blake2; create --files-cache=disabled [-C zstd,1 | --chunker-params fixed,4194304];
+            extract --sparse; check --verify-data
+qemu-img    convert -c -O qcow2 -o compression_type=zstd -m 2 -W; convert -O raw -m 2 -W   (day 1; no encryption, no history)
+zstd        -1 -T2; -d --sparse                                                            (day 1; no encryption, no history)
+cp          --sparse=always                                                                (day 1)
 ";
 
-pub(super) fn write(corpus: &Corpus, measured: &[Measured], runs: usize) -> Result<String> {
-    let section = section(corpus, measured, runs)?;
-    let page = shell::root().join(PAGE);
-    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {PAGE}"))?;
-    let head = text.split(MARK).next().unwrap_or_default();
-    fs::write(&page, format!("{}\n\n{MARK}{section}", head.trim_end()))
-        .with_context(|| format!("cannot write {PAGE}"))?;
-    Ok(section)
+/// What the figures depend on.
+pub(super) struct Setting<'a> {
+    pub(super) circumstances: String,
+    pub(super) corpus: &'a Corpus,
+    pub(super) runs: usize,
+    /// One when each run began.
+    pub(super) loads: Vec<String>,
+    /// Of each tool, in the order of the tables.
+    pub(super) versions: Vec<(&'static str, String)>,
 }
 
-fn section(corpus: &Corpus, measured: &[Measured], runs: usize) -> Result<String> {
-    let mib = |bytes: u64| bytes >> 20;
+/// The goals that can be judged with these figures.
+pub(super) fn judge(results: &Results) -> Vec<Judged> {
+    GOALS
+        .into_iter()
+        .filter_map(|goal| goal.judge(results))
+        .collect()
+}
+
+pub(super) fn write(setting: &Setting, results: &Results) -> Result<String> {
     let mut text = String::new();
-    let day = shell::output(shell::command("date").args(["--utc", "+%Y-%m-%d"]))?;
-    writeln!(text, "\n## {}\n", day.trim())?;
-    writeln!(text, "{}\n", machine(corpus)?)?;
+    writeln!(text, "{}\n", setting.circumstances)?;
+    writeln!(text, "{}\n", setting.corpus.description())?;
     writeln!(
         text,
-        "Corpus: an ext4 image of {} MiB, {} MiB of it zeros, the rest system files, half-random database pages and random \
-         data. The next day {} MiB of its 4 KiB blocks have changed, a fifth of them scattered over busy places, the others in \
-         runs: {:.1} % of its pieces of 64 KiB and {:.1} % of those of 1 MiB hold a change. Medians of {runs}. Every \
-         restore was compared with its original.\n",
-        mib(corpus.size_bytes),
-        mib(corpus.zero_bytes),
-        mib(corpus.changed_bytes()),
-        corpus.touched_percent(64 << 10),
-        corpus.touched_percent(1 << 20),
+        "Medians of {}; tools took turns; load average when the runs began: {}. Every restore was compared with its \
+         original.\n",
+        setting.runs,
+        setting.loads.join(", "),
     )?;
-    table(&mut text, "Wall seconds", measured, |m| {
-        m.sample.wall_seconds
+    goals(&mut text, results)?;
+    table(&mut text, "Wall seconds", results, |tool, step| {
+        results.wall(tool, step)
     })?;
-    table(&mut text, "CPU seconds", measured, |m| m.sample.cpu_seconds)?;
-    ratios(&mut text, measured)?;
+    table(&mut text, "CPU seconds", results, |tool, step| {
+        results.cpu(tool, step)
+    })?;
+    table(
+        &mut text,
+        "Wall time as a multiple of strongroom's (below 1: faster than strongroom)",
+        results,
+        |tool, step| Some(results.wall(tool, step)? / results.wall(OURS, step)?),
+    )?;
     table(
         &mut text,
         "Peak memory of the largest process, MiB",
-        measured,
-        |m| m.sample.peak_mib,
+        results,
+        |tool, step| results.memory_mib(tool, step),
     )?;
-    repositories(&mut text, measured)?;
+    repositories(&mut text, results)?;
+    spread(&mut text, results)?;
     writeln!(text, "```text\n{COMMANDS}```\n")?;
-    for tool in TOOLS.iter().filter(|tool| tool.is_installed()) {
-        writeln!(text, "- {}: {}", tool.name, tool.version()?)?;
+    writeln!(
+        text,
+        "restic and rustic derive their key from a passphrase, about half a second in every command; strongroom is given a \
+         key file.\n"
+    )?;
+    for (tool, version) in &setting.versions {
+        writeln!(text, "- {tool}: {version}")?;
     }
     Ok(text)
 }
 
-/// What the numbers depend on, without the machine's name.
-fn machine(corpus: &Corpus) -> Result<String> {
-    let cpus = fs::read_to_string("/proc/cpuinfo").context("cannot read /proc/cpuinfo")?;
-    let models: Vec<&str> = cpus
-        .lines()
-        .filter(|line| line.starts_with("model name"))
-        .collect();
-    let model = models
-        .first()
-        .and_then(|line| line.split(": ").nth(1))
-        .unwrap_or("unknown CPU");
-    let memory = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    let kib: u64 = memory
-        .split_whitespace()
-        .nth(1)
-        .and_then(|number| number.parse().ok())
-        .context("MemTotal is the first number of /proc/meminfo")?;
-    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let system = system
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
-        .unwrap_or("Linux");
-    let mut kind = shell::command("stat");
-    kind.args(["--file-system", "--format", "%T"])
-        .arg(&corpus.day1);
-    let kind = shell::output(&mut kind)?;
-    let commit = shell::output(shell::command("git").args(["rev-parse", "--short", "HEAD"]))?;
-    Ok(format!(
-        "{} × {model}, {} GiB, {}, all files on {}; commit {}.",
-        models.len(),
-        kib >> 20,
-        system.trim_matches('"'),
-        kind.trim(),
-        commit.trim(),
-    ))
+fn goals(text: &mut String, results: &Results) -> Result<()> {
+    writeln!(
+        text,
+        "| row | goal | strongroom | measured against | reached | |\n|---|---|---|---|---|---|"
+    )?;
+    for judged in judge(results) {
+        writeln!(text, "{}", goal_row(&judged, results))?;
+    }
+    writeln!(text)?;
+    Ok(())
 }
 
-/// The median over the runs, if the tool did the step.
-fn median(
-    measured: &[Measured],
-    tool: &str,
-    step: Step,
-    value: impl Fn(&Measured) -> f64,
-) -> Option<f64> {
-    let of_step = measured.iter().filter(|m| m.tool == tool && m.step == step);
-    let mut values: Vec<f64> = of_step.map(value).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+pub(super) fn goal_row(judged: &Judged, results: &Results) -> String {
+    let goal = &judged.goal;
+    let unit = goal.figure.unit();
+    let cell = |tool: &str, value: f64| {
+        let cpu = goal.figure.cpu(results, tool);
+        let cpu = cpu.map_or_else(String::new, |cpu| format!(" ({} CPU)", digits(cpu)));
+        format!("{} {unit}{cpu}", digits(value))
+    };
+    let other = judged.other.map_or_else(
+        || "–".to_owned(),
+        |(tool, value)| format!("{tool}: {}", cell(tool, value)),
+    );
+    let (limit, reached) = match goal.against {
+        Against::Limit => (
+            format!("≤ {} {unit}", goal.most),
+            format!("{} {unit}", digits(judged.reached)),
+        ),
+        Against::BestPeer => (
+            format!("≤ {:.2} of the best peer", goal.most),
+            format!("{:.2}", judged.reached),
+        ),
+        Against::Tool(name) => (
+            format!("≤ {:.2} of {name}", goal.most),
+            format!("{:.2}", judged.reached),
+        ),
+    };
+    let verdict = if judged.is_met() { "met" } else { "**missed**" };
+    format!(
+        "| {} | {limit} | {} | {other} | {reached} | {verdict} |",
+        goal.row,
+        cell(OURS, judged.ours),
+    )
 }
 
+/// A table with a row for each tool that ran and a column for each step.
 fn table(
     text: &mut String,
     title: &str,
-    measured: &[Measured],
-    value: impl Fn(&Measured) -> f64,
+    results: &Results,
+    value: impl Fn(&str, Step) -> Option<f64>,
 ) -> Result<()> {
-    head(text, title)?;
-    rows(text, measured, |tool, step| {
-        let median = median(measured, tool, step, &value)?;
-        Some(if median < 100.0 {
-            format!("{median:.2}")
-        } else {
-            format!("{median:.0}")
-        })
-    })
-}
-
-fn ratios(text: &mut String, measured: &[Measured]) -> Result<()> {
-    head(
-        text,
-        "Wall time as a multiple of strongroom's (above 1: slower than strongroom)",
-    )?;
-    rows(text, measured, |tool, step| {
-        let wall = |tool| median(measured, tool, step, |m| m.sample.wall_seconds);
-        Some(format!("{:.1}", wall(tool)? / wall(TOOLS[0].name)?))
-    })
-}
-
-fn head(text: &mut String, title: &str) -> Result<()> {
     let steps = Step::ALL.map(Step::name).join(" | ");
-    writeln!(
-        text,
-        "{title}:\n\n| tool | {steps} |\n|---|{}",
-        "---|".repeat(Step::ALL.len())
-    )?;
-    Ok(())
-}
-
-fn rows(
-    text: &mut String,
-    measured: &[Measured],
-    cell: impl Fn(&str, Step) -> Option<String>,
-) -> Result<()> {
-    for tool in TOOLS
-        .iter()
-        .filter(|tool| measured.iter().any(|m| m.tool == tool.name))
-    {
-        let cells = Step::ALL.map(|step| cell(tool.name, step).unwrap_or_else(|| "–".to_owned()));
+    let rule = "---|".repeat(Step::ALL.len());
+    writeln!(text, "{title}:\n\n| tool | {steps} |\n|---|{rule}")?;
+    for tool in TOOLS.iter().filter(|tool| results.has(tool.name)) {
+        let cells = Step::ALL.map(|step| shown(value(tool.name, step)));
         writeln!(text, "| {} | {} |", tool.name, cells.join(" | "))?;
     }
     writeln!(text)?;
     Ok(())
 }
 
-fn repositories(text: &mut String, measured: &[Measured]) -> Result<()> {
+fn repositories(text: &mut String, results: &Results) -> Result<()> {
+    const COLUMNS: [(Step, Step); 4] = [
+        (Step::Full, Step::Unchanged),
+        (Step::Unchanged, Step::Day2),
+        (Step::Day2, Step::Day3),
+        (Step::Day3, Step::Second),
+    ];
+    let heads = COLUMNS.map(|(_, step)| format!("+ {}", step.name()));
     writeln!(
         text,
-        "Repository, MiB:\n\n| tool | after full | + unchanged | + changed |\n|---|---|---|---|"
+        "Repository, MiB:\n\n| tool | after full | {} | in all |\n|---|---|---|---|---|---|---|",
+        heads.join(" | ")
     )?;
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-    let size = |tool: &str, step| {
-        median(measured, tool, step, |m| {
-            m.repository_bytes as f64 / f64::from(1 << 20)
-        })
-    };
-    for tool in TOOLS
-        .iter()
-        .filter(|tool| measured.iter().any(|m| m.tool == tool.name))
-    {
-        let full = size(tool.name, Step::Full);
-        let unchanged = size(tool.name, Step::Unchanged);
-        let changed = size(tool.name, Step::Changed);
-        let cells = [
-            full,
-            unchanged.zip(full).map(|(after, before)| after - before),
-            changed.zip(unchanged).map(|(after, before)| after - before),
-        ];
-        let cells =
-            cells.map(|cell| cell.map_or_else(|| "–".to_owned(), |mib| format!("{mib:.1}")));
-        writeln!(text, "| {} | {} |", tool.name, cells.join(" | "))?;
+    for tool in TOOLS.iter().filter(|tool| results.has(tool.name)) {
+        let name = tool.name;
+        let grown = COLUMNS.map(|(before, step)| shown(results.growth_mib(name, before, step)));
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} |",
+            shown(results.size_mib(name, Step::Full)),
+            grown.join(" | "),
+            shown(results.size_mib(name, Step::Second)),
+        )?;
     }
     writeln!(text)?;
     Ok(())
+}
+
+/// The fastest and the slowest of the runs.
+fn spread(text: &mut String, results: &Results) -> Result<()> {
+    writeln!(text, "Fastest and slowest run, wall seconds:\n")?;
+    let tools = TOOLS.iter().filter(|tool| results.has(tool.name));
+    for tool in tools.filter(|tool| tool.role != Role::Floor) {
+        let mut words = Vec::new();
+        for step in Step::ALL {
+            let values = results.values(tool.name, step, |m: &Measured| m.sample.wall_seconds);
+            if let (Some(least), Some(most)) = (values.first(), values.last()) {
+                words.push(format!("{} {least:.2}–{most:.2}", step.name()));
+            }
+        }
+        writeln!(text, "- {}: {}", tool.name, words.join(", "))?;
+    }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), digits)
+}
+
+/// Three digits are more than the machine can repeat.
+pub(super) fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size < 9.995 => format!("{value:.2}"),
+        size if size < 99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
 }

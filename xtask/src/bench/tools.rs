@@ -1,299 +1,225 @@
-//! The tools that are compared, and the command of each for each step.
+//! The tools that are compared, the steps they take, and the commands for these.
 
+mod borg;
+mod plain;
+mod restic;
+mod rustic;
+mod strongroom;
+
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::corpus::Corpus;
+use super::peers::Program;
 use crate::shell;
 
+/// In the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Full,
     Unchanged,
-    Changed,
+    Day2,
+    Day3,
     Restore,
     Verify,
+    Second,
 }
 
 impl Step {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Full,
         Self::Unchanged,
-        Self::Changed,
+        Self::Day2,
+        Self::Day3,
         Self::Restore,
         Self::Verify,
+        Self::Second,
     ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Unchanged => "unchanged",
-            Self::Changed => "changed",
+            Self::Day2 => "day 2",
+            Self::Day3 => "day 3",
             Self::Restore => "restore",
             Self::Verify => "verify",
+            Self::Second => "second",
         }
     }
 }
 
-/// The folders of one tool's run.
-pub(super) struct Work {
-    day1: PathBuf,
-    day2: PathBuf,
-    pub(super) repository: PathBuf,
-    restored: PathBuf,
-    folder: PathBuf,
-}
-
-impl Work {
-    pub(super) fn new(folder: &Path, corpus: &Corpus) -> Self {
-        Self {
-            day1: corpus.day1.clone(),
-            day2: corpus.day2.clone(),
-            repository: folder.join("repository"),
-            restored: folder.join("restored"),
-            folder: folder.to_owned(),
-        }
-    }
-
-    /// The image that the step reads, or must bring back.
-    pub(super) fn image(&self, step: Step) -> &Path {
-        match step {
-            Step::Full | Step::Unchanged => &self.day1,
-            Step::Changed | Step::Restore | Step::Verify => &self.day2,
-        }
-    }
-}
-
+/// Why a tool is in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Strongroom,
-    Restic,
-    Borg { compression: &'static str },
-    QemuImg,
+pub(super) enum Role {
+    Ours,
+    /// What people use today: goals are stated against the best of these.
+    Peer,
+    /// What the machine can do at all, without encryption, deduplication or history.
+    Floor,
 }
 
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Tool {
     pub(super) name: &'static str,
-    kind: Kind,
+    pub(super) program: Program,
+    pub(super) role: Role,
+    /// Arguments that tell several entries of one program apart.
+    options: &'static [&'static str],
+}
+
+pub(super) const OURS: &str = "strongroom";
+pub(super) const RESTIC: &str = "restic";
+pub(super) const ZSTD: &str = "zstd -1 -T2";
+
+const fn peer(name: &'static str, program: Program, options: &'static [&'static str]) -> Tool {
+    Tool {
+        name,
+        program,
+        role: Role::Peer,
+        options,
+    }
 }
 
 /// Ours first: ratios are taken against it.
-pub(super) const TOOLS: [Tool; 5] = [
+pub(super) const TOOLS: [Tool; 9] = [
     Tool {
-        name: "strongroom",
-        kind: Kind::Strongroom,
+        role: Role::Ours,
+        ..peer(OURS, Program::Strongroom, &[])
+    },
+    peer(RESTIC, Program::Restic, &[]),
+    peer("rustic", Program::Rustic, &[]),
+    peer("borg lz4", Program::Borg, &[]),
+    peer("borg zstd,1", Program::Borg, &["--compression", "zstd,1"]),
+    peer(
+        "borg fixed 4 MiB",
+        Program::Borg,
+        &["--chunker-params", "fixed,4194304"],
+    ),
+    peer("qemu-img -c zstd", Program::QemuImg, &[]),
+    Tool {
+        role: Role::Floor,
+        ..peer(ZSTD, Program::Zstd, &[])
     },
     Tool {
-        name: "restic",
-        kind: Kind::Restic,
-    },
-    Tool {
-        name: "borg lz4",
-        kind: Kind::Borg { compression: "lz4" },
-    },
-    Tool {
-        name: "borg zstd,1",
-        kind: Kind::Borg {
-            compression: "zstd,1",
-        },
-    },
-    Tool {
-        name: "qemu-img -c zstd",
-        kind: Kind::QemuImg,
+        role: Role::Floor,
+        ..peer("cp", Program::Cp, &[])
     },
 ];
 
-impl Tool {
-    fn program(&self) -> PathBuf {
-        match self.kind {
-            Kind::Strongroom => shell::root().join("target/release/strongroom"),
-            Kind::Restic => "restic".into(),
-            Kind::Borg { .. } => "borg".into(),
-            Kind::QemuImg => "qemu-img".into(),
-        }
+/// One tool's run: its program, its folders and the images.
+pub(super) struct Work<'a> {
+    pub(super) program: PathBuf,
+    pub(super) corpus: &'a Corpus,
+    pub(super) folder: PathBuf,
+    /// What the tool makes: a folder or a file.
+    pub(super) repository: PathBuf,
+    restored: PathBuf,
+    /// The disk as the tool knows it: always at the same path.
+    image: PathBuf,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(program: PathBuf, corpus: &'a Corpus, folder: &Path) -> Result<Self> {
+        let input = folder.join("disk");
+        fs::create_dir_all(&input).with_context(|| format!("cannot create {}", input.display()))?;
+        Ok(Self {
+            program,
+            corpus,
+            repository: folder.join("repository"),
+            restored: folder.join("restored"),
+            image: input.join("vm.img"),
+            folder: folder.to_owned(),
+        })
     }
 
-    pub(super) fn is_installed(&self) -> bool {
-        self.kind == Kind::Strongroom
-            || shell::find_program(&self.program().to_string_lossy()).is_some()
-    }
-
-    /// The first line of what the tool says about its version.
-    pub(super) fn version(&self) -> Result<String> {
-        let argument = if self.kind == Kind::Restic {
-            "version"
-        } else {
-            "--version"
+    /// Puts the image that `step` backs up in its place.
+    pub(super) fn provide(&self, step: Step) -> Result<()> {
+        let [day1, day2, day3] = &self.corpus.days;
+        let image = match step {
+            Step::Full | Step::Unchanged => day1,
+            Step::Day2 => day2,
+            Step::Day3 => day3,
+            Step::Second => &self.corpus.second,
+            Step::Restore | Step::Verify => return Ok(()),
         };
-        let text = shell::output(shell::command(self.program()).arg(argument))?;
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        if self.image.exists() {
+            fs::remove_file(&self.image).context("cannot remove the link to an image")?;
+        }
+        fs::hard_link(image, &self.image).context("cannot link an image")?;
+        super::corpus::read_once(&self.image)
     }
 
-    /// The tool with everything that all its commands need, and all its caches in the run's folder.
-    fn base(&self, work: &Work) -> Command {
-        let mut command = Command::new(self.program());
+    /// The program with what all its commands need: no terminal, no user's settings, caches in the run's folder.
+    fn base(&self) -> Command {
+        let mut command = Command::new(&self.program);
         command
-            .current_dir(&work.folder)
-            .env("RESTIC_PASSWORD", "benchmark")
-            .env("RESTIC_CACHE_DIR", work.folder.join("cache"))
-            .env("BORG_PASSPHRASE", "benchmark")
-            .env("BORG_BASE_DIR", work.folder.join("cache"))
-            .env("STRONGROOM_KEY_FILE", work.folder.join("key"));
-        if self.kind == Kind::Restic {
-            command.arg("--quiet").arg("--repo").arg(&work.repository);
-        }
+            .current_dir(&self.folder)
+            .env("HOME", &self.folder)
+            .env("XDG_CACHE_HOME", self.folder.join("cache"));
         command
+    }
+}
+
+impl Tool {
+    /// The first line of what the tool says about its version.
+    pub(super) fn version(&self, program: &Path) -> Result<String> {
+        let argument = match self.program {
+            Program::Restic => "version",
+            _ => "--version",
+        };
+        let text = shell::output(shell::command(program).arg(argument))?;
+        let first = text.lines().next().unwrap_or_default();
+        Ok(first.trim_matches('*').trim().to_owned())
     }
 
     /// Makes an empty, encrypted repository where the tool has such a thing; not measured.
     pub(super) fn prepare(&self, work: &Work) -> Result<()> {
-        let mut init = self.base(work);
-        match self.kind {
-            Kind::Strongroom => init.args(["repo", "init"]).arg(&work.repository),
-            Kind::Restic => init.arg("init"),
-            Kind::Borg { .. } => init
-                .args(["init", "--encryption", "repokey-blake2"])
-                .arg(&work.repository),
-            Kind::QemuImg => return Ok(()),
+        let init = match self.program {
+            Program::Strongroom => strongroom::init(work),
+            Program::Restic => restic::init(work),
+            Program::Rustic => rustic::init(work),
+            Program::Borg => borg::init(work),
+            Program::QemuImg | Program::Zstd | Program::Cp => return Ok(()),
         };
+        let mut init = init;
         shell::output(&mut init)?;
         Ok(())
     }
 
     /// None where the tool cannot do the step.
     pub(super) fn command(&self, step: Step, work: &Work) -> Result<Option<Command>> {
-        let mut command = self.base(work);
-        let image = work.image(step);
-        match self.kind {
-            Kind::Strongroom => self.strongroom(&mut command, step, work)?,
-            Kind::Restic => restic(&mut command, step, work, image),
-            Kind::Borg { compression } => borg(&mut command, step, work, image, compression)?,
-            Kind::QemuImg => match step {
-                Step::Full => {
-                    let options = [
-                        "convert",
-                        "-f",
-                        "raw",
-                        "-c",
-                        "-O",
-                        "qcow2",
-                        "-o",
-                        "compression_type=zstd",
-                        "-W",
-                    ];
-                    // It keeps one state only, so what it restores must be the last.
-                    command.args(options).arg(&work.day2).arg(&work.repository);
-                }
-                Step::Restore => {
-                    command.args(["convert", "-f", "qcow2", "-O", "raw", "-W"]);
-                    command.arg(&work.repository).arg(&work.restored);
-                }
-                Step::Unchanged | Step::Changed | Step::Verify => return Ok(None),
-            },
+        match self.program {
+            Program::Strongroom => strongroom::command(step, work).map(Some),
+            Program::Restic => Ok(Some(restic::command(step, work))),
+            Program::Rustic => Ok(Some(rustic::command(step, work))),
+            Program::Borg => borg::command(step, work, self.options).map(Some),
+            Program::QemuImg => Ok(plain::qemu_img(step, work)),
+            Program::Zstd => Ok(plain::zstd(step, work)),
+            Program::Cp => Ok(plain::cp(step, work)),
         }
-        Ok(Some(command))
     }
 
-    fn strongroom(&self, command: &mut Command, step: Step, work: &Work) -> Result<()> {
-        match step {
-            Step::Full | Step::Unchanged | Step::Changed => {
-                command.args(["repo", "backup"]).arg(&work.repository);
-                command.args(["--lineage", "vm"]).arg(work.image(step));
-            }
-            Step::Restore => {
-                command.args(["repo", "restore"]).arg(&work.repository);
-                command
-                    .arg(self.newest_point(work)?)
-                    .arg("--to")
-                    .arg(&work.restored);
-            }
-            Step::Verify => {
-                command
-                    .args(["repo", "verify"])
-                    .arg(&work.repository)
-                    .arg("--read-data");
-            }
-        }
-        Ok(())
-    }
-
-    fn newest_point(&self, work: &Work) -> Result<String> {
-        let mut list = self.base(work);
-        let text = shell::output(
-            list.args(["repo", "list"])
-                .arg(&work.repository)
-                .args(["-o", "json"]),
-        )?;
-        let listed: serde_json::Value =
-            serde_json::from_str(&text).context("repo list -o json prints JSON")?;
-        let points = listed["points"]
-            .as_array()
-            .context("repo list has points")?;
-        let newest = points.last().context("the repository has points")?;
-        Ok(newest["id"]
-            .as_str()
-            .context("a point has an id")?
-            .to_owned())
-    }
-
-    /// Where the restored image lies.
-    pub(super) fn restored(&self, work: &Work) -> PathBuf {
-        match self.kind {
-            Kind::Strongroom | Kind::QemuImg => work.restored.clone(),
-            Kind::Borg { .. } => work.restored.join("vm.img"),
-            // It restores the whole path.
-            Kind::Restic => {
-                let path = work.day2.strip_prefix("/").unwrap_or(&work.day2);
-                work.restored.join(path)
-            }
+    /// What the restore must bring back: the last day, of tools that keep more than one.
+    pub(super) fn expected<'a>(&self, work: &'a Work) -> &'a Path {
+        let [first, .., last] = &work.corpus.days;
+        match self.program {
+            Program::QemuImg | Program::Zstd | Program::Cp => first,
+            _ => last,
         }
     }
 }
 
-fn restic(command: &mut Command, step: Step, work: &Work, image: &Path) {
-    match step {
-        // --force: an image that a machine writes to must be read, whatever its times say.
-        Step::Full | Step::Unchanged | Step::Changed => {
-            command.args(["backup", "--force"]).arg(image)
-        }
-        Step::Restore => command
-            .args(["restore", "latest", "--target"])
-            .arg(&work.restored),
-        Step::Verify => command.args(["check", "--read-data"]),
-    };
-}
-
-fn borg(
-    command: &mut Command,
-    step: Step,
-    work: &Work,
-    image: &Path,
-    compression: &str,
-) -> Result<()> {
-    let archive = |name: &str| format!("{}::{name}", work.repository.display());
-    match step {
-        Step::Full | Step::Unchanged | Step::Changed => {
-            command.current_dir(image.parent().context("an image lies in a folder")?);
-            command.args([
-                "create",
-                "--files-cache=disabled",
-                "--compression",
-                compression,
-            ]);
-            command.arg(archive(step.name())).arg("vm.img");
-        }
-        Step::Restore => {
-            std::fs::create_dir_all(&work.restored).context("cannot create a folder")?;
-            command.current_dir(&work.restored);
-            command.arg("extract").arg(archive(Step::Changed.name()));
-        }
-        Step::Verify => {
-            command
-                .args(["check", "--verify-data"])
-                .arg(&work.repository);
-        }
+/// The one restored file, wherever below the target the tool has put it.
+pub(super) fn restored(work: &Work) -> Result<PathBuf> {
+    let mut path = work.restored.clone();
+    while path.is_dir() {
+        let mut entries = fs::read_dir(&path).context("cannot list what was restored")?;
+        let entry = entries.next().context("nothing was restored")?;
+        path = entry.context("cannot list what was restored")?.path();
     }
-    Ok(())
+    Ok(path)
 }
