@@ -14,6 +14,12 @@ pub enum Kind {
     NodePack,
     IndexSegment,
     Point,
+    /// Who is at work.
+    Session,
+    /// How a session ended.
+    SessionEnd,
+    /// Packs that a collection removes.
+    Condemned,
 }
 
 impl Kind {
@@ -23,6 +29,9 @@ impl Kind {
             Self::NodePack => 2,
             Self::IndexSegment => 3,
             Self::Point => 4,
+            Self::Session => 5,
+            Self::SessionEnd => 6,
+            Self::Condemned => 7,
         }
     }
 
@@ -32,6 +41,9 @@ impl Kind {
             2 => Ok(Self::NodePack),
             3 => Ok(Self::IndexSegment),
             4 => Ok(Self::Point),
+            5 => Ok(Self::Session),
+            6 => Ok(Self::SessionEnd),
+            7 => Ok(Self::Condemned),
             _ => Err(Error::Malformed("unknown kind of object")),
         }
     }

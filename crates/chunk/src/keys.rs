@@ -124,7 +124,12 @@ impl Keys {
     fn object_key(&self, header: &Header) -> [u8; 32] {
         let base = match header.kind {
             Kind::DataPack => &self.data_seal,
-            Kind::NodePack | Kind::IndexSegment | Kind::Point => &self.metadata_seal,
+            Kind::NodePack
+            | Kind::IndexSegment
+            | Kind::Point
+            | Kind::Session
+            | Kind::SessionEnd
+            | Kind::Condemned => &self.metadata_seal,
         };
         base.mac(&[
             &header.kind.to_u16().to_le_bytes(),

@@ -14,10 +14,11 @@ const READS_IN_FLIGHT: usize = 16;
 
 /// Refreshes the index and adds the packs that no segment lists: a writer that crashed left them, or a
 /// segment was lost. Returns the packs not to build upon: those that are listed and gone, or not as long
-/// as they were, or marked as damaged. What they held is stored again.
+/// as they were, or marked as damaged, or condemned. What they held is stored again.
 ///
 /// Another writer's newest packs may be adopted too; they are listed twice then, which harms nothing.
 pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
+    let condemned = engine.condemned.packs();
     engine.index.refresh(&engine.store, &engine.keys).await?;
     // Before the listing: what other writers add meanwhile must not seem gone.
     let indexed = engine.index.packs();
@@ -26,7 +27,7 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
     for kind in [Kind::DataPack, Kind::NodePack] {
         for object in engine.store.list(kind).await? {
             present.insert(object.id, object.length);
-            if !engine.index.lists_pack(object.id) {
+            if !engine.index.lists_pack(object.id) && !condemned.contains(&object.id) {
                 orphans.push((kind, object.id));
             }
         }
@@ -39,6 +40,7 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
     engine.marks.refresh(&engine.store).await?;
     let mut lost: HashSet<_> = lost.map(|pack| pack.id).collect();
     lost.extend(engine.marks.all());
+    lost.extend(condemned.iter());
     Ok(lost)
 }
 

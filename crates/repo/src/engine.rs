@@ -11,6 +11,7 @@ use crate::index::Index;
 use crate::marks::Marks;
 use crate::packs::{Pack, Packs};
 use crate::points::Points;
+use crate::sessions::Condemned;
 use crate::store::Store;
 use crate::{Env, Error, Result, layout};
 
@@ -32,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) packs: Packs,
     pub(crate) points: Points,
     pub(crate) marks: Marks,
+    pub(crate) condemned: Condemned,
     node_frames: Cache<(ObjectId, u32), Arc<Vec<u8>>>,
 }
 
@@ -56,6 +58,7 @@ impl Engine {
             points: Points::new(store.clone(), keys.clone()),
             index: Arc::default(),
             marks: Marks::default(),
+            condemned: Condemned::default(),
             node_frames: Cache::new(NODE_CACHE_BYTES),
             id,
             store,

@@ -13,6 +13,9 @@ pub(crate) fn folder(kind: Kind) -> &'static str {
         Kind::NodePack => "nodes",
         Kind::IndexSegment => "index",
         Kind::Point => "points",
+        Kind::Session => "sessions",
+        Kind::SessionEnd => "ended",
+        Kind::Condemned => "condemned",
     }
 }
 
@@ -21,7 +24,9 @@ pub(crate) fn name(kind: Kind, id: ObjectId) -> String {
     let hex = id.to_string();
     match kind {
         Kind::DataPack | Kind::NodePack => format!("{}/{}/{hex}", folder(kind), &hex[..2]),
-        Kind::IndexSegment | Kind::Point => format!("{}/{hex}", folder(kind)),
+        Kind::IndexSegment | Kind::Point | Kind::Session | Kind::SessionEnd | Kind::Condemned => {
+            format!("{}/{hex}", folder(kind))
+        }
     }
 }
 

@@ -44,6 +44,7 @@ mod report;
 mod repository;
 mod secret;
 mod segments;
+mod sessions;
 mod store;
 mod verify;
 mod writer;

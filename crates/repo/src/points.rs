@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_chunk::{ContentId, Header, Keys, Kind, ObjectId, Place, open_object, seal_object};
 use strongroom_types::{Chain, IdSource, Timestamp};
 
+use crate::sessions::parse_root;
 use crate::store::{Created, Listed, Store};
 use crate::{Error, NewPoint, Point, PointId, Result, layout};
 
@@ -24,6 +25,9 @@ pub(crate) struct StoredPoint {
     pub(crate) size_bytes: u64,
     pub(crate) created_at_us: i64,
     pub(crate) profile: String,
+    /// The session that wrote it; absent in points from before there were sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
     /// Id of the lineage's point before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<PointId>,
@@ -62,15 +66,7 @@ impl StoredPoint {
 
     /// The root of the tree; nothing for an image that is one hole.
     pub(crate) fn root(&self) -> Result<Option<Root>, strongroom_chunk::Error> {
-        let malformed = strongroom_chunk::Error::Malformed("a root that is no id");
-        let id = ContentId::from_hex(&self.root).ok_or(malformed)?;
-        if id == ContentId::ZERO {
-            return Ok(None);
-        }
-        let (pack, slot) = self.root_place.as_ref().ok_or(malformed)?;
-        let pack = ObjectId::from_hex(pack).ok_or(malformed)?;
-        let place = Place { pack, slot: *slot };
-        Ok(Some(Root { id, place }))
+        parse_root(&self.root, self.root_place.as_ref())
     }
 }
 

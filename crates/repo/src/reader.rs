@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
 use crate::points::StoredPoint;
+use crate::sessions::Reading;
 use crate::{Error, Result};
 
 /// Fetches under way; each opens up to 8 MiB of frames for 4 MiB of the image.
@@ -48,10 +49,16 @@ pub struct PointReader {
     position: u64,
     fetches: mpsc::Receiver<Result<Fetch>>,
     ready: VecDeque<Piece>,
+    /// Collections wait for it.
+    _session: Reading,
 }
 
 impl PointReader {
-    pub(crate) fn start(engine: Arc<Engine>, point: &StoredPoint) -> Result<Self> {
+    pub(crate) fn start(
+        engine: Arc<Engine>,
+        point: &StoredPoint,
+        session: Reading,
+    ) -> Result<Self> {
         let root = point
             .root()
             .map_err(|error| Error::decoding("a point", error))?;
@@ -64,6 +71,7 @@ impl PointReader {
             position: 0,
             fetches,
             ready: VecDeque::new(),
+            _session: session,
         })
     }
 

@@ -6,6 +6,7 @@ use strongroom_types::{Clock, IdSource};
 
 use crate::config::{Config, PACK_BYTES_TARGETS};
 use crate::engine::Engine;
+use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
     Error, NewPoint, Point, PointId, PointReader, PointWriter, Result, Secret, VerifyDepth,
@@ -166,12 +167,14 @@ impl Repository {
 
     /// Starts reading a point from its first byte.
     pub async fn read_point(&self, id: &PointId) -> Result<PointReader> {
+        // Before the point: what one that is there still needs is not removed any more.
+        let session = Reading::begin(&self.engine).await;
         let point = match self.engine.points.read(object_id(id)).await {
             Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
             other => other?,
         };
         self.engine.refresh_marks().await?;
-        PointReader::start(Arc::clone(&self.engine), &point)
+        PointReader::start(Arc::clone(&self.engine), &point, session)
     }
 
     /// Sealed bytes of the distinct frames, of data and of nodes, that these points need. What is damaged or
@@ -187,6 +190,7 @@ impl Repository {
         depth: VerifyDepth,
         progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<VerifyReport> {
+        let _session = Reading::begin(&self.engine).await;
         verify::verify(&self.engine, depth, progress).await
     }
 }

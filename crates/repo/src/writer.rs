@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::adopt;
 use crate::engine::Engine;
 use crate::points::{self, StoredPoint};
+use crate::sessions::{self, SessionKind};
 use crate::store::Created;
 use crate::{Commit, Error, NewPoint, PointId, Result};
 use cut::Input;
@@ -30,11 +31,13 @@ const PORTION_BYTES: usize = 512 << 10;
 const SMALL_BYTES: usize = 64 << 10;
 
 /// Takes the bytes of one point in order, from offset 0. Dropping it without [`PointWriter::commit`]
-/// leaves the repository as it was, but for packs that the next writer adopts.
+/// leaves the repository as it was, but for packs that the next writer adopts or a collection removes.
 #[derive(Debug)]
 pub struct PointWriter {
     engine: Arc<Engine>,
     session: Arc<Session>,
+    /// Says in the store that this writer is at work.
+    lease: sessions::Session,
     new: NewPoint,
     parent: Option<PointId>,
     input: mpsc::Sender<Input>,
@@ -50,6 +53,8 @@ impl PointWriter {
         if let Some((id, point)) = engine.points.find_named(&new.name).await? {
             return Err(Error::PointExists(Box::new(point.to_point(id))));
         }
+        let lease =
+            sessions::Session::begin(&engine, SessionKind::Writer, Some(new.name.clone())).await?;
         let absent = adopt::catch_up(&engine).await?;
         let parent = engine
             .points
@@ -58,11 +63,12 @@ impl PointWriter {
             .into_iter()
             .rfind(|(_, point)| point.lineage == new.lineage)
             .map(|(id, _)| id);
-        let session = Arc::new(Session::new(absent));
+        let session = Arc::new(Session::new(lease.id(), absent));
         let (input, outcome) = pipeline::start(&engine, &session, new.size_bytes)?;
         Ok(Self {
             engine,
             session,
+            lease,
             new,
             parent,
             input,
@@ -112,14 +118,11 @@ impl PointWriter {
             return Err(self.session.failure());
         };
         let point = self.point(&outcome);
-        let (id, created) = self
-            .engine
-            .points
-            .create(&point, &*self.engine.env.ids)
-            .await?;
-        if created == Created::WasThere {
-            let other = self.engine.points.read(crate::repository::object_id(&id));
-            return Err(Error::PointExists(Box::new(other.await?.to_point(id))));
+        self.lease.commit(&point).await?;
+        let (id, winner) = self.put(&point).await?;
+        self.lease.end().await;
+        if winner.session != point.session {
+            return Err(Error::PointExists(Box::new(winner.to_point(id))));
         }
         Ok(Commit {
             point: point.to_point(id),
@@ -127,6 +130,23 @@ impl PointWriter {
             bytes_new: point.bytes_new,
             bytes_stored: point.bytes_stored,
         })
+    }
+
+    /// Puts the point; returns the one that stands behind it, of this writer or of a faster one.
+    async fn put(&self, point: &StoredPoint) -> Result<(PointId, StoredPoint)> {
+        let points = &self.engine.points;
+        let failure = match points.create(point, &*self.engine.env.ids).await {
+            Ok((id, Created::New)) => return Ok((id, point.clone())),
+            Ok((_, Created::WasThere)) => None,
+            // Perhaps only the answer was lost.
+            Err(error) => Some(error),
+        };
+        match (points.find_named(&point.name).await?, failure) {
+            (Some(found), _) => Ok(found),
+            (None, Some(error)) => Err(error),
+            // It was there and is deleted: this name has had its point.
+            (None, None) => Err(Error::Fenced),
+        }
     }
 
     fn point(&self, outcome: &Outcome) -> StoredPoint {
@@ -137,6 +157,7 @@ impl PointWriter {
             size_bytes: self.new.size_bytes,
             created_at_us: self.engine.env.clock.now().as_micros(),
             profile: self.engine.profile.as_str().to_owned(),
+            session: Some(self.lease.id().to_string()),
             parent: self.parent.clone(),
             root: root
                 .map_or(strongroom_chunk::ContentId::ZERO, |r| r.id)

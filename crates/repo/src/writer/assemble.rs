@@ -21,9 +21,8 @@ pub(super) struct Assembler {
 }
 
 /// Starts a pack with an id and a salt of its own.
-pub(super) fn new_pack(engine: &Engine, kind: Kind) -> PackBuilder {
-    let mut object = ObjectId([0; 16]);
-    engine.env.ids.fill(&mut object.0);
+pub(super) fn new_pack(engine: &Engine, session: &Session, kind: Kind) -> PackBuilder {
+    let object = session.id().new_pack(&*engine.env.ids);
     let header = Header::new(kind, engine.keys.repository(), object, &*engine.env.ids);
     PackBuilder::new(header, &engine.keys)
 }
@@ -78,7 +77,7 @@ impl Assembler {
             .map_err(|_| Error::Broken("a compressing thread"))?;
         let pack = self
             .pack
-            .get_or_insert_with(|| new_pack(&self.engine, Kind::DataPack));
+            .get_or_insert_with(|| new_pack(&self.engine, &self.session, Kind::DataPack));
         let first = pack.push(codec, bytes, &frame.chunks);
         let object = pack.header().object;
         let full = pack.length() >= self.engine.pack_bytes_target;

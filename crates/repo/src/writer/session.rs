@@ -5,25 +5,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use strongroom_chunk::{ObjectId, Place, Prefix};
 
 use crate::Error;
+use crate::sessions::SessionId;
 
 /// What the stages of one writer share.
 #[derive(Debug)]
 pub(super) struct Session {
+    id: SessionId,
     /// What this writer stored and the index does not list yet; without a place while on its way to a
     /// pack.
     recent: Mutex<HashMap<Prefix, Option<Place>, BuildHasherDefault<PrefixHasher>>>,
-    /// Packs that the index lists and the store does not have: what lies there is stored again.
+    /// Packs that are gone, damaged or condemned: what lies there is stored again.
     absent: HashSet<ObjectId>,
     failure: Mutex<Option<Error>>,
 }
 
 impl Session {
-    pub(super) fn new(absent: HashSet<ObjectId>) -> Self {
+    pub(super) fn new(id: SessionId, absent: HashSet<ObjectId>) -> Self {
         Self {
+            id,
             recent: Mutex::default(),
             absent,
             failure: Mutex::default(),
         }
+    }
+
+    /// Stands in the names of the packs that this writer makes.
+    pub(super) fn id(&self) -> SessionId {
+        self.id
     }
 
     /// May data be used that the index finds in this pack?
