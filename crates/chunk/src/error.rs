@@ -7,6 +7,9 @@ pub enum Error {
     /// Written by a newer Strongroom; nothing is wrong with the object.
     #[error("format version {0} is newer than this program understands")]
     NewerVersion(u16),
+    /// Sealed under a root key of a later generation than this process knows; nothing is wrong with the object.
+    #[error("sealed under generation {0} of the keys, which is not known here")]
+    NewerKeys(u16),
     /// Decryption refused the bytes: they or what they are bound to were changed, or the key is wrong.
     #[error("decryption failed: changed bytes or another key")]
     Unauthentic,

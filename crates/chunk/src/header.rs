@@ -1,7 +1,7 @@
 use strongroom_types::IdSource;
 
 use crate::bytes_io::Reader;
-use crate::{Error, ObjectId, Result};
+use crate::{Error, Keys, ObjectId, Result};
 
 pub const HEADER_BYTES: usize = 96;
 pub(crate) const VERSION: u16 = 1;
@@ -53,6 +53,8 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     pub kind: Kind,
+    /// Which of the repository's root keys the object's key comes from; 0 is the first.
+    pub generation: u16,
     pub repository: ObjectId,
     pub object: ObjectId,
     /// Random; the object's key is derived from it.
@@ -60,12 +62,14 @@ pub struct Header {
 }
 
 impl Header {
-    pub fn new(kind: Kind, repository: ObjectId, object: ObjectId, ids: &dyn IdSource) -> Self {
+    /// For an object that is about to be written, under the newest generation of `keys`.
+    pub fn new(kind: Kind, keys: &Keys, object: ObjectId, ids: &dyn IdSource) -> Self {
         let mut salt = [0; 32];
         ids.fill(&mut salt);
         Self {
             kind,
-            repository,
+            generation: keys.newest_generation(),
+            repository: keys.repository(),
             object,
             salt,
         }
@@ -76,6 +80,7 @@ impl Header {
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
         bytes[10..12].copy_from_slice(&self.kind.to_u16().to_le_bytes());
+        bytes[12..14].copy_from_slice(&self.generation.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.repository.0);
         bytes[32..48].copy_from_slice(&self.object.0);
         bytes[48..80].copy_from_slice(&self.salt);
@@ -95,9 +100,11 @@ impl Header {
             return Err(Error::Malformed("there is no format version 0"));
         }
         let kind = Kind::from_u16(reader.u16()?)?;
-        reader.zeros(4)?;
+        let generation = reader.u16()?;
+        reader.zeros(2)?;
         let header = Self {
             kind,
+            generation,
             repository: ObjectId(reader.array()?),
             object: ObjectId(reader.array()?),
             salt: reader.array()?,

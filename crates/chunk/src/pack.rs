@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::bytes_io::{Reader, to_u32, to_usize};
 use crate::frame::{Codec, FRAME_BYTES_MAX, FrameDecompressor};
 use crate::header::HEADER_BYTES;
+use crate::keys::HEADER_OF_THESE_KEYS;
 use crate::parity::{Encoder, Layout, Record, SHAPE_LARGE, Shape};
 use crate::seal::{SealKey, TAG_BYTES};
 use crate::trailer::{BlockHasher, OBJECT_BYTES_MAX, Section, SectionKind, Trailer};
@@ -191,7 +192,7 @@ pub fn open_directory_section(keys: &Keys, trailer: &Trailer, sealed: &[u8]) -> 
     let mut plain = sealed.to_vec();
     let length = plain.len().saturating_sub(TAG_BYTES);
     let length = u32::try_from(length).map_err(|_| Error::Malformed("too large"))?;
-    keys.seal_key(&trailer.header)
+    keys.seal_key(&trailer.header)?
         .open(DIRECTORY_NUMBER, length, 0, &mut plain)?;
     Directory::decode(&plain, section.offset)
 }
@@ -230,10 +231,11 @@ pub struct FinishedPack {
 }
 
 impl PackBuilder {
+    /// `header` must come from the same `keys`.
     pub fn new(header: Header, keys: &Keys) -> Self {
         let mut pack = Self {
             header,
-            key: keys.seal_key(&header),
+            key: keys.seal_key(&header).expect(HEADER_OF_THESE_KEYS),
             directory: Directory::default(),
             pieces: Vec::new(),
             hasher: BlockHasher::default(),

@@ -2,14 +2,16 @@
 
 use crate::bytes_io::to_u32;
 use crate::header::HEADER_BYTES;
+use crate::keys::HEADER_OF_THESE_KEYS;
 use crate::seal::TAG_BYTES;
 use crate::trailer::{BlockHasher, FOOTER_BYTES, HASH_BLOCK_BYTES, Section, SectionKind, Trailer};
 use crate::{Error, Header, Keys, Kind, Result};
 
-/// An object that holds `plain`, sealed.
+/// An object that holds `plain`, sealed. `header` must come from the same `keys`.
 pub fn seal_object(header: &Header, keys: &Keys, plain: &[u8]) -> Vec<u8> {
     let mut body = plain.to_vec();
     keys.seal_key(header)
+        .expect(HEADER_OF_THESE_KEYS)
         .seal(0, to_u32(plain.len()), 0, &mut body);
     let mut bytes = header.encode().to_vec();
     bytes.extend(&body);
@@ -27,7 +29,7 @@ pub fn open_object(bytes: &[u8], kind: Kind, keys: &Keys) -> Result<(Header, Vec
     let mut body = bytes[trailer.section(SectionKind::Body)?.range()].to_vec();
     let length = u32::try_from(body.len().saturating_sub(TAG_BYTES))
         .map_err(|_| Error::Malformed("too large"))?;
-    keys.seal_key(&trailer.header)
+    keys.seal_key(&trailer.header)?
         .open(0, length, 0, &mut body)?;
     Ok((trailer.header, body))
 }

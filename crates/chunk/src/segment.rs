@@ -7,6 +7,7 @@
 use crate::bytes_io::{Reader, to_usize};
 use crate::header::HEADER_BYTES;
 use crate::ids::Prefix;
+use crate::keys::HEADER_OF_THESE_KEYS;
 use crate::trailer::{BlockHasher, Section, SectionKind, Trailer};
 use crate::{Error, Header, Keys, Kind, ObjectId, Result};
 
@@ -39,7 +40,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The whole object. Sorts the entries.
+    /// The whole object. Sorts the entries. `header` must come from the same `keys`.
     pub fn encode(&mut self, header: &Header, keys: &Keys) -> Vec<u8> {
         self.entries.sort_unstable();
         let mut bytes = header.encode().to_vec();
@@ -58,6 +59,7 @@ impl Segment {
         }
         let entries_end = bytes.len();
         let mac = keys.mac(header, &bytes[HEADER_BYTES..]);
+        let mac = mac.expect(HEADER_OF_THESE_KEYS);
         bytes.extend(mac);
         let section =
             |kind, from: usize, to: usize| Section::new(kind, from as u64, (to - from) as u64);
@@ -84,7 +86,7 @@ impl Segment {
         if table.end > mac.start || entries.end > mac.start {
             return Err(Error::Malformed("sections out of order"));
         }
-        if keys.mac(&trailer.header, clear) != bytes[mac] {
+        if keys.mac(&trailer.header, clear)? != bytes[mac] {
             return Err(Error::Unauthentic);
         }
         let packs = decode_packs(&bytes[table])?;

@@ -70,7 +70,7 @@ impl Config {
         let argon2 = Argon2Cost::NEW;
         let wrapped = secret
             .wrapping_key(&salt, argon2)?
-            .wrap(repository, &salt, &root);
+            .wrap(repository, &salt, 0, &root);
         let config = Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -185,7 +185,7 @@ impl Config {
         let wrapped = hex::decode(&self.key.wrapped).map_err(|_| corrupt("wrapped key"))?;
         let root = secret
             .wrapping_key(&salt, self.key.argon2)?
-            .unwrap(repository, &salt, &wrapped)
+            .unwrap(repository, &salt, 0, &wrapped)
             .map_err(|_| Error::WrongKey)?;
         Ok(Keys::derive(repository, &root))
     }

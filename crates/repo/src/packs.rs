@@ -89,7 +89,7 @@ impl Packs {
         Ok(Pack {
             id,
             kind,
-            key: self.keys.seal_key(&trailer.header),
+            key: self.keys.seal_key(&trailer.header).map_err(corrupt)?,
             length,
             directory,
             trailer,

@@ -115,7 +115,7 @@ impl Points {
         ids: &dyn IdSource,
     ) -> Result<(PointId, Created)> {
         let id = self.keys.point_id(&point.name);
-        let header = Header::new(Kind::Point, self.keys.repository(), id, ids);
+        let header = Header::new(Kind::Point, &self.keys, id, ids);
         let json = serde_json::to_vec(point).expect("a point has string keys only");
         let object = seal_object(&header, &self.keys, &json);
         let path = layout::path(Kind::Point, id);

@@ -48,8 +48,7 @@ pub(crate) async fn store(
 ) -> Result<(ObjectId, Segment, u64)> {
     let mut id = ObjectId([0; 16]);
     engine.env.ids.fill(&mut id.0);
-    let repository = engine.keys.repository();
-    let header = Header::new(Kind::IndexSegment, repository, id, &*engine.env.ids);
+    let header = Header::new(Kind::IndexSegment, &engine.keys, id, &*engine.env.ids);
     let bytes = segment.encode(&header, &engine.keys);
     let length = bytes.len() as u64;
     let path = layout::path(Kind::IndexSegment, id);

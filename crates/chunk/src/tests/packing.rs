@@ -7,7 +7,7 @@ fn open(pack: &[u8]) -> Result<Vec<Vec<u8>>> {
     let keys = keys();
     let trailer = scrub_object(pack)?;
     let directory = open_directory(&keys, &trailer, pack)?;
-    let key = keys.seal_key(&trailer.header);
+    let key = keys.seal_key(&trailer.header)?;
     let mut decompressor = FrameDecompressor::default();
     let mut frames = Vec::new();
     for (number, entry) in (0..).zip(directory.frames()) {

@@ -22,6 +22,7 @@ pub(super) fn keys() -> Keys {
 pub(super) fn header(kind: Kind) -> Header {
     Header {
         kind,
+        generation: 0,
         repository: REPOSITORY,
         object: OBJECT,
         salt: [0x33; 32],
@@ -111,12 +112,15 @@ fn ids_and_keys() {
     vector!("chunk-id", &keys.chunk_id(b"strongroom").0);
     vector!("node-id", &keys.node_id(b"strongroom").0);
     vector!("point-id", &keys.point_id("strongroom").0);
-    let wrapped = Key([0x44; 32]).wrap(REPOSITORY, &[0x55; 32], &root());
+    let salt = [0x55; 32];
+    let wrapped = Key([0x44; 32]).wrap(REPOSITORY, &salt, 0, &root());
     vector!("wrapped-key", &wrapped);
-    let unwrapped = Key([0x44; 32]).unwrap(REPOSITORY, &[0x55; 32], &wrapped);
+    let unwrapped = Key([0x44; 32]).unwrap(REPOSITORY, &salt, 0, &wrapped);
     assert_eq!(unwrapped.unwrap().0, root().0);
-    let other = Key([0x45; 32]).unwrap(REPOSITORY, &[0x55; 32], &wrapped);
+    let other = Key([0x45; 32]).unwrap(REPOSITORY, &salt, 0, &wrapped);
     assert_eq!(other.unwrap_err(), Error::Unauthentic);
+    let swapped = Key([0x44; 32]).unwrap(REPOSITORY, &salt, 1, &wrapped);
+    assert_eq!(swapped.unwrap_err(), Error::Unauthentic);
 }
 
 #[test]
@@ -139,6 +143,43 @@ fn objects() {
     vector!("point", &point);
     let (_, text) = open_object(&point, Kind::Point, &keys()).unwrap();
     assert_eq!(text, b"{\"name\":\"vector\"}");
+}
+
+/// The same keys after a rotation; the second root key is the first one's bytes backwards.
+fn rotated() -> Keys {
+    let mut second = root();
+    second.0.reverse();
+    let keys = keys();
+    keys.learn(&[second]);
+    keys
+}
+
+#[test]
+fn a_rotation_changes_seals_and_no_ids() {
+    let keys = rotated();
+    vector!("chunk-id", &keys.chunk_id(b"strongroom").0);
+    vector!("point-id", &keys.point_id("strongroom").0);
+    let header = Header {
+        generation: keys.newest_generation(),
+        ..header(Kind::Point)
+    };
+    assert_eq!(header.generation, 1);
+    let text = b"{\"name\":\"vector\"}";
+    let point = seal_object(&header, &keys, text);
+    vector!("point-generation-1", &point);
+    assert_eq!(open_object(&point, Kind::Point, &keys).unwrap().1, text);
+    let before = super::vectors::keys();
+    let refused = open_object(&point, Kind::Point, &before);
+    assert_eq!(refused.unwrap_err(), Error::NewerKeys(1));
+    // Who learns the newer keys later, reads both.
+    let clone = before.clone();
+    let mut second = root();
+    second.0.reverse();
+    before.learn(&[second]);
+    assert!(open_object(&point, Kind::Point, &clone).is_ok());
+    let old = seal_object(&super::vectors::header(Kind::Point), &keys, text);
+    vector!("point", &old);
+    assert!(open_object(&old, Kind::Point, &clone).is_ok());
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub(super) async fn put<T: Serialize + Sync>(
     (kind, id): (Kind, ObjectId),
     record: &T,
 ) -> Result<Created> {
-    let header = Header::new(kind, keys.repository(), id, ids);
+    let header = Header::new(kind, keys, id, ids);
     let json = serde_json::to_vec(record).expect("a record has string keys only");
     let object = seal_object(&header, keys, &json);
     let path = layout::path(kind, id);

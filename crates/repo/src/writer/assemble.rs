@@ -23,7 +23,7 @@ pub(super) struct Assembler {
 /// Starts a pack with an id and a salt of its own.
 pub(super) fn new_pack(engine: &Engine, session: &Session, kind: Kind) -> PackBuilder {
     let object = session.id().new_pack(&*engine.env.ids);
-    let header = Header::new(kind, engine.keys.repository(), object, &*engine.env.ids);
+    let header = Header::new(kind, &engine.keys, object, &*engine.env.ids);
     PackBuilder::new(header, &engine.keys)
 }
 
