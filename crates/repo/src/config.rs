@@ -21,6 +21,9 @@ pub(crate) struct Config {
     created_at: String,
     profile: String,
     pub(crate) pack_bytes_target: u64,
+    /// Do packs get parity? Absent in the configs of repositories without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) parity: bool,
     key: WrappedKey,
 }
 
@@ -78,6 +81,7 @@ impl Config {
             created_at: created_at.to_string(),
             profile: options.profile.as_str().to_owned(),
             pack_bytes_target: options.pack_bytes_target,
+            parity: options.parity,
             key: WrappedKey {
                 kind: kind(secret).to_owned(),
                 salt: hex::encode(salt),
@@ -170,8 +174,13 @@ impl Config {
         Ok(config)
     }
 
-    pub(crate) fn profile(&self) -> Result<Profile> {
-        Profile::from_name(&self.profile).map_err(|_| corrupt("unknown profile"))
+    pub(crate) fn options(&self) -> Result<Options> {
+        let profile = Profile::from_name(&self.profile).map_err(|_| corrupt("unknown profile"))?;
+        Ok(Options {
+            profile,
+            pack_bytes_target: self.pack_bytes_target,
+            parity: self.parity,
+        })
     }
 
     /// Unwraps the root key. Slow for a passphrase.

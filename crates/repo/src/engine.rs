@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_chunk::{
-    ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, Node, ObjectId, Place, Profile,
+    ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, Node, ObjectId, Place,
 };
 
 use crate::cache::Cache;
@@ -13,7 +13,7 @@ use crate::packs::{Pack, Packs};
 use crate::points::Points;
 use crate::sessions::Condemned;
 use crate::store::Store;
-use crate::{Env, Error, Result, layout};
+use crate::{Env, Error, Options, Result, layout};
 
 /// Decrypted frames of node packs: neighbouring leaves lie in one frame.
 const NODE_CACHE_BYTES: usize = 16 << 20;
@@ -27,8 +27,7 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) env: Env,
-    pub(crate) profile: Profile,
-    pub(crate) pack_bytes_target: u64,
+    pub(crate) options: Options,
     pub(crate) index: Arc<Index>,
     pub(crate) packs: Packs,
     pub(crate) points: Points,
@@ -45,14 +44,7 @@ pub(crate) struct Located {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        store: Store,
-        keys: Keys,
-        env: Env,
-        id: String,
-        profile: Profile,
-        pack_bytes_target: u64,
-    ) -> Self {
+    pub(crate) fn new(store: Store, keys: Keys, env: Env, id: String, options: Options) -> Self {
         Self {
             packs: Packs::new(store.clone(), keys.clone()),
             points: Points::new(store.clone(), keys.clone()),
@@ -64,8 +56,7 @@ impl Engine {
             store,
             keys,
             env,
-            profile,
-            pack_bytes_target,
+            options,
         }
     }
 
@@ -76,8 +67,7 @@ impl Engine {
             self.keys.clone(),
             self.env.clone(),
             self.id.clone(),
-            self.profile,
-            self.pack_bytes_target,
+            self.options,
         )
     }
 
@@ -158,11 +148,19 @@ impl Engine {
             return Ok(frame);
         }
         let number = usize::try_from(located.entry.frame).expect("u32 fits");
-        let range = pack.directory.frames()[number].range();
-        let sealed = self.store.read_ranges(&pack.path, &[range]).await?;
+        let ranges = [pack.directory.frames()[number].range()];
         let mut decompressor = FrameDecompressor::default();
-        let plain = pack.open_frame(number, &sealed[0], &mut decompressor)?;
-        let frame = Arc::new(plain);
+        let sealed = self.packs.read(pack, &ranges).await?;
+        let opened = match pack.open_frame(number, &sealed[0], &mut decompressor) {
+            Err(error @ Error::Corrupt { .. }) => {
+                match self.packs.read_healed(pack, &ranges).await? {
+                    Some(sealed) => pack.open_frame(number, &sealed[0], &mut decompressor),
+                    None => Err(error),
+                }
+            }
+            opened => opened,
+        };
+        let frame = Arc::new(opened?);
         self.node_frames
             .insert(key, Arc::clone(&frame), frame.len());
         Ok(frame)

@@ -1,16 +1,22 @@
-//! Opening packs: their directories, kept in a bounded cache, and their frames.
+//! Opening packs: their directories, kept in a bounded cache, and their frames. What parity heals is read as if
+//! nothing had happened, but for a warning.
 
+mod healing;
+
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::path::Path;
 use strongroom_chunk::{
-    Directory, FOOTER_BYTES, FrameDecompressor, Keys, Kind, ObjectId, SealKey, SectionKind,
-    Trailer, open_directory, open_frame,
+    Directory, FrameDecompressor, Keys, Kind, ObjectId, SealKey, SectionKind, Trailer,
+    open_directory_section, open_frame,
 };
 
 use crate::cache::Cache;
 use crate::store::Store;
 use crate::{Error, Result, layout};
+use healing::Healing;
 
 /// Most packs' trailer and directory fit into the first read.
 const TAIL_BYTES: u64 = 128 << 10;
@@ -26,6 +32,8 @@ pub(crate) struct Pack {
     pub(crate) directory: Directory,
     pub(crate) trailer: Trailer,
     pub(crate) key: SealKey,
+    /// What was read of it so far had to be healed.
+    damaged: bool,
 }
 
 impl Pack {
@@ -47,11 +55,13 @@ pub(crate) struct Packs {
     store: Store,
     keys: Keys,
     cache: Cache<ObjectId, Arc<Pack>>,
+    healing: Healing,
 }
 
 impl Packs {
     pub(crate) fn new(store: Store, keys: Keys) -> Self {
         Self {
+            healing: Healing::new(store.clone()),
             store,
             keys,
             cache: Cache::new(CACHE_BYTES),
@@ -68,33 +78,101 @@ impl Packs {
         Ok(pack)
     }
 
-    /// Reads trailer and directory from the store, whatever the cache holds.
+    /// Reads trailer and directory from the store, whatever the cache holds; heals them if need be.
     pub(crate) async fn load(&self, kind: Kind, id: ObjectId) -> Result<Pack> {
+        let error = match self.load_as_it_is(kind, id).await {
+            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => error,
+            other => return other,
+        };
+        match self.healing.whole_pack(kind, id).await? {
+            Some(bytes) => self.open_whole(kind, id, &bytes),
+            None => Err(error),
+        }
+    }
+
+    /// [`Packs::load`] without healing.
+    pub(crate) async fn load_as_it_is(&self, kind: Kind, id: ObjectId) -> Result<Pack> {
         let path = layout::path(kind, id);
         let corrupt = |error| Error::decoding(path.as_ref(), error);
         let (mut tail, length) = self.store.read_tail(&path, TAIL_BYTES).await?;
-        let mut needed = Trailer::length(&tail, length).map_err(corrupt)?;
+        let needed = Trailer::length(&tail, length).map_err(corrupt)?;
         if needed > tail.len() {
             (tail, _) = self.store.read_tail(&path, needed as u64).await?;
         }
         let trailer = Trailer::decode(&tail, length).map_err(corrupt)?;
-        let directory = trailer.section(SectionKind::Directory).map_err(corrupt)?;
-        needed = usize::try_from(length - directory.offset).expect("packs fit into memory");
-        if needed > tail.len() {
-            (tail, _) = self.store.read_tail(&path, needed as u64).await?;
-        }
+        let section = trailer.section(SectionKind::Directory).map_err(corrupt)?;
+        let range = section.offset..section.offset + section.length;
+        let start = length - tail.len() as u64;
+        let sealed = match range.start.checked_sub(start) {
+            Some(from) => {
+                let from = usize::try_from(from).expect("packs fit into memory");
+                tail.slice(from..from + section.range().len())
+            }
+            // Behind it lies parity.
+            None => self.store.read_ranges(&path, &[range]).await?.remove(0),
+        };
+        self.open(kind, id, trailer, &sealed)
+    }
+
+    fn open_whole(&self, kind: Kind, id: ObjectId, bytes: &[u8]) -> Result<Pack> {
+        let path = layout::path(kind, id);
+        let corrupt = |error| Error::decoding(path.as_ref(), error);
+        let trailer = Trailer::decode(bytes, bytes.len() as u64).map_err(corrupt)?;
+        let section = trailer.section(SectionKind::Directory).map_err(corrupt)?;
+        let pack = self.open(kind, id, trailer, &bytes[section.range()])?;
+        Ok(Pack {
+            damaged: true,
+            ..pack
+        })
+    }
+
+    fn open(&self, kind: Kind, id: ObjectId, trailer: Trailer, directory: &[u8]) -> Result<Pack> {
+        let path = layout::path(kind, id);
+        let corrupt = |error| Error::decoding(path.as_ref(), error);
         self.check_header(&trailer, kind, id, &path)?;
-        let directory = open_directory(&self.keys, &trailer, &tail).map_err(corrupt)?;
-        debug_assert!(length >= FOOTER_BYTES as u64);
+        let directory = open_directory_section(&self.keys, &trailer, directory).map_err(corrupt)?;
         Ok(Pack {
             id,
             kind,
             key: self.keys.seal_key(&trailer.header).map_err(corrupt)?,
-            length,
+            length: trailer.object_length,
             directory,
             trailer,
             path,
+            damaged: false,
         })
+    }
+
+    /// Ranges of the pack's bytes, to be opened by [`Pack::open_frame`]. If that finds damage,
+    /// [`Packs::read_healed`] may help.
+    pub(crate) async fn read(&self, pack: &Pack, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        if pack.damaged
+            && let Some(parts) = self.read_healed(pack, ranges).await?
+        {
+            return Ok(parts);
+        }
+        self.store.read_ranges(&pack.path, ranges).await
+    }
+
+    /// [`Packs::read`] as parity says that they were; nothing if it cannot.
+    pub(crate) async fn read_healed(
+        &self,
+        pack: &Pack,
+        ranges: &[Range<u64>],
+    ) -> Result<Option<Vec<Bytes>>> {
+        let Some(bytes) = self.healing.whole_pack(pack.kind, pack.id).await? else {
+            return Ok(None);
+        };
+        let index = |offset: u64| usize::try_from(offset).expect("it is in memory");
+        let parts = ranges.iter().map(|range| {
+            let range = index(range.start)..index(range.end);
+            (range.end <= bytes.len()).then(|| bytes.slice(range))
+        });
+        Ok(parts.collect())
+    }
+
+    pub(crate) fn healed_count(&self) -> u64 {
+        self.healing.count()
     }
 
     fn check_header(&self, trailer: &Trailer, kind: Kind, id: ObjectId, path: &Path) -> Result<()> {

@@ -26,6 +26,8 @@ pub struct Options {
     pub profile: Profile,
     /// A pack is closed once it has this many bytes: 64 KiB to 1 GiB.
     pub pack_bytes_target: u64,
+    /// Packs carry parity, so that small damage heals; costs 3.1 % of large packs, 70 KiB of small ones.
+    pub parity: bool,
 }
 
 impl Default for Options {
@@ -33,12 +35,14 @@ impl Default for Options {
         Self {
             profile: Profile::Default,
             pack_bytes_target: 64 << 20,
+            parity: false,
         }
     }
 }
 
 impl Options {
-    /// The defaults for this storage: what is sent over a network is smaller, so that less is sent twice.
+    /// The defaults for this storage: what is sent over a network is smaller, so that less is sent twice; what lies
+    /// on a single disk gets parity.
     pub fn suited_to(storage: &Storage) -> Self {
         let pack_bytes_target = match storage.kind() {
             StorageKind::S3 => 32 << 20,
@@ -46,6 +50,7 @@ impl Options {
         };
         Self {
             pack_bytes_target,
+            parity: storage.kind() == StorageKind::Local,
             ..Self::default()
         }
     }
@@ -103,9 +108,7 @@ impl Repository {
         env: Env,
         config: &Config,
     ) -> Result<Self> {
-        let profile = config.profile()?;
-        let target = config.pack_bytes_target;
-        let engine = Engine::new(store, keys, env, config.id.clone(), profile, target);
+        let engine = Engine::new(store, keys, env, config.id.clone(), config.options()?);
         Ok(Self {
             engine: Arc::new(engine),
         })
@@ -124,6 +127,11 @@ impl Repository {
     /// Starts writing a point. [`Error::PointExists`] when one of this name is committed.
     pub async fn begin_point(&self, new: NewPoint) -> Result<PointWriter> {
         PointWriter::begin(Arc::clone(&self.engine), new).await
+    }
+
+    /// How many times this process read a damaged pack that its parity healed. `repair` heals it for good.
+    pub fn packs_healed(&self) -> u64 {
+        self.engine.packs.healed_count()
     }
 
     /// Every point, oldest first. Unreadable ones are logged and left out; `verify` names them.

@@ -2,6 +2,7 @@ mod concurrency;
 mod crashes;
 mod damage;
 mod faults;
+mod healing;
 mod model;
 mod opening;
 mod round_trip;

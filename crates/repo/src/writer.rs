@@ -156,7 +156,7 @@ impl PointWriter {
             lineage: self.new.lineage.clone(),
             size_bytes: self.new.size_bytes,
             created_at_us: self.engine.env.clock.now().as_micros(),
-            profile: self.engine.profile.as_str().to_owned(),
+            profile: self.engine.options.profile.as_str().to_owned(),
             session: Some(self.lease.id().to_string()),
             parent: self.parent.clone(),
             root: root

@@ -1,5 +1,5 @@
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,8 +27,45 @@ type FrameKey = (ObjectId, u32);
 
 /// Reads the frames that hold the wanted chunks, each once, and checks every chunk.
 pub(super) async fn run(engine: Arc<Engine>, wanted: Vec<Wanted>) -> Result<Vec<Piece>> {
-    let sealed = read_frames(&engine, &wanted).await?;
-    blocking(move || open(&engine, &wanted, &sealed)).await
+    let mut sealed = read_frames(&engine, &wanted).await?;
+    let wanted = Arc::new(wanted);
+    let mut healed = HashSet::new();
+    loop {
+        let work = (Arc::clone(&engine), Arc::clone(&wanted));
+        let (used, opened) = blocking(move || {
+            let opened = open(&work.0, &work.1, &sealed);
+            Ok((sealed, opened))
+        })
+        .await?;
+        let (error, damaged) = match opened {
+            Err(Error::Corrupt { object, detail }) => {
+                let damaged = wanted.iter().find(|w| w.pack.path.as_ref() == object);
+                (Error::Corrupt { object, detail }, damaged)
+            }
+            other => return other,
+        };
+        sealed = used;
+        let Some(pack) = damaged.map(|wanted| &wanted.pack) else {
+            return Err(error);
+        };
+        if !healed.insert(pack.id) || !heal(&engine, pack, &mut sealed).await? {
+            return Err(error);
+        }
+    }
+}
+
+/// Replaces the frames of a damaged pack; false when nothing can heal it.
+async fn heal(engine: &Engine, pack: &Pack, sealed: &mut HashMap<FrameKey, Bytes>) -> Result<bool> {
+    for ((id, number), bytes) in sealed {
+        if *id == pack.id {
+            let range = pack.directory.frames()[index(*number)].range();
+            let Some(mut parts) = engine.packs.read_healed(pack, &[range]).await? else {
+                return Ok(false);
+            };
+            *bytes = parts.swap_remove(0);
+        }
+    }
+    Ok(true)
 }
 
 async fn read_frames(engine: &Engine, wanted: &[Wanted]) -> Result<HashMap<FrameKey, Bytes>> {
@@ -47,7 +84,7 @@ async fn read_frames(engine: &Engine, wanted: &[Wanted]) -> Result<HashMap<Frame
             .iter()
             .map(|frame| pack.directory.frames()[index(*frame)].range())
             .collect();
-        let parts = engine.store.read_ranges(&pack.path, &ranges).await?;
+        let parts = engine.packs.read(&pack, &ranges).await?;
         let keys = frames.into_iter().map(move |frame| (pack.id, frame));
         Ok::<_, Error>(stream::iter(keys.zip(parts).map(Ok::<_, Error>)))
     });

@@ -9,27 +9,31 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use super::support::*;
 use crate::*;
 
-struct Case {
-    store: Arc<dyn ObjectStore>,
-    repository: Repository,
-    image: Vec<u8>,
-    point: Point,
+pub(super) struct Case {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) repository: Repository,
+    pub(super) image: Vec<u8>,
+    pub(super) point: Point,
 }
 
 async fn case() -> Case {
     let (store, repository) = in_memory().await;
-    let image = image(31, 6_000_000);
-    let point = back_up(&repository, "p", &image).await.unwrap().point;
-    Case {
-        store,
-        repository,
-        image,
-        point,
-    }
+    Case::new(store, repository).await
 }
 
 impl Case {
-    async fn objects(&self, folder: &str) -> Vec<Path> {
+    pub(super) async fn new(store: Arc<dyn ObjectStore>, repository: Repository) -> Self {
+        let image = image(31, 6_000_000);
+        let point = back_up(&repository, "p", &image).await.unwrap().point;
+        Self {
+            store,
+            repository,
+            image,
+            point,
+        }
+    }
+
+    pub(super) async fn objects(&self, folder: &str) -> Vec<Path> {
         let listed = self.store.list(Some(&Path::from(folder)));
         let mut objects: Vec<_> = listed
             .map_ok(|meta| meta.location)
@@ -40,21 +44,21 @@ impl Case {
         objects
     }
 
-    async fn read(&self, path: &Path) -> Vec<u8> {
+    pub(super) async fn read(&self, path: &Path) -> Vec<u8> {
         let result = self.store.get(path).await.unwrap();
         result.bytes().await.unwrap().to_vec()
     }
 
-    async fn write(&self, path: &Path, bytes: Vec<u8>) {
+    pub(super) async fn write(&self, path: &Path, bytes: Vec<u8>) {
         self.store.put(path, bytes.into()).await.unwrap();
     }
 
-    async fn verify(&self, depth: VerifyDepth) -> VerifyReport {
+    pub(super) async fn verify(&self, depth: VerifyDepth) -> VerifyReport {
         self.repository.verify(depth, &|_| ()).await.unwrap()
     }
 
     /// Does a fresh process restore the image, or fail naming `object`?
-    async fn restore_names(&self, object: &Path) -> bool {
+    pub(super) async fn restore_names(&self, object: &Path) -> bool {
         let repository = Repository::open(Arc::clone(&self.store), &key(), env())
             .await
             .unwrap();

@@ -34,6 +34,7 @@ impl Operation {
 const TINY_PACKS: Options = Options {
     profile: Profile::Default,
     pack_bytes_target: 64 << 10,
+    parity: false,
 };
 
 /// A repository with two points, copied for each run, and the image that is backed up into it.

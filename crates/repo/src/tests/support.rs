@@ -22,6 +22,7 @@ pub(super) fn key() -> Secret {
 pub(super) const SMALL_PACKS: Options = Options {
     profile: Profile::Default,
     pack_bytes_target: 1 << 20,
+    parity: false,
 };
 
 pub(super) async fn in_memory() -> (Arc<dyn ObjectStore>, Repository) {

@@ -24,7 +24,11 @@ pub(super) struct Assembler {
 pub(super) fn new_pack(engine: &Engine, session: &Session, kind: Kind) -> PackBuilder {
     let object = session.id().new_pack(&*engine.env.ids);
     let header = Header::new(kind, &engine.keys, object, &*engine.env.ids);
-    PackBuilder::new(header, &engine.keys)
+    if engine.options.parity {
+        PackBuilder::with_parity(header, &engine.keys)
+    } else {
+        PackBuilder::new(header, &engine.keys)
+    }
 }
 
 impl Assembler {
@@ -80,7 +84,7 @@ impl Assembler {
             .get_or_insert_with(|| new_pack(&self.engine, &self.session, Kind::DataPack));
         let first = pack.push(codec, bytes, &frame.chunks);
         let object = pack.header().object;
-        let full = pack.length() >= self.engine.pack_bytes_target;
+        let full = pack.length() >= self.engine.options.pack_bytes_target;
         self.session.set_places(slots(object, first, &frame.chunks));
         if full {
             self.close_pack()?;

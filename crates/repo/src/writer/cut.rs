@@ -93,7 +93,7 @@ impl Cutter {
     }
 
     pub(super) fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Result<()> {
-        let mut chunker = Chunker::new(self.engine.keys.chunker(), self.engine.profile);
+        let mut chunker = Chunker::new(self.engine.keys.chunker(), self.engine.options.profile);
         let mut pieces = Vec::new();
         while let Some(input) = inputs.blocking_recv() {
             match input {
@@ -144,7 +144,7 @@ impl Cutter {
         });
         self.position += u64::from(length);
         self.bytes_scanned += u64::from(length);
-        let full = self.plain.len() >= self.engine.profile.frame_bytes_target();
+        let full = self.plain.len() >= self.engine.options.profile.frame_bytes_target();
         if full || self.chunks.len() >= CHUNKS_MAX {
             self.close_step()?;
         }

@@ -45,7 +45,7 @@ pub(super) fn start(
     let mut cutter = Cutter::new(engine, session, frame_sender, step_sender);
     run("cut", session, move || cutter.run(&mut inputs))?;
     for _ in 0..workers {
-        let (frames, level) = (frames.clone(), engine.profile.zstd_level());
+        let (frames, level) = (frames.clone(), engine.options.profile.zstd_level());
         run("compress", session, move || {
             compress_frames(&frames, level);
             Ok(())

@@ -172,7 +172,7 @@ impl TreeBuilder {
     }
 
     fn close_full_pack(&mut self) {
-        let target = self.engine.pack_bytes_target;
+        let target = self.engine.options.pack_bytes_target;
         if self.pack.as_ref().is_some_and(|p| p.length() >= target) {
             self.close_pack();
         }

@@ -49,7 +49,7 @@ impl Uploader {
             session: Arc::clone(session),
             runtime,
             puts: JoinSet::new(),
-            puts_max: puts_max(engine.pack_bytes_target),
+            puts_max: puts_max(engine.options.pack_bytes_target),
             segment: SegmentBuilder::default(),
             bytes_stored: 0,
         }

@@ -10,14 +10,18 @@ use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ImageFormat, Place};
+use super::{Command, ImageFormat, Parity, Place};
 use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
 use crate::progress;
 
 pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<ExitCode> {
     show_warnings();
     match command {
-        Command::Init { place, profile } => init(&place, profile, format).await,
+        Command::Init {
+            place,
+            profile,
+            parity,
+        } => init(&place, profile, parity, format).await,
         Command::Backup {
             place,
             source,
@@ -46,12 +50,17 @@ fn show_warnings() {
         .init();
 }
 
-async fn init(place: &Place, profile: super::Profile, format: Format) -> anyhow::Result<ExitCode> {
+async fn init(
+    place: &Place,
+    profile: super::Profile,
+    parity: Option<Parity>,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     #[derive(Serialize)]
     struct Made<'a> {
         repository: &'a str,
     }
-    let repository = place.init(profile).await?;
+    let repository = place.init(profile, parity).await?;
     match format {
         Format::Json => print_json(&Made {
             repository: repository.id(),

@@ -19,6 +19,9 @@ pub(crate) enum Command {
         /// Chunk sizes: `default` suits most disks, `dense` saves space on busy ones, `archive` suits cold data.
         #[arg(long, value_enum, default_value_t)]
         profile: Profile,
+        /// Whether packs carry parity, so that small damage heals: on in folders, off elsewhere, unless given.
+        #[arg(long, value_enum)]
+        parity: Option<Parity>,
     },
     /// Back up one disk image or block device.
     Backup {
@@ -92,6 +95,12 @@ pub(crate) enum Profile {
     Default,
     Dense,
     Archive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Parity {
+    On,
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

@@ -6,11 +6,15 @@ use strongroom_repo::{Env, Options, Repository, Secret, generate_key_file};
 use strongroom_store::{Create, Storage};
 use strongroom_types::{SystemClock, SystemIds};
 
-use super::{Place, Profile};
+use super::{Parity, Place, Profile};
 use crate::data_dir::write_private;
 
 impl Place {
-    pub(super) async fn init(&self, profile: Profile) -> anyhow::Result<Repository> {
+    pub(super) async fn init(
+        &self,
+        profile: Profile,
+        parity: Option<Parity>,
+    ) -> anyhow::Result<Repository> {
         let new_key = self.key_file.as_deref().filter(|file| !file.exists());
         if let Some(file) = new_key {
             write_private(
@@ -18,7 +22,7 @@ impl Place {
                 generate_key_file(&SystemIds).as_bytes(),
             )?;
         }
-        let made = self.init_in(profile).await;
+        let made = self.init_in(profile, parity).await;
         if let (Err(_), Some(file)) = (&made, new_key) {
             // Nobody shall keep a key that opens nothing.
             std::fs::remove_file(file)
@@ -27,16 +31,22 @@ impl Place {
         made.with_context(|| format!("no repository was made in {}", self.repository))
     }
 
-    async fn init_in(&self, profile: Profile) -> anyhow::Result<Repository> {
+    async fn init_in(
+        &self,
+        profile: Profile,
+        parity: Option<Parity>,
+    ) -> anyhow::Result<Repository> {
         let profile = match profile {
             Profile::Default => strongroom_repo::Profile::Default,
             Profile::Dense => strongroom_repo::Profile::Dense,
             Profile::Archive => strongroom_repo::Profile::Archive,
         };
         let storage = self.storage(Create::IfMissing).await?;
+        let suited = Options::suited_to(&storage);
         let options = Options {
             profile,
-            ..Options::suited_to(&storage)
+            parity: parity.map_or(suited.parity, |parity| parity == Parity::On),
+            ..suited
         };
         Ok(Repository::init(storage, &self.secret()?, options, env()).await?)
     }
