@@ -1,0 +1,91 @@
+//! What a process does with a repository.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::ObjectStore;
+use strongroom_repo::{
+    Commit, Content, Env, Error, NewPoint, Options, PointId, Profile, Repository, Result, Secret,
+    VerifyDepth, VerifyReport, generate_key_file,
+};
+use strongroom_testkit::SeededIds;
+
+use crate::disk::{Disk, Stretch};
+
+pub(crate) const OPTIONS: Options = Options {
+    profile: Profile::Dense,
+    pack_bytes_target: 64 << 10,
+};
+
+pub(crate) fn key() -> Secret {
+    Secret::KeyFile(generate_key_file(&SeededIds::new(9)).into_bytes())
+}
+
+/// A job's answer.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Opened(Result<Repository>),
+    BackedUp(Result<Commit>),
+    /// Were they the right bytes?
+    Restored(Result<bool>),
+    Forgotten(Result<()>),
+    Verified(Result<VerifyReport>),
+}
+
+pub(crate) async fn open(store: Arc<dyn ObjectStore>, env: Env) -> Done {
+    Done::Opened(Repository::open(store, &key(), env).await)
+}
+
+/// Backs up as a caller does: holes are told, data comes in portions. `until` of its stretches are written before
+/// the caller loses interest.
+pub(crate) async fn back_up(
+    repository: &Repository,
+    name: &str,
+    lineage: u64,
+    disk: &Disk,
+    until: usize,
+) -> Result<Commit> {
+    let new = NewPoint {
+        name: name.to_owned(),
+        lineage: format!("lineage {lineage}"),
+        size_bytes: disk.size_bytes,
+        attributes: serde_json::Value::Null,
+    };
+    let mut writer = repository.begin_point(new).await?;
+    for (number, stretch) in disk.stretches().into_iter().enumerate() {
+        if number >= until {
+            drop(writer);
+            return Err(Error::Fenced);
+        }
+        match stretch {
+            Stretch::Hole(length) => writer.hole(length).await?,
+            Stretch::Data(data) => writer.write(Bytes::from(data)).await?,
+        }
+    }
+    writer.commit().await
+}
+
+/// Reads the point from beginning to end and compares.
+pub(crate) async fn restore(repository: &Repository, id: &PointId, disk: &Disk) -> Result<bool> {
+    let mut reader = repository.read_point(id).await?;
+    let mut position = 0;
+    while let Some(segment) = reader.next().await? {
+        let right = segment.offset == position
+            && match &segment.content {
+                Content::Data(bytes) => disk.holds(position, bytes),
+                Content::Hole(length) => disk.is_hole(position, *length),
+            };
+        if !right {
+            return Ok(false);
+        }
+        position += match segment.content {
+            Content::Data(bytes) => bytes.len() as u64,
+            Content::Hole(length) => length,
+        };
+    }
+    Ok(position == disk.size_bytes)
+}
+
+pub(crate) async fn verify(repository: &Repository) -> Result<VerifyReport> {
+    repository.verify(VerifyDepth::ReadData, &|_| ()).await
+}
