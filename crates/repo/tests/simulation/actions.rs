@@ -15,6 +15,7 @@ use crate::disk::{Disk, Stretch};
 pub(crate) const OPTIONS: Options = Options {
     profile: Profile::Dense,
     pack_bytes_target: 64 << 10,
+    parity: false,
 };
 
 pub(crate) fn key() -> Secret {
