@@ -1,17 +1,24 @@
-//! The objects `config` and `config-copy`, which are the same: who the repository is, how it cuts, and its root key wrapped by the secret.
+//! The objects `config` and `config-copy`, which are the same: who the repository is, how it cuts,
+//! and its root key wrapped by the secret, unless a keyring has taken that over.
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use strongroom_chunk::{Key, Keys, ObjectId, Profile, checksum};
+use strongroom_chunk::{Key, Profile};
 use strongroom_types::{Chain, IdSource, Timestamp};
 
-use crate::secret::Argon2Cost;
+use crate::keyring::{Keyring, LiveKeys, Lock, parse_id};
 use crate::store::{Created, Store};
-use crate::{Error, Options, Result, Secret, layout};
+use crate::text_object::Format;
+use crate::{Error, Options, Result, Secret, layout, text_object};
 
-pub(crate) const VERSION: u16 = 1;
+const FORMAT: Format = Format {
+    name: "strongroom repository",
+    version: VERSION_WITHOUT_KEY,
+};
+const VERSION_WITH_KEY: u16 = 1;
+/// The keys were changed; a reader of version 1 must not look for one here.
+const VERSION_WITHOUT_KEY: u16 = 2;
 pub(crate) const PACK_BYTES_TARGETS: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
-const FORMAT: &str = "strongroom repository";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Config {
@@ -24,36 +31,22 @@ pub(crate) struct Config {
     /// Do packs get parity? Absent in the configs of repositories without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) parity: bool,
-    key: WrappedKey,
+    /// Gone once the keys were changed: see `keyring`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<WrappedKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct WrappedKey {
-    /// `key_file` or `passphrase`.
-    kind: String,
-    salt: String,
-    argon2: Argon2Cost,
+    #[serde(flatten)]
+    lock: Lock,
     wrapped: String,
-}
-
-/// Only what every version has, so that a newer one is told from a damaged one.
-#[derive(Deserialize)]
-struct AnyVersion {
-    format: String,
-    version: u16,
 }
 
 fn corrupt(detail: &str) -> Error {
     Error::Corrupt {
         object: "config".to_owned(),
         detail: detail.to_owned(),
-    }
-}
-
-fn kind(secret: &Secret) -> &'static str {
-    match secret {
-        Secret::KeyFile(_) => "key_file",
-        Secret::Passphrase(_) => "passphrase",
     }
 }
 
@@ -64,63 +57,74 @@ impl Config {
         options: Options,
         created_at: Timestamp,
         ids: &dyn IdSource,
-    ) -> Result<(Self, Keys)> {
+    ) -> Result<(Self, std::sync::Arc<LiveKeys>)> {
         let id = ids.uuid();
-        let repository = parse_id(&id).ok_or(Error::Invalid("not a uuid".to_owned()))?;
-        let (mut salt, mut root) = ([0; 32], Key([0; 32]));
-        ids.fill(&mut salt);
+        let repository = parse_id(&id)?;
+        let lock = Lock::new(secret, ids);
+        let mut root = Key([0; 32]);
         ids.fill(&mut root.0);
-        let argon2 = Argon2Cost::NEW;
-        let wrapped = secret
-            .wrapping_key(&salt, argon2)?
-            .wrap(repository, &salt, 0, &root);
+        let wrapping = lock.open(secret)?;
+        let salt = lock.salt()?;
+        let wrapped = hex::encode(wrapping.wrap(repository, &salt, 0, &root));
         let config = Self {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-            id,
+            format: FORMAT.name.to_owned(),
+            version: VERSION_WITH_KEY,
+            id: id.clone(),
             created_at: created_at.to_string(),
             profile: options.profile.as_str().to_owned(),
             pack_bytes_target: options.pack_bytes_target,
             parity: options.parity,
-            key: WrappedKey {
-                kind: kind(secret).to_owned(),
-                salt: hex::encode(salt),
-                argon2,
-                wrapped: hex::encode(wrapped),
-            },
+            key: Some(WrappedKey { lock, wrapped }),
         };
-        Ok((config, Keys::derive(repository, &root)))
+        let keys = LiveKeys::new(id, 0, wrapping, &[root])?;
+        Ok((config, keys))
     }
 
-    /// One line of JSON, then the BLAKE3 of that line in hex.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let json = serde_json::to_string(self).expect("a config has string keys only");
-        let sum = hex::encode(checksum(json.as_bytes()));
-        format!("{json}\n{sum}\n").into_bytes()
+        text_object::encode(self)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| corrupt("not text"))?;
-        let (json, sum) = text.split_once('\n').ok_or(corrupt("cut short"))?;
-        if sum.trim_end_matches('\n') != hex::encode(checksum(json.as_bytes())) {
-            return Err(corrupt("the checksum does not match"));
+        let config: Self = text_object::decode(bytes, "config", &FORMAT)?;
+        if config.version == VERSION_WITH_KEY && config.key.is_none() {
+            return Err(corrupt("a field is missing"));
         }
-        let any: AnyVersion = serde_json::from_str(json).map_err(|_| corrupt("not a config"))?;
-        if any.format != FORMAT {
-            return Err(corrupt("not a config of this program"));
-        }
-        if any.version > VERSION {
-            return Err(Error::NewerVersion {
-                object: "config".to_owned(),
-                version: any.version,
-            });
-        }
-        let config: Self = serde_json::from_str(json).map_err(|_| corrupt("a field is missing"))?;
         // Packs are built in memory.
         if !PACK_BYTES_TARGETS.contains(&config.pack_bytes_target) {
             return Err(corrupt("packs of impossible size"));
         }
         Ok(config)
+    }
+
+    /// The keyring of a repository whose keys never changed.
+    pub(crate) fn keyring(&self) -> Option<Keyring> {
+        let key = self.key.clone()?;
+        Some(Keyring::of_config(&self.id, key.lock, key.wrapped))
+    }
+
+    pub(crate) fn has_no_key(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// The same once a keyring holds the keys.
+    fn without_key(&self) -> Self {
+        Self {
+            version: VERSION_WITHOUT_KEY,
+            key: None,
+            ..self.clone()
+        }
+    }
+
+    /// Takes the key out of the config or copy called `name`. A damaged one is left to the repair.
+    pub(crate) async fn remove_key(store: &Store, name: &str) -> Result<()> {
+        match Self::read(store, name).await {
+            Ok(Some(config)) if config.key.is_some() => {
+                let bytes = config.without_key().encode();
+                store.replace(&Path::from(name), vec![bytes.into()]).await
+            }
+            Ok(_) | Err(Error::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes a new repository's config. [`Error::Exists`] when another one is there.
@@ -136,7 +140,7 @@ impl Config {
 
     /// Reads a config; nothing if there is none.
     pub(crate) async fn read(store: &Store, name: &str) -> Result<Option<Self>> {
-        match store.read(&Path::from(name)).await {
+        match store.read_plain(&Path::from(name)).await {
             Ok(bytes) => Self::decode(&bytes).map(Some),
             Err(Error::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -150,11 +154,7 @@ impl Config {
         let mut gone = Vec::new();
         for name in layout::CONFIGS {
             match Self::read(store, name).await {
-                Ok(Some(config)) if found.as_ref().is_some_and(|first| *first != config) => {
-                    // Guessing wrong would add points that nobody can read.
-                    return Err(corrupt("it and its copy belong to different repositories"));
-                }
-                Ok(Some(config)) => found = Some(config),
+                Ok(Some(config)) => found = Some(config.merge(found)?),
                 Ok(None) => gone.push(name),
                 Err(error @ Error::Corrupt { .. }) => {
                     tracing::error!(error = %Chain(&error), object = name, "a config is damaged");
@@ -183,23 +183,19 @@ impl Config {
         })
     }
 
-    /// Unwraps the root key. Slow for a passphrase.
-    pub(crate) fn unlock(&self, secret: &Secret) -> Result<Keys> {
-        let repository = parse_id(&self.id).ok_or(corrupt("the id is not a uuid"))?;
-        if kind(secret) != self.key.kind {
-            return Err(Error::WrongKey);
+    /// What the config and its copy say together: while the keys change, one of them has a key still.
+    fn merge(self, other: Option<Self>) -> Result<Self> {
+        let Some(other) = other else { return Ok(self) };
+        if other == self {
+            Ok(self)
+        } else if self.key.is_some() != other.key.is_some()
+            && self.without_key() == other.without_key()
+        {
+            // With the key, so that who opens the repository sees that it has to go.
+            Ok(if self.key.is_some() { self } else { other })
+        } else {
+            // Guessing wrong would add points that nobody can read.
+            Err(corrupt("it and its copy belong to different repositories"))
         }
-        let mut salt = [0; 32];
-        hex::decode_to_slice(&self.key.salt, &mut salt).map_err(|_| corrupt("salt"))?;
-        let wrapped = hex::decode(&self.key.wrapped).map_err(|_| corrupt("wrapped key"))?;
-        let root = secret
-            .wrapping_key(&salt, self.key.argon2)?
-            .unwrap(repository, &salt, 0, &wrapped)
-            .map_err(|_| Error::WrongKey)?;
-        Ok(Keys::derive(repository, &root))
     }
-}
-
-fn parse_id(uuid: &str) -> Option<ObjectId> {
-    ObjectId::from_hex(&uuid.replace('-', ""))
 }

@@ -14,9 +14,14 @@ pub enum Error {
     /// The place already holds a repository; `Repository::open` opens it.
     #[error("there already is a repository here")]
     Exists,
-    /// The key file or the passphrase is not the one the repository was made with.
-    #[error("wrong key")]
+    /// The key file or the passphrase is not the one that opens the repository, or not any more.
+    #[error("wrong key: it does not open this repository")]
     WrongKey,
+    /// Another process changed the keys, or is about to: open the repository again, with its present secret.
+    #[error(
+        "the repository's keys were changed; open it again with its present key file or passphrase"
+    )]
+    KeysChanged,
     /// A text given as a key file is none.
     #[error("not a key file: {detail}")]
     InvalidKeyFile { detail: &'static str },

@@ -5,7 +5,7 @@
 //!
 //! # What may overlap
 //!
-//! There are no locks. Everything is created with put-if-absent, nothing is overwritten,
+//! There are no locks. Everything is created with put-if-absent, nothing is overwritten (but a config, once, by itself without its key),
 //! and what makes data visible comes last: packs, index segments, nodes, point.
 //!
 //! | While this runs | this may run too | because |
@@ -19,6 +19,8 @@
 //! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
 //! | `verify` | `verify`, writers | a mark is one put-if-absent or one deletion, and is only advice: at worst a chunk is stored twice |
 //! | `init` | `init` | the first put-if-absent of the config wins |
+//! | a change of the keys | everything, also of other processes | every keyring has all keys; who meets an object of newer keys reads the newest keyring, and who began before goes on with the older ones |
+//! | a change of the keys | another one | the first put-if-absent of the next serial wins, the other gets [`Error::KeysChanged`] |
 //!
 //! Removing packs is the one thing that must not overlap with writers that may still build on them. Nothing
 //! here does it.
@@ -33,6 +35,7 @@ mod config;
 mod engine;
 mod error;
 mod index;
+mod keyring;
 mod layout;
 mod marks;
 mod occupied;
@@ -46,6 +49,7 @@ mod secret;
 mod segments;
 mod sessions;
 mod store;
+mod text_object;
 mod verify;
 mod writer;
 

@@ -6,6 +6,7 @@ use strongroom_types::{Clock, IdSource};
 
 use crate::config::{Config, PACK_BYTES_TARGETS};
 use crate::engine::Engine;
+use crate::keyring::{LiveKeys, NextRoot};
 use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
@@ -85,7 +86,7 @@ impl Repository {
         let ids = Arc::clone(&env.ids);
         let (config, keys) = blocking(move || Config::create(&secret, options, now, &*ids)).await?;
         config.store(&store).await?;
-        Self::start(store, keys, env, &config)
+        Self::start(store, &keys, env, &config)
     }
 
     pub async fn open(storage: impl Into<Storage>, secret: &Secret, env: Env) -> Result<Self> {
@@ -97,17 +98,13 @@ impl Repository {
             }
             loaded => loaded?,
         };
-        let (secret, locked) = (secret.clone(), config.clone());
-        let keys = blocking(move || locked.unlock(&secret)).await?;
-        Self::start(store, keys, env, &config)
+        let keys = LiveKeys::open(&store, &config, secret).await?;
+        Self::start(store, &keys, env, &config)
     }
 
-    fn start(
-        store: Store,
-        keys: strongroom_chunk::Keys,
-        env: Env,
-        config: &Config,
-    ) -> Result<Self> {
+    fn start(store: Store, live: &Arc<LiveKeys>, env: Env, config: &Config) -> Result<Self> {
+        let store = store.with_keys(Arc::clone(live));
+        let keys = live.keys().clone();
         let engine = Engine::new(store, keys, env, config.id.clone(), config.options()?);
         Ok(Self {
             engine: Arc::new(engine),
@@ -126,12 +123,44 @@ impl Repository {
 
     /// Starts writing a point. [`Error::PointExists`] when one of this name is committed.
     pub async fn begin_point(&self, new: NewPoint) -> Result<PointWriter> {
+        // What is written from here on shall be sealed under the newest keys.
+        self.refresh_keys().await?;
         PointWriter::begin(Arc::clone(&self.engine), new).await
     }
 
     /// How many times this process read a damaged pack that its parity healed. `repair` heals it for good.
     pub fn packs_healed(&self) -> u64 {
         self.engine.packs.healed_count()
+    }
+
+    /// Learns what other processes did to the keys; costs one listing. [`Error::KeysChanged`] when the secret that this
+    /// process opened the repository with opens it no more.
+    pub async fn refresh_keys(&self) -> Result<()> {
+        self.engine.store.refresh_keys().await
+    }
+
+    /// Adds a root key: what is written from now on is sealed under it, by every process that knows `secret`. Data is
+    /// not rewritten, and what was stored before is found again. From now on `secret` alone opens the repository;
+    /// it may be the one that did before. [`Error::KeysChanged`] when somebody else changed them meanwhile.
+    ///
+    /// After any other error the change may have been made: opening with `secret` tells, and finishes it.
+    pub async fn rotate_keys(&self, secret: &Secret) -> Result<()> {
+        self.change_keys(secret, NextRoot::Add).await
+    }
+
+    /// From now on `secret` alone opens the repository. Errors as of [`Repository::rotate_keys`].
+    pub async fn change_secret(&self, secret: &Secret) -> Result<()> {
+        self.change_keys(secret, NextRoot::Keep).await
+    }
+
+    async fn change_keys(&self, secret: &Secret, next: NextRoot) -> Result<()> {
+        let store = &self.engine.store;
+        store.change_keys(secret, next, &self.engine.env.ids).await
+    }
+
+    /// How often a root key was added.
+    pub fn key_generation(&self) -> u16 {
+        self.engine.keys.newest_generation()
     }
 
     /// Every point, oldest first. Unreadable ones are logged and left out; `verify` names them.

@@ -26,7 +26,7 @@ impl fmt::Debug for Secret {
 
 const HEADER: &str = "strongroom key file 1";
 
-/// Content for a new key file: a header line and 32 random bytes in hex.
+/// Content for a new key file: a header line and 32 random bytes in hex. The caller wipes it.
 pub fn generate_key_file(ids: &dyn IdSource) -> String {
     let mut key = Zeroizing::new([0u8; 32]);
     ids.fill(key.as_mut());
@@ -57,6 +57,14 @@ impl Argon2Cost {
 }
 
 impl Secret {
+    /// How configs and keyrings call its kind.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::KeyFile(_) => "key_file",
+            Self::Passphrase(_) => "passphrase",
+        }
+    }
+
     /// The key that wraps a repository's root key. Slow for a passphrase: call it off the runtime.
     pub(crate) fn wrapping_key(&self, salt: &[u8; 32], cost: Argon2Cost) -> Result<Key> {
         match self {

@@ -1,6 +1,7 @@
 //! The few things the engine asks of an object store, with errors in its own words.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -8,13 +9,19 @@ use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
-use strongroom_chunk::{Kind, ObjectId};
+use strongroom_chunk::{FOOTER_BYTES, Header, Kind, ObjectId};
 use strongroom_store::Storage;
+use strongroom_types::IdSource;
 
-use crate::{Error, Result, layout, marks};
+use crate::keyring::{LiveKeys, NextRoot};
+use crate::{Error, Result, Secret, layout, marks};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Store(Storage);
+pub(crate) struct Store {
+    storage: Storage,
+    /// Learns newer keys when an object is read that needs them.
+    keys: Option<Arc<LiveKeys>>,
+}
 
 /// What [`Store::create`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +42,56 @@ pub(crate) struct Listed {
 
 impl Store {
     pub(crate) fn new(storage: Storage) -> Self {
-        Self(storage)
+        Self {
+            storage,
+            keys: None,
+        }
+    }
+
+    /// The same place, for who has its keys.
+    pub(crate) fn with_keys(self, keys: Arc<LiveKeys>) -> Self {
+        Self {
+            keys: Some(keys),
+            ..self
+        }
+    }
+
+    /// Learns the keys that were added since. [`Error::KeysChanged`] when another secret opens them.
+    pub(crate) async fn refresh_keys(&self) -> Result<()> {
+        match &self.keys {
+            Some(keys) => keys.refresh(self).await,
+            None => Ok(()),
+        }
+    }
+
+    /// See [`LiveKeys::change`].
+    pub(crate) async fn change_keys(
+        &self,
+        secret: &Secret,
+        next: NextRoot,
+        ids: &Arc<dyn IdSource>,
+    ) -> Result<()> {
+        match &self.keys {
+            Some(keys) => keys.change(self, secret, next, ids).await,
+            None => Err(Error::Broken("a place without keys")),
+        }
+    }
+
+    /// Looks at the header of an object that was read: another process may have begun to seal with newer keys.
+    async fn meet(&self, header: Option<&[u8]>) -> Result<()> {
+        let header = header.and_then(|bytes| Header::decode(bytes).ok());
+        if let (Some(header), Some(keys)) = (header, &self.keys)
+            && header.repository == keys.keys().repository()
+            && header.generation > keys.keys().newest_generation()
+        {
+            keys.refresh(self).await?;
+        }
+        Ok(())
     }
 
     /// Where the objects lie.
     pub(crate) fn storage(&self) -> &Storage {
-        &self.0
+        &self.storage
     }
 
     /// Writes an object unless there is one of this name; durable when it returns.
@@ -50,7 +101,7 @@ impl Store {
             ..PutOptions::default()
         };
         let payload: PutPayload = pieces.into_iter().collect();
-        match self.0.objects.put_opts(path, payload, options).await {
+        match self.storage.objects.put_opts(path, payload, options).await {
             Ok(_) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::WasThere),
             Err(error) => Err(Error::store("write", path, error)),
@@ -58,8 +109,15 @@ impl Store {
     }
 
     pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {
+        let bytes = self.read_plain(path).await?;
+        self.meet(Some(&bytes)).await?;
+        Ok(bytes)
+    }
+
+    /// Reads an object that is no sealed one.
+    pub(crate) async fn read_plain(&self, path: &Path) -> Result<Bytes> {
         let failed = |error| Error::store("read", path, error);
-        let result = self.0.objects.get(path).await.map_err(failed)?;
+        let result = self.storage.objects.get(path).await.map_err(failed)?;
         result.bytes().await.map_err(failed)
     }
 
@@ -71,13 +129,16 @@ impl Store {
             ..GetOptions::default()
         };
         let result = self
-            .0
+            .storage
             .objects
             .get_opts(path, options)
             .await
             .map_err(failed)?;
         let object_length = result.meta.size;
-        Ok((result.bytes().await.map_err(failed)?, object_length))
+        let tail = result.bytes().await.map_err(failed)?;
+        let footer = tail.len().checked_sub(FOOTER_BYTES);
+        self.meet(footer.map(|at| &tail[at..])).await?;
+        Ok((tail, object_length))
     }
 
     pub(crate) async fn read_ranges(
@@ -86,7 +147,7 @@ impl Store {
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>> {
         let failed = |error| Error::store("read", path, error);
-        let parts = self.0.objects.get_ranges(path, ranges).await;
+        let parts = self.storage.objects.get_ranges(path, ranges).await;
         let parts = parts.map_err(failed)?;
         for (part, range) in parts.iter().zip(ranges) {
             if part.len() as u64 != range.end - range.start {
@@ -103,7 +164,7 @@ impl Store {
     pub(crate) async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
         let folder = Path::from(layout::folder(kind));
         let objects: Vec<ObjectMeta> = self
-            .0
+            .storage
             .objects
             .list(Some(&folder))
             .try_collect()
@@ -119,11 +180,20 @@ impl Store {
         Ok(listed.collect())
     }
 
+    /// The last parts of the names of all objects in a folder.
+    pub(crate) async fn list_names(&self, folder: &str) -> Result<Vec<String>> {
+        let folder = Path::from(folder);
+        let objects = self.storage.objects.list(Some(&folder));
+        let names = objects.try_filter_map(async |o| Ok(o.location.filename().map(str::to_owned)));
+        let listed = names.try_collect().await;
+        listed.map_err(|error| Error::store("list", &folder, error))
+    }
+
     /// The packs that are marked as damaged.
     pub(crate) async fn list_marks(&self) -> Result<Vec<ObjectId>> {
         let folder = Path::from(marks::FOLDER);
         let marks = self
-            .0
+            .storage
             .objects
             .list(Some(&folder))
             .try_filter_map(|mark| async move {
@@ -135,17 +205,16 @@ impl Store {
 
     /// Puts this content in the place of what has the name, or where nothing has: whoever reads sees the one or the
     /// other, whole. For content that is known to be right, since it may undo what others did meanwhile.
-    #[expect(dead_code, reason = "for the repair of damaged objects")]
     pub(crate) async fn replace(&self, path: &Path, pieces: Vec<Bytes>) -> Result<()> {
         let payload: PutPayload = pieces.into_iter().collect();
-        let put = self.0.objects.put(path, payload).await;
+        let put = self.storage.objects.put(path, payload).await;
         put.map(drop)
             .map_err(|error| Error::store("replace", path, error))
     }
 
     /// Removes an object; nothing happens if there is none.
     pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
-        match self.0.objects.delete(path).await {
+        match self.storage.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(Error::store("delete", path, error)),
         }

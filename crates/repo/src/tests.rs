@@ -3,6 +3,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod healing;
+mod keys;
 mod model;
 mod opening;
 mod round_trip;

@@ -12,7 +12,7 @@ use strongroom_types::Chain;
 
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::{Error, Result, VerifyDepth, VerifyProgress, VerifyReport, layout};
+use crate::{Error, Result, VerifyDepth, VerifyProgress, VerifyReport, keyring, layout};
 use damage::DamageList;
 use packs::PackState;
 use points::PointCheck;
@@ -33,6 +33,7 @@ pub(crate) async fn verify(
     let points = engine.points.read_all().await?;
     let mut damage = DamageList::default();
     check_configs(engine, &mut damage).await?;
+    check_keyring(engine, &mut damage).await?;
     for bad in engine.index.refresh(&engine.store, &engine.keys).await? {
         damage.add(&bad.object, &bad.error);
     }
@@ -69,6 +70,24 @@ async fn check_configs(engine: &Engine, damage: &mut DamageList) -> Result<()> {
             }
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+async fn check_keyring(engine: &Engine, damage: &mut DamageList) -> Result<()> {
+    let changed = engine.keys.newest_generation() > 0;
+    let newest = keyring::newest(&engine.store, &engine.id).await?;
+    if let Some(error) = &newest.damage {
+        damage.add(keyring::FOLDER, error);
+    }
+    match &newest.found {
+        Some(found) => {
+            for path in &found.unsound {
+                damage.add_problem(path.as_ref(), "damaged or missing");
+            }
+        }
+        None if changed => damage.add_problem(keyring::FOLDER, "missing"),
+        None => {}
     }
     Ok(())
 }

@@ -18,16 +18,18 @@ enum Operation {
     Restore,
     Verify,
     Occupied,
+    RotateKeys,
 }
 
 impl Operation {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Init,
         Self::BackUp,
         Self::Forget,
         Self::Restore,
         Self::Verify,
         Self::Occupied,
+        Self::RotateKeys,
     ];
 }
 
@@ -93,6 +95,7 @@ impl Scene {
                 assert!(report.is_clean(), "{report:?}");
                 Ok(())
             }
+            Operation::RotateKeys => repository.rotate_keys(&key()).await,
             Operation::Occupied => {
                 let both = [self.kept.0.clone(), self.forgotten.0.clone()];
                 let bytes = repository.occupied(&both).await?;

@@ -84,14 +84,14 @@ async fn newer_and_damaged_configs_are_told_apart() {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let json = text.lines().next().unwrap();
 
-    let newer = json.replace("\"version\":1", "\"version\":2");
+    let newer = json.replace("\"version\":1", "\"version\":3");
     let sum = hex::encode(strongroom_chunk::checksum(newer.as_bytes()));
     let newer = format!("{newer}\n{sum}\n");
     store.put(&path, newer.into()).await.unwrap();
     let refused = Repository::open(Arc::clone(&store), &key(), env()).await;
     assert!(matches!(
         refused,
-        Err(Error::NewerVersion { version: 2, .. })
+        Err(Error::NewerVersion { version: 3, .. })
     ));
 
     // One damaged config is no harm, but told; two are.
