@@ -9,6 +9,8 @@ use crate::{postgres, shell};
 
 /// The clients that judge compatibility, pinned with everything they pull in.
 const REQUIREMENTS: &str = "crates/strongroom/tests/clients/requirements.txt";
+/// What the reader that was written from the format pages needs, with hashes.
+const READER: &str = "docs/formats/reader/requirements.txt";
 const ENVIRONMENT: &str = "target/clients-venv";
 /// Read by Debian's PostgreSQL packages: without it, installing them starts a server that nobody asked for.
 const CLUSTER_POLICY: &str = "/etc/postgresql-common/createcluster.conf";
@@ -103,9 +105,10 @@ pub(crate) fn clients_python() -> PathBuf {
 
 /// Makes the environment anew unless it was made, to the end, from the same requirements.
 fn install_clients() -> Result<()> {
-    let requirements = shell::root().join(REQUIREMENTS);
-    let wanted =
-        fs::read_to_string(&requirements).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    let read = |file: &str| {
+        fs::read_to_string(shell::root().join(file)).with_context(|| format!("cannot read {file}"))
+    };
+    let wanted = read(REQUIREMENTS)? + &read(READER)?;
     let environment = shell::root().join(ENVIRONMENT);
     let stamp = environment.join("made-from.txt");
     let is_current = fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted);
@@ -122,20 +125,17 @@ fn install_clients() -> Result<()> {
             .args(["-m", "venv"])
             .arg(&environment),
     )?;
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ];
-    shell::output(
-        shell::command(clients_python())
-            .args(pip)
-            .arg(&requirements),
-    )?;
+    pip_install(REQUIREMENTS, &[])?;
+    pip_install(READER, &["--require-hashes"])?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+fn pip_install(requirements: &str, options: &[&str]) -> Result<()> {
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let mut command = shell::command(clients_python());
+    command.args(pip).args(options).arg("--requirement");
+    shell::output(command.arg(shell::root().join(requirements)))?;
+    Ok(())
 }
 
 /// Debian's own interpreter where there is one: a version manager's shim may change under our feet.

@@ -18,9 +18,9 @@ pub struct SecretSeal(LessSafeKey);
 pub struct SealBroken;
 
 impl SecretSeal {
-    pub fn new(key: [u8; 32]) -> Self {
-        let key = Zeroizing::new(key);
-        let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("the key has 32 bytes");
+    /// The caller wipes `key`.
+    pub fn new(key: &[u8; 32]) -> Self {
+        let key = UnboundKey::new(&AES_256_GCM, key).expect("the key has 32 bytes");
         Self(LessSafeKey::new(key))
     }
 
@@ -29,7 +29,9 @@ impl SecretSeal {
     pub fn seal(&self, ids: &dyn IdSource, name: &str, secret: &str) -> Vec<u8> {
         let mut nonce = [0; NONCE_LEN];
         ids.fill(&mut nonce);
-        let mut text = secret.as_bytes().to_vec();
+        // With room for the tag: growing would leave a copy behind.
+        let mut text = Vec::with_capacity(secret.len() + AES_256_GCM.tag_len());
+        text.extend_from_slice(secret.as_bytes());
         self.0
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
 use strongroom_types::IdSource;
+use zeroize::Zeroizing;
 
 const VERSION: u32 = 1;
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
@@ -81,15 +82,21 @@ impl DataDir {
     }
 
     /// The key that seals secrets in the database; made on first use.
-    pub(crate) fn installation_key(&self, ids: &dyn IdSource) -> anyhow::Result<[u8; 32]> {
+    pub(crate) fn installation_key(
+        &self,
+        ids: &dyn IdSource,
+    ) -> anyhow::Result<Zeroizing<[u8; 32]>> {
         let file = self.installation_key_file();
         if !file.exists() {
-            let mut key = [0; 32];
-            ids.fill(&mut key);
-            write_private(&file, &key)?;
+            let mut key = Zeroizing::new([0; 32]);
+            ids.fill(&mut *key);
+            write_private(&file, &*key)?;
         }
         let key = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        key.try_into()
+        let key = Zeroizing::new(key);
+        key.as_slice()
+            .try_into()
+            .map(Zeroizing::new)
             .map_err(|_| anyhow::anyhow!("{} is not 32 bytes long", file.display()))
     }
 }

@@ -5,6 +5,7 @@ use strongroom_repo::{Env, Error, Options, Repository, Secret, generate_key_file
 use strongroom_store::{Create, open_local};
 use strongroom_types::ProjectId;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 use crate::private_file::{rename, write_private};
 
@@ -50,7 +51,12 @@ impl Repositories {
         // Held while opening, so that two jobs of a new project do not both make its repository.
         let mut open = self.open.lock().await;
         if let Some(repository) = open.get(project) {
-            return Ok(repository.clone());
+            match repository.refresh_keys().await {
+                Ok(()) => return Ok(repository.clone()),
+                // The administrator has changed the key, and has put the new one in the old one's place.
+                Err(Error::KeysChanged) => {}
+                Err(source) => return Err(open_failed(project, source)),
+            }
         }
         let repository = self.open_or_make(project).await?;
         open.insert(project.clone(), repository.clone());
@@ -92,7 +98,7 @@ impl Repositories {
         new_key: &Path,
     ) -> Result<Repository, RepositoryError> {
         if !new_key.exists() {
-            let content = generate_key_file(self.env.ids.as_ref());
+            let content = Zeroizing::new(generate_key_file(self.env.ids.as_ref()));
             write_private(new_key, content.as_bytes()).map_err(|source| RepositoryError::Key {
                 path: new_key.to_owned(),
                 source,

@@ -70,7 +70,7 @@ impl Installation {
             disks: Arc::new(NoDisks),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
-            seal: Arc::new(SecretSeal::new([7; 32])),
+            seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();
         assert!(bootstrap(&app, &first).await.unwrap());

@@ -54,7 +54,7 @@ impl World {
             disks: disks.clone(),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
-            seal: Arc::new(SecretSeal::new([7; 32])),
+            seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let domain_id = DomainId::random(&*app.ids);
         let project = ProjectId::random(&*app.ids);

@@ -10,7 +10,7 @@ use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ImageFormat, Parity, Place};
+use super::{Command, ImageFormat, Parity, Place, keys};
 use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
 use crate::progress;
 
@@ -36,6 +36,7 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
             format: image,
         } => restore(&place, &point, &to, image, format).await,
         Command::Verify { place, read_data } => verify(&place, read_data, format).await,
+        Command::Key(command) => keys::run(command, format).await,
     }
 }
 

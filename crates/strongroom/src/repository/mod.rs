@@ -1,7 +1,9 @@
 //! `strongroom repo …`: the engine alone, without a server or a database.
 
 mod commands;
+mod keys;
 mod place;
+mod secret;
 
 use std::path::PathBuf;
 
@@ -63,6 +65,9 @@ pub(crate) enum Command {
         #[arg(long)]
         read_data: bool,
     },
+    /// Change what unlocks a repository.
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
 }
 
 /// Where a repository is and what unlocks it.
@@ -71,22 +76,8 @@ pub(crate) struct Place {
     /// The repository's folder.
     #[arg(value_name = "REPO")]
     repository: String,
-    /// The file that holds the repository's key.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STRONGROOM_KEY_FILE",
-        required_unless_present = "passphrase_file"
-    )]
-    key_file: Option<PathBuf>,
-    /// A file whose first line is the repository's passphrase.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STRONGROOM_PASSPHRASE_FILE",
-        conflicts_with = "key_file"
-    )]
-    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    secret: secret::SecretPlace,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]

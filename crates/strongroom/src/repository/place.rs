@@ -1,13 +1,12 @@
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use strongroom_repo::{Env, Options, Repository, Secret, generate_key_file};
+use anyhow::Context;
+use strongroom_repo::{Env, Options, Repository};
 use strongroom_store::{Create, Storage};
 use strongroom_types::{SystemClock, SystemIds};
 
+use super::secret::make_key_file;
 use super::{Parity, Place, Profile};
-use crate::data_dir::write_private;
 
 impl Place {
     pub(super) async fn init(
@@ -15,12 +14,10 @@ impl Place {
         profile: Profile,
         parity: Option<Parity>,
     ) -> anyhow::Result<Repository> {
-        let new_key = self.key_file.as_deref().filter(|file| !file.exists());
+        let key_file = self.secret.key_file.as_deref();
+        let new_key = key_file.filter(|file| !file.exists());
         if let Some(file) = new_key {
-            write_private(
-                &std::path::absolute(file)?,
-                generate_key_file(&SystemIds).as_bytes(),
-            )?;
+            make_key_file(file)?;
         }
         let made = self.init_in(profile, parity).await;
         if let (Err(_), Some(file)) = (&made, new_key) {
@@ -48,13 +45,13 @@ impl Place {
             parity: parity.map_or(suited.parity, |parity| parity == Parity::On),
             ..suited
         };
-        Ok(Repository::init(storage, &self.secret()?, options, env()).await?)
+        Ok(Repository::init(storage, &self.secret.read_for_new()?, options, env()).await?)
     }
 
     pub(super) async fn open(&self) -> anyhow::Result<Repository> {
         let open = async {
             let storage = self.storage(Create::Never).await?;
-            let opened = Repository::open(storage, &self.secret()?, env()).await;
+            let opened = Repository::open(storage, &self.secret.read()?, env()).await;
             opened.map_err(anyhow::Error::from)
         };
         open.await
@@ -64,26 +61,6 @@ impl Place {
     async fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
         let place = strongroom_store::Place::parse(&self.repository)?;
         Ok(place.open(create).await?)
-    }
-
-    fn secret(&self) -> anyhow::Result<Secret> {
-        let read = |file: &Path| {
-            std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
-        };
-        if let Some(file) = &self.key_file {
-            return Ok(Secret::KeyFile(read(file)?));
-        }
-        let file = self
-            .passphrase_file
-            .as_deref()
-            .context("a key file or a passphrase file is needed")?;
-        let text = String::from_utf8(read(file)?)
-            .with_context(|| format!("{} is not text", file.display()))?;
-        let passphrase = text.lines().next().unwrap_or_default().to_owned();
-        if passphrase.is_empty() {
-            bail!("the first line of {} is empty", file.display());
-        }
-        Ok(Secret::Passphrase(passphrase))
     }
 }
 

@@ -125,7 +125,7 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
         disks: Arc::new(LocalDisks),
         settings: Arc::new(settings),
         wake: Arc::default(),
-        seal: Arc::new(SecretSeal::new(data_dir.installation_key(&SystemIds)?)),
+        seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
     };
     // Whoever holds the lock of the directory with the database knows that all other owners are dead.
     if address == own {

@@ -7,7 +7,7 @@ use crate::disks;
 use crate::server::Server;
 
 /// The Python with the clients; where it is missing, the tests fail rather than pass in silence.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let python = std::env::var_os("STRONGROOM_TEST_PYTHON");
     python
         .expect("STRONGROOM_TEST_PYTHON is not set: run the tests with `cargo xtask test`")

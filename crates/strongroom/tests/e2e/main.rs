@@ -16,6 +16,7 @@ mod deletion;
 mod disks;
 mod face;
 mod full_disk;
+mod keys;
 mod kill;
 mod repo;
 mod restore;

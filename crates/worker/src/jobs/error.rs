@@ -101,7 +101,7 @@ impl From<TransferError> for JobError {
 fn passes(error: &Repo) -> bool {
     matches!(
         error,
-        Repo::Unavailable { .. } | Repo::Fenced | Repo::Broken(_)
+        Repo::Unavailable { .. } | Repo::Fenced | Repo::KeysChanged | Repo::Broken(_)
     )
 }
 

@@ -13,12 +13,12 @@ use crate::{Action, SealBroken, SecretSeal};
 #[test]
 fn a_sealed_secret_opens_with_its_key_and_name_only() {
     let ids = SeededIds::default();
-    let seal = SecretSeal::new([1; 32]);
+    let seal = SecretSeal::new(&[1; 32]);
     let sealed = seal.seal(&ids, "AK", "secret");
     assert_eq!(seal.open("AK", &sealed).unwrap().as_str(), "secret");
     assert_eq!(seal.open("OTHER", &sealed), Err(SealBroken));
     assert_eq!(
-        SecretSeal::new([2; 32]).open("AK", &sealed),
+        SecretSeal::new(&[2; 32]).open("AK", &sealed),
         Err(SealBroken)
     );
     for at in 0..sealed.len() {
@@ -48,7 +48,7 @@ fn secrets_are_not_printed() {
     let text = format!(
         "{:?} {:?}",
         Secret::new("hush".into()),
-        SecretSeal::new([1; 32])
+        SecretSeal::new(&[1; 32])
     );
     assert!(!text.contains("hush"), "{text}");
 }

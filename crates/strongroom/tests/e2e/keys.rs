@@ -1,0 +1,138 @@
+//! Key files and passphrases of `strongroom repo`, and a reader that this program shares nothing with.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::clients::python;
+use crate::disks;
+use crate::server::BINARY;
+
+struct Repo {
+    folder: tempfile::TempDir,
+}
+
+impl Repo {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        std::fs::write(self.path(name), content).unwrap();
+        self.text(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        disks::text(&self.path(name)).to_owned()
+    }
+
+    /// Runs `strongroom repo VERB… REPO ARGUMENTS…`, without a terminal.
+    fn run(&self, verb: &[&str], arguments: &[&str], passphrase: Option<&str>) -> Output {
+        let mut command = Command::new("setsid");
+        command
+            .args(["--wait", BINARY, "repo"])
+            .args(verb)
+            .args(["-o", "json"])
+            .arg(self.path("repo"))
+            .args(arguments);
+        if let Some(passphrase) = passphrase {
+            command.env("STRONGROOM_PASSPHRASE", passphrase);
+        }
+        command.output().unwrap()
+    }
+
+    fn done(&self, verb: &[&str], arguments: &[&str]) -> serde_json::Value {
+        let output = self.run(verb, arguments, None);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{verb:?}: {said}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn back_up(&self, secret: &[&str], source: &Path) -> String {
+        let arguments = [secret, &[disks::text(source)]].concat();
+        let answer = self.done(&["backup"], &arguments);
+        answer["point"].as_str().unwrap().to_owned()
+    }
+
+    /// What the independent reader restores.
+    fn read(&self, secret: &[&str], point: &str) -> Vec<u8> {
+        let reader = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs/formats/reader/reader.py");
+        let target = self.path("read.raw");
+        let output = Command::new(python())
+            .arg(reader)
+            .arg(self.path("repo"))
+            .args(secret)
+            .args(["restore", point])
+            .arg(&target)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        std::fs::read(target).unwrap()
+    }
+}
+
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+#[test]
+fn the_reader_of_the_format_pages_restores_what_was_backed_up_before_and_after_rotations() {
+    let repo = Repo::new();
+    let source = repo.path("disk.raw");
+    disks::ext4(&source, 64 << 20, 24 << 20);
+    let key = repo.text("key");
+    let old = ["--key-file", key.as_str()];
+    repo.done(&["init"], &old);
+    let first = repo.back_up(&old, &source);
+    let image = std::fs::read(&source).unwrap();
+    assert!(repo.read(&old, &first) == image);
+
+    let rotated = repo.done(&["key", "rotate"], &old);
+    assert_eq!(rotated["generation"], 1);
+    let mut changed = image.clone();
+    changed[8 << 20..9 << 20].fill(0x5a);
+    std::fs::write(&source, &changed).unwrap();
+    let second = repo.back_up(&old, &source);
+    let words = repo.file("words", "correct horse battery staple\n");
+    let new = ["--passphrase-file", words.as_str()];
+    let arguments = [&old[..], &["--new-passphrase-file", &words]].concat();
+    assert_eq!(repo.done(&["key", "rotate"], &arguments)["generation"], 2);
+    std::fs::write(&source, &image).unwrap();
+    let third = repo.back_up(&new, &source);
+    for (point, content) in [(&first, &image), (&second, &changed), (&third, &image)] {
+        assert!(repo.read(&new, point) == *content, "{point}");
+    }
+}
+
+#[test]
+fn a_secret_comes_from_a_file_or_the_environment_and_a_wrong_one_is_one_sentence() {
+    let repo = Repo::new();
+    let made = repo.run(&["init"], &[], Some("correct horse"));
+    assert!(made.status.success());
+    let listed = repo.run(&["list"], &[], Some("correct horse"));
+    assert!(listed.status.success());
+    let said = refusal(&repo.run(&["list"], &[], Some("battery staple")));
+    assert!(said.contains("wrong key"), "{said}");
+    let said = refusal(&repo.run(&["list"], &[], None));
+    assert!(said.contains("no key was given"), "{said}");
+
+    let key = repo.text("key");
+    let changed = repo.run(&["key", "change"], &["--new-key-file", &key], Some("correct horse"));
+    let said = String::from_utf8_lossy(&changed.stderr);
+    assert!(changed.status.success(), "{said}");
+    repo.done(&["list"], &["--key-file", &key]);
+    let said = refusal(&repo.run(&["list"], &[], Some("correct horse")));
+    assert!(said.contains("wrong key"), "{said}");
+    let said = refusal(&repo.run(&["key", "change"], &["--key-file", &key], None));
+    assert!(said.contains("new key file or a new passphrase"), "{said}");
+}
