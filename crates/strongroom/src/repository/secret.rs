@@ -108,8 +108,8 @@ fn key_file(file: &Path) -> anyhow::Result<Secret> {
 
 fn passphrase_file(file: &Path) -> anyhow::Result<Secret> {
     let content = Zeroizing::new(read(file)?);
-    let text = std::str::from_utf8(&content)
-        .with_context(|| format!("{} is not text", file.display()))?;
+    let text =
+        std::str::from_utf8(&content).with_context(|| format!("{} is not text", file.display()))?;
     let passphrase = text.lines().next().unwrap_or_default();
     if passphrase.is_empty() {
         bail!("the first line of {} is empty", file.display());
@@ -155,5 +155,7 @@ fn ask_once(mut terminal: &File, prompt: &str) -> anyhow::Result<Zeroizing<Strin
     tcsetattr(terminal, SetArg::TCSAFLUSH, &before)?;
     writeln!(terminal)?;
     result.context("the terminal cannot be read")?;
-    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+    Ok(Zeroizing::new(
+        line.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
 }

@@ -61,8 +61,8 @@ impl Repo {
 
     /// What the independent reader restores.
     fn read(&self, secret: &[&str], point: &str) -> Vec<u8> {
-        let reader = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../docs/formats/reader/reader.py");
+        let reader =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/reader/reader.py");
         let target = self.path("read.raw");
         let output = Command::new(python())
             .arg(reader)
@@ -127,7 +127,11 @@ fn a_secret_comes_from_a_file_or_the_environment_and_a_wrong_one_is_one_sentence
     assert!(said.contains("no key was given"), "{said}");
 
     let key = repo.text("key");
-    let changed = repo.run(&["key", "change"], &["--new-key-file", &key], Some("correct horse"));
+    let changed = repo.run(
+        &["key", "change"],
+        &["--new-key-file", &key],
+        Some("correct horse"),
+    );
     let said = String::from_utf8_lossy(&changed.stderr);
     assert!(changed.status.success(), "{said}");
     repo.done(&["list"], &["--key-file", &key]);
