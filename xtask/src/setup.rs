@@ -131,7 +131,13 @@ fn install_clients() -> Result<()> {
 }
 
 fn pip_install(requirements: &str, options: &[&str]) -> Result<()> {
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
     let mut command = shell::command(clients_python());
     command.args(pip).args(options).arg("--requirement");
     shell::output(command.arg(shell::root().join(requirements)))?;

@@ -17,7 +17,7 @@ const PASSPHRASE: &str = "STRONGROOM_PASSPHRASE";
 
 /// What unlocks a repository.
 #[derive(Debug, Args)]
-pub(super) struct SecretPlace {
+pub(crate) struct SecretPlace {
     /// The file that holds the repository's key. Without this and without a passphrase file, the passphrase comes from
     /// the environment variable STRONGROOM_PASSPHRASE or is asked for on the terminal.
     #[arg(long, value_name = "FILE", env = "STRONGROOM_KEY_FILE")]
@@ -35,7 +35,11 @@ pub(super) struct SecretPlace {
 /// What unlocks it from now on.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub(super) struct NewSecret {
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are called as the flags are"
+)]
+pub(crate) struct NewSecret {
     /// The new key file; made unless it exists.
     #[arg(long, value_name = "FILE")]
     new_key_file: Option<PathBuf>,
