@@ -29,7 +29,7 @@ pub use keys::{Key, Keys};
 pub use node::{Child, FAN_OUT, LeafEntry, Node, SPAN_BYTES, node_bytes, root_level};
 pub use pack::{
     ChunkEntry, Directory, FinishedPack, FrameEntry, PackBuilder, open_directory,
-    open_directory_section, open_frame,
+    open_directory_section, open_frame, unseal_frame,
 };
 pub use parity::heal;
 pub use profile::{BLOCK_BYTES, Profile};

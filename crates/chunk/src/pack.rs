@@ -197,6 +197,17 @@ pub fn open_directory_section(keys: &Keys, trailer: &Trailer, sealed: &[u8]) -> 
     Directory::decode(&plain, section.offset)
 }
 
+/// Decrypts a frame and leaves it compressed, so that it can move to another pack.
+pub fn unseal_frame(
+    key: &SealKey,
+    number: u32,
+    entry: &FrameEntry,
+    mut sealed: Vec<u8>,
+) -> Result<Vec<u8>> {
+    key.open(number, entry.plain_length, entry.codec.to_u8(), &mut sealed)?;
+    Ok(sealed)
+}
+
 /// Decrypts and decompresses a frame as it lies in the pack. The ids of its chunks are not checked.
 pub fn open_frame(
     key: &SealKey,

@@ -53,6 +53,10 @@ impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
         Some(entry.value.clone())
     }
 
+    pub(crate) fn remove(&self, key: &K) {
+        self.lock().remove(key);
+    }
+
     pub(crate) fn insert(&self, key: K, value: V, bytes: usize) {
         let mut state = self.lock();
         state.remove(&key);

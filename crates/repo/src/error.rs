@@ -58,6 +58,9 @@ pub enum Error {
     /// This writer may not go on: it was stopped, or another one took its place.
     #[error("the writer was stopped")]
     Fenced,
+    /// Another collection is at work in this repository; it does what this one would.
+    #[error("another collection is at work")]
+    Busy,
     /// A thread of the engine ended without a word; a defect.
     #[error("the engine stopped unexpectedly: {0}")]
     Broken(&'static str),

@@ -31,6 +31,7 @@
 
 mod adopt;
 mod cache;
+mod collect;
 mod config;
 mod engine;
 mod error;
@@ -53,6 +54,7 @@ mod text_object;
 mod verify;
 mod writer;
 
+pub use collect::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
 pub use error::{Error, Result, Source};
 pub use point::{Commit, NewPoint, Point, PointId};
 pub use reader::{Content, PointReader, Segment};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::path::Path;
 use strongroom_chunk::{
-    Directory, FrameDecompressor, Keys, Kind, ObjectId, SealKey, SectionKind, Trailer,
-    open_directory_section, open_frame,
+    Codec, Directory, FrameDecompressor, Keys, Kind, ObjectId, SealKey, SectionKind, Trailer,
+    open_directory_section, open_frame, unseal_frame,
 };
 
 use crate::cache::Cache;
@@ -37,6 +37,15 @@ pub(crate) struct Pack {
 }
 
 impl Pack {
+    /// A frame's bytes as they were compressed, and how.
+    pub(crate) fn unseal_frame(&self, number: usize, sealed: &[u8]) -> Result<(Codec, Vec<u8>)> {
+        let entry = self.directory.frames()[number];
+        let number = u32::try_from(number).expect("a directory counts its frames in 32 bits");
+        let bytes = unseal_frame(&self.key, number, &entry, sealed.to_vec())
+            .map_err(|error| Error::decoding(self.path.as_ref(), error))?;
+        Ok((entry.codec, bytes))
+    }
+
     pub(crate) fn open_frame(
         &self,
         number: usize,
@@ -76,6 +85,11 @@ impl Packs {
         let bytes = pack.directory.memory_bytes() + 1024;
         self.cache.insert(id, Arc::clone(&pack), bytes);
         Ok(pack)
+    }
+
+    /// The pack is gone, or another one has its name.
+    pub(crate) fn forget(&self, id: ObjectId) {
+        self.cache.remove(&id);
     }
 
     /// Reads trailer and directory from the store, whatever the cache holds; heals them if need be.

@@ -10,8 +10,9 @@ use crate::keyring::{LiveKeys, NextRoot};
 use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
-    Error, NewPoint, Point, PointId, PointReader, PointWriter, Result, Secret, VerifyDepth,
-    VerifyProgress, VerifyReport, layout, occupied, points, verify,
+    CollectOptions, CollectProgress, CollectReport, Error, NewPoint, Point, PointId, PointReader,
+    PointWriter, Result, Secret, VerifyDepth, VerifyProgress, VerifyReport, collect, layout,
+    occupied, points, verify,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -218,6 +219,16 @@ impl Repository {
     /// gone is logged and not counted.
     pub async fn occupied(&self, points: &[PointId]) -> Result<u64> {
         occupied::occupied(&self.engine, points).await
+    }
+
+    /// Removes what no point needs any more, while writers and readers go on. [`Error::Busy`] when another
+    /// collection is at work.
+    pub async fn collect(
+        &self,
+        options: &CollectOptions,
+        progress: &(dyn Fn(CollectProgress) + Sync),
+    ) -> Result<CollectReport> {
+        collect::collect(&self.engine, options, progress).await
     }
 
     /// Looks for damage; see [`VerifyDepth`]. Writers and readers may go on meanwhile. Damaged packs are marked:

@@ -7,6 +7,7 @@ mod condemned;
 mod handle;
 mod host;
 mod records;
+mod survey;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use strongroom_chunk::ObjectId;
 use strongroom_types::IdSource;
 
-pub(crate) use condemned::Condemned;
+pub(crate) use condemned::{Condemned, CondemnedList};
 pub(crate) use handle::{Reading, Session};
 pub(crate) use records::{SessionKind, parse_root};
+pub(crate) use survey::{Seen, end_dead, intents, survey};
 
 /// A session that has been silent for so long by the store's clock is taken for dead.
 pub(crate) const LEASE: Duration = Duration::from_mins(2);
@@ -36,12 +38,26 @@ impl SessionId {
         Self(bytes)
     }
 
+    /// The session that wrote a pack. For packs from before there were sessions: one that never was.
+    pub(crate) fn of_pack(pack: ObjectId) -> Self {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&pack.0[8..]);
+        Self(bytes)
+    }
+
     /// A new pack's id.
     pub(crate) fn new_pack(self, ids: &dyn IdSource) -> ObjectId {
         let mut bytes = [0; 16];
         ids.fill(&mut bytes[..8]);
         bytes[8..].copy_from_slice(&self.0);
         ObjectId(bytes)
+    }
+
+    /// The session that an object in `sessions/` belongs to, and the how-manieth it is.
+    fn parse(object: ObjectId) -> (Self, u64) {
+        let (id, number) = object.0.split_at(8);
+        let half = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).expect("half of 16 bytes");
+        (Self(half(id)), u64::from_be_bytes(half(number)))
     }
 
     fn object(self, number: u64) -> ObjectId {

@@ -36,6 +36,8 @@ pub(crate) struct Listed {
     pub(crate) id: ObjectId,
     /// Length in bytes.
     pub(crate) length: u64,
+    /// When it was put, by the store's clock; microseconds since 1970.
+    pub(crate) modified_us: i64,
     /// Changes when another object takes the name.
     pub(crate) stamp: String,
 }
@@ -174,6 +176,7 @@ impl Store {
             Some(Listed {
                 id: layout::parse(kind, &object.location)?,
                 length: object.size,
+                modified_us: object.last_modified.timestamp_micros(),
                 stamp: format!("{} {:?}", object.last_modified, object.e_tag),
             })
         });

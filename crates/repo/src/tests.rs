@@ -1,3 +1,4 @@
+mod collecting;
 mod concurrency;
 mod crashes;
 mod damage;

@@ -21,6 +21,7 @@ use crate::points::{self, StoredPoint};
 use crate::sessions::{self, SessionKind};
 use crate::store::Created;
 use crate::{Commit, Error, NewPoint, PointId, Result};
+pub(crate) use assemble::new_pack;
 use cut::Input;
 use pipeline::Outcome;
 use session::Session;

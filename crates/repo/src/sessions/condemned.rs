@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strongroom_chunk::{Keys, Kind, ObjectId};
-use strongroom_types::Chain;
+use strongroom_types::{Chain, IdSource};
 
 use super::records;
-use crate::store::Store;
+use crate::store::{Created, Store};
 use crate::{Error, Result, layout};
 
 /// The packs of one list.
@@ -28,6 +28,8 @@ pub(crate) struct Condemned(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     lists: BTreeMap<u64, Arc<CondemnedList>>,
+    /// The newest generation, of lists that cannot be read too.
+    newest: u64,
     packs: Arc<HashSet<ObjectId>>,
 }
 
@@ -39,6 +41,7 @@ impl Condemned {
         let mut generations: Vec<u64> = listed.iter().map(|o| generation_of(o.id)).collect();
         generations.sort_unstable();
         let mut lists = BTreeMap::new();
+        let newest = generations.last().copied().unwrap_or(0);
         let mut known = 0;
         let mut whole = true;
         for generation in generations {
@@ -53,8 +56,53 @@ impl Condemned {
             }
             lists.extend(list.map(|list| (generation, list)));
         }
-        self.set(lists);
+        self.set(lists, newest);
         Ok(known)
+    }
+
+    /// Condemns packs for good. False when the generation is taken.
+    pub(crate) async fn add(
+        &self,
+        store: &Store,
+        keys: &Keys,
+        ids: &dyn IdSource,
+        generation: u64,
+        list: CondemnedList,
+    ) -> Result<bool> {
+        let of_kind = |wanted: Kind| {
+            let packs = list.iter().filter(|(kind, _)| *kind == wanted);
+            packs.map(|(_, id)| id.to_string()).collect()
+        };
+        let record = CondemnedRecord {
+            data_packs: of_kind(Kind::DataPack),
+            node_packs: of_kind(Kind::NodePack),
+        };
+        let name = (Kind::Condemned, object_of(generation));
+        if records::put(store, keys, ids, name, &record).await? == Created::WasThere {
+            return Ok(false);
+        }
+        let mut lists = self.lists();
+        lists.insert(generation, Arc::new(list));
+        self.set(lists, generation);
+        Ok(true)
+    }
+
+    /// Removes a list whose packs are gone.
+    pub(crate) async fn remove(&self, store: &Store, generation: u64) -> Result<()> {
+        let path = layout::path(Kind::Condemned, object_of(generation));
+        store.delete(&path).await?;
+        let mut lists = self.lists();
+        lists.remove(&generation);
+        self.set(lists, self.newest());
+        Ok(())
+    }
+
+    pub(crate) fn lists(&self) -> BTreeMap<u64, Arc<CondemnedList>> {
+        self.lock().lists.clone()
+    }
+
+    pub(crate) fn newest(&self) -> u64 {
+        self.lock().newest
     }
 
     /// All packs of all lists.
@@ -62,12 +110,16 @@ impl Condemned {
         Arc::clone(&self.lock().packs)
     }
 
-    fn set(&self, lists: BTreeMap<u64, Arc<CondemnedList>>) {
+    fn set(&self, lists: BTreeMap<u64, Arc<CondemnedList>>, newest: u64) {
         let packs = lists
             .values()
             .flat_map(|list| list.iter().map(|(_, id)| *id));
         let packs = Arc::new(packs.collect());
-        *self.lock() = State { lists, packs };
+        *self.lock() = State {
+            lists,
+            newest,
+            packs,
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

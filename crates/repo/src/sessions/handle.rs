@@ -98,6 +98,14 @@ impl Session {
         self.shared.id
     }
 
+    /// Another may have taken this session for dead and said so. Asked before anything that must not happen then.
+    pub(crate) async fn check(&self) -> Result<()> {
+        match self.shared.read_end().await? {
+            Some(End::Fenced) => Err(Error::Fenced),
+            Some(End::Committing(_)) | None => Ok(()),
+        }
+    }
+
     /// From here on the point may be put, and what it needs is protected whether this process lives or not.
     /// [`Error::Fenced`] when the session was taken for dead before.
     pub(crate) async fn commit(&self, point: &StoredPoint) -> Result<()> {

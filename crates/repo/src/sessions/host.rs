@@ -28,7 +28,6 @@ impl Host {
         })
     }
 
-    #[cfg(test)]
     /// True only if the process can never come back.
     pub(super) fn is_dead(&self) -> bool {
         let same_machine =

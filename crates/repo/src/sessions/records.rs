@@ -61,6 +61,14 @@ impl Intent {
             host,
         }
     }
+
+    pub(crate) fn is_of_dead_process(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::is_dead)
+    }
+
+    pub(crate) fn root(&self) -> Result<Option<Root>, strongroom_chunk::Error> {
+        parse_root(&self.root, self.root_place.as_ref())
+    }
 }
 
 /// The root of a tree as points and intents spell it; nothing for an image that is one hole.

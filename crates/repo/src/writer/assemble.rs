@@ -8,6 +8,7 @@ use super::session::Session;
 use super::tree::TreeBuilder;
 use super::upload::Upload;
 use crate::engine::Engine;
+use crate::sessions::SessionId;
 use crate::{Error, Result};
 
 /// Seals frames into packs in the order of the image, and grows the tree over all chunks.
@@ -21,8 +22,8 @@ pub(super) struct Assembler {
 }
 
 /// Starts a pack with an id and a salt of its own.
-pub(super) fn new_pack(engine: &Engine, session: &Session, kind: Kind) -> PackBuilder {
-    let object = session.id().new_pack(&*engine.env.ids);
+pub(crate) fn new_pack(engine: &Engine, session: SessionId, kind: Kind) -> PackBuilder {
+    let object = session.new_pack(&*engine.env.ids);
     let header = Header::new(kind, &engine.keys, object, &*engine.env.ids);
     if engine.options.parity {
         PackBuilder::with_parity(header, &engine.keys)
@@ -81,7 +82,7 @@ impl Assembler {
             .map_err(|_| Error::Broken("a compressing thread"))?;
         let pack = self
             .pack
-            .get_or_insert_with(|| new_pack(&self.engine, &self.session, Kind::DataPack));
+            .get_or_insert_with(|| new_pack(&self.engine, self.session.id(), Kind::DataPack));
         let first = pack.push(codec, bytes, &frame.chunks);
         let object = pack.header().object;
         let full = pack.length() >= self.engine.options.pack_bytes_target;

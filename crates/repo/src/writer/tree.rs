@@ -143,7 +143,7 @@ impl TreeBuilder {
     fn store(&mut self, id: ContentId, bytes: &[u8]) -> Place {
         let pack = self
             .pack
-            .get_or_insert_with(|| new_pack(&self.engine, &self.session, Kind::NodePack));
+            .get_or_insert_with(|| new_pack(&self.engine, self.session.id(), Kind::NodePack));
         let waiting = u32::try_from(self.in_frame.len()).expect("a frame has few nodes");
         let place = Place {
             pack: pack.header().object,
