@@ -81,6 +81,11 @@ impl Engine {
                 None => self.look_at(kind, id, hint).await,
             };
         }
+        if self.packs.is_gone(hint.pack)
+            && let Some(located) = self.elsewhere(kind, id, hint).await?
+        {
+            return Ok(located);
+        }
         let error = match self.look_at(kind, id, hint).await {
             Ok(located) => return Ok(located),
             Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => error,
@@ -94,14 +99,16 @@ impl Engine {
     async fn elsewhere(&self, kind: Kind, id: ContentId, hint: Place) -> Result<Option<Located>> {
         let mut tried = vec![hint.pack];
         while tried.len() <= ALTERNATIVES_MAX {
-            let untried = |pack| !tried.contains(&pack);
+            let untried = |pack| !tried.contains(&pack) && !self.packs.is_gone(pack);
             let sound = |pack| untried(pack) && !self.marks.contains(pack);
             let place = self.index.find(id.prefix(), sound);
             let place = place.or_else(|| self.index.find(id.prefix(), untried));
             let Some(place) = place else { break };
             match self.look_at(kind, id, place).await {
                 Ok(located) => return Ok(Some(located)),
-                Err(Error::Missing { .. } | Error::Corrupt { .. }) => tried.push(place.pack),
+                // It is known to be gone now.
+                Err(Error::Missing { .. }) => {}
+                Err(Error::Corrupt { .. }) => tried.push(place.pack),
                 Err(error) => return Err(error),
             }
         }
@@ -130,7 +137,14 @@ impl Engine {
 
     pub(crate) async fn read_node(&self, id: ContentId, hint: Place) -> Result<Node> {
         let located = self.locate(Kind::NodePack, id, hint).await?;
-        self.open_node(id, &located).await
+        match self.open_node(id, &located).await {
+            Err(Error::Missing { .. }) => {
+                self.packs.forget(located.pack.id);
+                let located = self.locate(Kind::NodePack, id, hint).await?;
+                self.open_node(id, &located).await
+            }
+            other => other,
+        }
     }
 
     pub(crate) async fn open_node(&self, id: ContentId, located: &Located) -> Result<Node> {

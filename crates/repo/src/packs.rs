@@ -3,8 +3,9 @@
 
 mod healing;
 
+use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -64,6 +65,8 @@ pub(crate) struct Packs {
     store: Store,
     keys: Keys,
     cache: Cache<ObjectId, Arc<Pack>>,
+    /// Asked for in vain: a collection has rewritten them, and hints still lead there.
+    gone: RwLock<HashSet<ObjectId>>,
     healing: Healing,
 }
 
@@ -74,6 +77,7 @@ impl Packs {
             store,
             keys,
             cache: Cache::new(CACHE_BYTES),
+            gone: RwLock::default(),
         }
     }
 
@@ -81,15 +85,33 @@ impl Packs {
         if let Some(pack) = self.cache.get(&id) {
             return Ok(pack);
         }
-        let pack = Arc::new(self.load(kind, id).await?);
+        let loaded = self.load(kind, id).await;
+        if matches!(loaded, Err(Error::Missing { .. })) {
+            self.forget(id);
+        }
+        let pack = Arc::new(loaded?);
+        if self.is_gone(id) {
+            self.gone_mut().remove(&id);
+        }
         let bytes = pack.directory.memory_bytes() + 1024;
         self.cache.insert(id, Arc::clone(&pack), bytes);
         Ok(pack)
     }
 
-    /// The pack is gone, or another one has its name.
+    /// The pack is gone.
     pub(crate) fn forget(&self, id: ObjectId) {
+        self.gone_mut().insert(id);
         self.cache.remove(&id);
+    }
+
+    /// Was the pack not there when it was last asked for?
+    pub(crate) fn is_gone(&self, id: ObjectId) -> bool {
+        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        gone.contains(&id)
+    }
+
+    fn gone_mut(&self) -> RwLockWriteGuard<'_, HashSet<ObjectId>> {
+        self.gone.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads trailer and directory from the store, whatever the cache holds; heals them if need be.

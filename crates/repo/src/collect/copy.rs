@@ -71,16 +71,16 @@ impl<'a> Copier<'a> {
         for frames in windows(&pack, live) {
             let ranges = frames.iter().map(|n| pack.directory.frames()[*n].range());
             let ranges: Vec<Range<u64>> = ranges.collect();
-            let sealed = self.engine.store.read_ranges(&pack.path, &ranges).await?;
-            let bytes = ranges.iter().map(|range| range.end - range.start).sum();
-            let (pack, live) = (Arc::clone(&pack), live.clone());
-            self.work(kind, move |joiner| {
-                for (number, sealed) in frames.into_iter().zip(sealed) {
-                    joiner.frame(&pack, number, &sealed, &live)?;
+            let sealed = self.engine.packs.read(&pack, &ranges).await?;
+            let portion = (Arc::clone(&pack), frames, live.clone());
+            match self.copy_frames(portion.clone(), sealed).await {
+                Err(error @ Error::Corrupt { .. }) => {
+                    let healed = self.engine.packs.read_healed(&pack, &ranges).await?;
+                    self.copy_frames(portion, healed.ok_or(error)?).await?;
                 }
-                Ok(())
-            })
-            .await?;
+                other => other?,
+            }
+            let bytes = ranges.iter().map(|range| range.end - range.start).sum();
             self.bytes_read += bytes;
             (self.progress)(CollectProgress {
                 phase: CollectPhase::Copy,
@@ -89,6 +89,20 @@ impl<'a> Copier<'a> {
             self.throttle.take(bytes).await;
         }
         Ok(())
+    }
+
+    async fn copy_frames(
+        &mut self,
+        (pack, frames, live): (Arc<Pack>, Vec<usize>, Slots),
+        sealed: Vec<Bytes>,
+    ) -> Result<()> {
+        self.work(pack.kind, move |joiner| {
+            for (number, sealed) in frames.into_iter().zip(sealed) {
+                joiner.frame(&pack, number, &sealed, &live)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Everything copied is durable and indexed; returns the new packs with their lengths.
@@ -253,7 +267,7 @@ impl Joiner {
     fn frame_bytes(&self) -> usize {
         match self.kind {
             Kind::NodePack => NODE_FRAME_BYTES,
-            _ => self.engine.profile.frame_bytes_target(),
+            _ => self.engine.options.profile.frame_bytes_target(),
         }
     }
 
@@ -265,7 +279,7 @@ impl Joiner {
         let chunks = mem::take(&mut self.loose_chunks);
         let (codec, bytes) = match self.kind {
             Kind::NodePack => (Codec::Raw, plain),
-            _ => FrameCompressor::new(self.engine.profile.zstd_level()).compress(&plain),
+            _ => FrameCompressor::new(self.engine.options.profile.zstd_level()).compress(&plain),
         };
         self.push(codec, bytes, &chunks);
     }
@@ -275,7 +289,7 @@ impl Joiner {
             .pack
             .get_or_insert_with(|| new_pack(&self.engine, self.session, self.kind));
         pack.push(codec, bytes, chunks);
-        if pack.length() >= self.engine.pack_bytes_target {
+        if pack.length() >= self.engine.options.pack_bytes_target {
             self.full.extend(self.pack.take().map(PackBuilder::finish));
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use strongroom_chunk::{ChunkEntry, FrameDecompressor, ObjectId};
+use strongroom_chunk::{ChunkEntry, FrameDecompressor, ObjectId, Place};
 
 use super::Piece;
 use crate::engine::Engine;
@@ -26,8 +26,13 @@ const PACKS_IN_FLIGHT: usize = 4;
 type FrameKey = (ObjectId, u32);
 
 /// Reads the frames that hold the wanted chunks, each once, and checks every chunk.
-pub(super) async fn run(engine: Arc<Engine>, wanted: Vec<Wanted>) -> Result<Vec<Piece>> {
-    let mut sealed = read_frames(&engine, &wanted).await?;
+pub(super) async fn run(engine: Arc<Engine>, mut wanted: Vec<Wanted>) -> Result<Vec<Piece>> {
+    let mut sealed = loop {
+        match read_frames(&engine, &wanted).await {
+            Err(error @ Error::Missing { .. }) => relocate(&engine, &mut wanted, error).await?,
+            other => break other?,
+        }
+    };
     let wanted = Arc::new(wanted);
     let mut healed = HashSet::new();
     loop {
@@ -52,6 +57,29 @@ pub(super) async fn run(engine: Arc<Engine>, wanted: Vec<Wanted>) -> Result<Vec<
             return Err(error);
         }
     }
+}
+
+/// A pack was rewritten since its chunks were located: finds them where they lie now.
+async fn relocate(engine: &Engine, wanted: &mut [Wanted], error: Error) -> Result<()> {
+    let Error::Missing { object } = &error else {
+        return Err(error);
+    };
+    let mut moved = false;
+    for want in wanted {
+        if want.pack.path.as_ref() != object {
+            continue;
+        }
+        moved = true;
+        let (pack, kind) = (want.pack.id, want.pack.kind);
+        engine.packs.forget(pack);
+        let nowhere = Place {
+            pack,
+            slot: u32::MAX,
+        };
+        let located = engine.locate(kind, want.entry.id, nowhere).await?;
+        (want.pack, want.entry) = (located.pack, located.entry);
+    }
+    if moved { Ok(()) } else { Err(error) }
 }
 
 /// Replaces the frames of a damaged pack; false when nothing can heal it.

@@ -188,6 +188,50 @@ async fn a_reader_at_work_is_waited_for() {
     assert!(objects(&*store, &["packs", "nodes"]).await.is_empty());
 }
 
+#[tokio::test]
+async fn a_reader_without_a_session_finds_what_was_rewritten() {
+    let (store, repository) = memory().await;
+    let first = image(88, 12_000_000);
+    let mut second = image(89, 12_000_000);
+    for at in (0..12_000_000 - 65_536).step_by(262_144) {
+        second[at..at + 65_536].copy_from_slice(&first[at..at + 65_536]);
+    }
+    let gone = back_up(&repository, "first", &first).await.unwrap();
+    let id = back_up(&repository, "second", &second)
+        .await
+        .unwrap()
+        .point
+        .id;
+    let reading = open(&store).await;
+    let mut reader = reading.read_point(&id).await.unwrap();
+    let first_piece = reader.next().await.unwrap().unwrap();
+    // As a store that refused its session would have it.
+    for (session, _) in objects(&*store, &["sessions"]).await {
+        let path = object_store::path::Path::from(session);
+        object_store::ObjectStoreExt::delete(&*store, &path)
+            .await
+            .unwrap();
+    }
+    repository.delete_point(&gone.point.id).await.unwrap();
+    let report = collect(&repository).await.unwrap();
+    assert!(
+        report.sparse_packs > 0 && report.packs_pending == 0,
+        "{report:?}"
+    );
+    let mut restored = Vec::new();
+    let mut segment = Some(first_piece);
+    while let Some(Segment { content, .. }) = segment {
+        match content {
+            Content::Data(data) => restored.extend(data),
+            Content::Hole(length) => {
+                restored.resize(restored.len() + usize::try_from(length).unwrap(), 0);
+            }
+        }
+        segment = reader.next().await.unwrap();
+    }
+    assert!(restored == second);
+}
+
 /// A repository on a store whose clock the test moves.
 async fn aging() -> (Arc<AgingStore>, Arc<dyn ObjectStore>, Repository) {
     let aging = AgingStore::new(Arc::new(InMemory::new()));

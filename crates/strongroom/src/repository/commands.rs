@@ -1,16 +1,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
-use strongroom_repo::{NewPoint, Point, Repository, VerifyDepth, VerifyReport};
+use strongroom_repo::{CollectOptions, NewPoint, Point, Repository, VerifyDepth, VerifyReport};
 use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ImageFormat, Parity, Place, keys};
+use super::{Command, ImageFormat, Parity, Place, collecting, keys};
 use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
 use crate::progress;
 
@@ -35,6 +36,30 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
             to,
             format: image,
         } => restore(&place, &point, &to, image, format).await,
+        Command::Forget {
+            place,
+            points,
+            keep_last,
+            lineage,
+        } => match keep_last {
+            Some(kept) => collecting::forget_old(&place, kept, lineage.as_deref(), format).await,
+            None => collecting::forget(&place, &points, format).await,
+        },
+        Command::Gc {
+            place,
+            dry_run,
+            compact_below,
+            limit_rate,
+            wait,
+        } => {
+            let options = CollectOptions {
+                dry_run,
+                compact_below_percent: compact_below,
+                bytes_per_second: limit_rate.map(|mib| mib.saturating_mul(1 << 20)),
+                wait: Duration::from_secs(wait),
+            };
+            collecting::collect(&place, &options, format).await
+        }
         Command::Verify { place, read_data } => verify(&place, read_data, format).await,
         Command::Key(command) => keys::run(command, format).await,
     }

@@ -1,5 +1,6 @@
 //! `strongroom repo …`: the engine alone, without a server or a database.
 
+mod collecting;
 mod commands;
 mod keys;
 mod place;
@@ -56,6 +57,37 @@ pub(crate) enum Command {
         /// What an existing target is; told from its first bytes when absent.
         #[arg(long, value_enum)]
         format: Option<ImageFormat>,
+    },
+    /// Remove points. What only they needed is freed by `gc`.
+    Forget {
+        #[command(flatten)]
+        place: Place,
+        /// Ids of points, or the beginnings of ids.
+        #[arg(required_unless_present = "keep_last")]
+        points: Vec<String>,
+        /// Remove all but the newest N points of each lineage instead.
+        #[arg(long, value_name = "N", conflicts_with = "points")]
+        keep_last: Option<usize>,
+        /// With --keep-last: in this lineage only.
+        #[arg(long, requires = "keep_last")]
+        lineage: Option<String>,
+    },
+    /// Free what no point needs. Backups and restores may go on meanwhile.
+    Gc {
+        #[command(flatten)]
+        place: Place,
+        /// Only say what would be freed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Rewrite packs of which less than this share is needed; 0 rewrites none.
+        #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+        compact_below: u8,
+        /// Read at most so many MiB/s for rewriting.
+        #[arg(long, value_name = "MIB")]
+        limit_rate: Option<u64>,
+        /// Wait so long for backups and restores at work that may still need what goes.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
     },
     /// Check that every point can be restored.
     Verify {
