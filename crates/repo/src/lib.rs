@@ -6,7 +6,8 @@
 //! # What may overlap
 //!
 //! There are no locks. Everything is created with put-if-absent, nothing is overwritten (but a config, once, by itself without its key),
-//! and what makes data visible comes last: packs, index segments, nodes, point.
+//! and what makes data visible comes last: packs, index segments, nodes, point. Writers, readers and collections
+//! hold sessions (`sessions`), so that a collection knows what they may need.
 //!
 //! | While this runs | this may run too | because |
 //! | --- | --- | --- |
@@ -15,15 +16,20 @@
 //! | a writer | another one that begins and adopts its unlisted packs | a pack is complete once it is visible; it is listed twice, which says the same |
 //! | a writer | readers, `verify`, `occupied` | they start from points, and what a committed point needs no longer changes |
 //! | a writer | `delete_point`, of its lineage too | points do not need each other, and deletion removes no pack |
-//! | a reader | `delete_point` of what it reads | only the point object goes; its packs stay |
+//! | a reader | `delete_point` of what it reads | only the point object goes; collections wait for its session |
+//! | a collection | writers | packs of sessions at work are left alone; what is condemned is deleted once all who do not know that have ended, and what their points took from it is copied before |
+//! | a collection | readers, `verify` | they are waited for like writers; one without a session finds in the index what was moved |
+//! | a collection | `delete_point` | its points' data goes now or next time |
+//! | a collection | a writer that was taken for dead and comes back | one put-if-absent of its end decided: it gets [`Error::Fenced`], or its point is protected |
+//! | a collection | another one | the later one stops with [`Error::Busy`]; one that was taken for dead stops before it deletes |
 //! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
 //! | `verify` | `verify`, writers | a mark is one put-if-absent or one deletion, and is only advice: at worst a chunk is stored twice |
 //! | `init` | `init` | the first put-if-absent of the config wins |
 //! | a change of the keys | everything, also of other processes | every keyring has all keys; who meets an object of newer keys reads the newest keyring, and who began before goes on with the older ones |
 //! | a change of the keys | another one | the first put-if-absent of the next serial wins, the other gets [`Error::KeysChanged`] |
 //!
-//! Removing packs is the one thing that must not overlap with writers that may still build on them. Nothing
-//! here does it.
+//! Removing packs is the one thing that must not overlap with writers that may still build on them; `collect` is
+//! the only one who does it.
 //!
 //! Inside a process: the index, the caches and the list of known points are shared by all clones of a
 //! [`Repository`] behind short locks that are never held across an await; one refresh of the index runs at

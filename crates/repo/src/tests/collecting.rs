@@ -13,8 +13,8 @@ use super::support::*;
 use crate::*;
 
 pub(super) const TINY_PACKS: Options = Options {
-    profile: Profile::Default,
     pack_bytes_target: 64 << 10,
+    ..SMALL_PACKS
 };
 
 pub(super) async fn collect(repository: &Repository) -> Result<CollectReport> {
