@@ -8,6 +8,7 @@ mod options;
 mod page;
 mod peers;
 mod report;
+mod requests;
 mod results;
 mod scratch;
 mod sections;
@@ -35,6 +36,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     if let [word, rest @ ..] = arguments {
         if *word == "corpus" {
             return keep_corpus(&options::parse(rest)?);
+        }
+        if *word == "requests" {
+            let (place, rest) = rest.split_first().context(USAGE)?;
+            return requests::run(&options::parse(rest)?, place);
         }
         if let Some(section) = sections::SECTIONS
             .iter()

@@ -9,7 +9,8 @@ use super::tools::{TOOLS, Tool};
 pub(crate) const USAGE: &str = "\
 cargo xtask bench [--size 4G] [--runs 3] [--quick] [--tools restic,rustic,…] [--folder FOLDER]
 cargo xtask bench corpus --folder FOLDER [--size 4G]
-cargo xtask bench index [--folder FOLDER]";
+cargo xtask bench index [--folder FOLDER]
+cargo xtask bench requests s3://BUCKET/PREFIX [--size 1G] [--folder FOLDER]";
 
 /// The goals are stated for images of this size.
 pub(super) const GOAL_BYTES: u64 = 4 << 30;

@@ -2,24 +2,27 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{page, scratch::Scratch};
 use crate::shell;
 
-/// An example program that takes a folder to work in and prints Markdown.
+/// An example program whose commands take a folder to work in and print Markdown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Section {
     /// The word on the command line and the part of the page.
     pub(super) name: &'static str,
     package: &'static str,
     example: &'static str,
+    /// In this order, each a process of its own.
+    commands: &'static [&'static str],
 }
 
 pub(super) const SECTIONS: [Section; 1] = [Section {
     name: "index",
-    package: "strongroom-repo",
-    example: "index_at_scale",
+    package: "strongroom-index",
+    example: "scale",
+    commands: &["make", "ask"],
 }];
 
 impl Section {
@@ -30,10 +33,15 @@ impl Section {
         shell::run(&mut build)?;
         let scratch = Scratch::new(parent)?;
         super::interrupt::clean_up_on_signals(scratch.folder().to_owned())?;
-        let program = shell::root().join("target/release/examples");
-        let mut program = shell::command(program.join(self.example));
-        let printed = shell::output(program.arg(scratch.folder()))
-            .with_context(|| format!("the example {} failed", self.example))?;
+        let program = shell::root()
+            .join("target/release/examples")
+            .join(self.example);
+        let mut printed = String::new();
+        for word in self.commands {
+            println!("{} {word}", self.example);
+            let mut command = shell::command(&program);
+            printed += &shell::output(command.arg(word).arg(scratch.folder()))?;
+        }
         if printed.trim().is_empty() {
             bail!("the example {} printed nothing", self.example);
         }

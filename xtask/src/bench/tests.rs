@@ -7,7 +7,7 @@ use super::measure::{self, Sample};
 use super::options::{parse, parse_size};
 use super::results::{Measured, Results};
 use super::tools::{OURS, RESTIC, Step, TOOLS, ZSTD};
-use super::{corpus, interrupt, page, report, scratch};
+use super::{corpus, interrupt, page, report, requests, scratch};
 
 fn measured(tool: &'static str, step: Step, seconds: f64, repository_mib: f64) -> Measured {
     let sample = Sample {
@@ -177,7 +177,7 @@ fn the_page_has_a_place_for_every_part() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
     let page = std::fs::read_to_string(page).unwrap();
     let sections = super::sections::SECTIONS.map(|section| section.name);
-    for name in ["comparison"].into_iter().chain(sections) {
+    for name in ["comparison", "requests"].into_iter().chain(sections) {
         assert!(page::replaced(&page, name, "").is_some(), "{name}");
     }
     assert_eq!(
@@ -190,6 +190,27 @@ fn the_page_has_a_place_for_every_part() {
 fn missed_goals_are_looked_for_under_their_heading() {
     let page = "**a**\n\n## Missed goals\n\n**b**: since …\n\n## Other\n\n**c**\n";
     assert_eq!(page::unexplained_in(page, &["a", "b", "c"]), ["a", "c"]);
+}
+
+#[test]
+fn requests_are_counted_for_each_tib() {
+    let printed = "{\n  \"point\": \"p\",\n  \"requests\": {\"get\": 3, \"put\": 5}\n}\n";
+    let cost = requests::Cost {
+        step: Step::Full,
+        seconds: 1.5,
+        requests: requests::counts(printed).unwrap(),
+    };
+    let table = requests::table(&[cost], 1024).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(
+        lines[0],
+        "| step | s | get | put | all for each TiB of image |"
+    );
+    assert_eq!(lines[1], "|---|---|---|---|---|");
+    assert_eq!(lines[2], "| full | 1.5 | 3 | 5 | 8192 |");
+    assert!(requests::counts("{\"requests\": {}}\n").is_ok());
+    assert!(requests::counts("x\n{\"requests\": {\"get\": 1}}\n").is_ok());
+    assert!(requests::counts("{\"point\": 1}\n").is_err());
 }
 
 #[test]

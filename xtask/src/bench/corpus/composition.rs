@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::content;
+
 const BLOCK: usize = 4096;
 const PIECE: usize = 64 << 10;
 const BUFFER: usize = 4 << 20;
@@ -45,9 +47,7 @@ pub(super) fn measure(image: &Path) -> Result<Composition> {
             }
             others += 1;
             if others.is_multiple_of(SAMPLE) {
-                let compressed = zstd::bulk::compress(piece, 1).context("cannot compress")?;
-                let tenths = compressed.len() * 10 / piece.len();
-                classes[usize::from(tenths >= 5) + usize::from(tenths >= 9)] += 1;
+                classes[content::compressibility(piece)?] += 1;
             }
         }
         Ok(())

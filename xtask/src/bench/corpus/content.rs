@@ -106,6 +106,13 @@ pub(super) fn program(prose: &Prose, numbers: &mut Numbers, length: usize) -> Ve
     bytes
 }
 
+/// 0 for what zstd 1 makes half of or less, 1 for what it reduces by at least a tenth, 2 for the rest.
+pub(super) fn compressibility(bytes: &[u8]) -> Result<usize> {
+    let compressed = zstd::bulk::compress(bytes, 1).context("cannot compress")?;
+    let tenths = compressed.len() * 10 / bytes.len().max(1);
+    Ok(usize::from(tenths >= 5) + usize::from(tenths >= 9))
+}
+
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
