@@ -25,7 +25,7 @@ impl ContentId {
 ///
 /// Ids are keyed, so nobody can search for two chunks that share a prefix; by chance two of 2^34
 /// chunks do with a probability of 2^-61.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Prefix(pub [u64; 2]);
 
 impl std::hash::Hash for Prefix {
@@ -42,11 +42,11 @@ impl Prefix {
         bytes
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8; 16]) -> Self {
-        let number = u128::from_be_bytes(*bytes);
-        let low = number & u128::from(u64::MAX);
-        let halves = [number >> 64, low];
-        Self(halves.map(|half| u64::try_from(half).expect("half of a u128")))
+    #[inline]
+    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+        let (high, low) = bytes.split_first_chunk().expect("16 bytes");
+        let (low, _) = low.split_first_chunk().expect("8 bytes");
+        Self([u64::from_be_bytes(*high), u64::from_be_bytes(*low)])
     }
 }
 

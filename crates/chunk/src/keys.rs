@@ -166,6 +166,15 @@ impl Keys {
         Ok(*blake3::keyed_hash(&key.0, content).as_bytes())
     }
 
+    /// Authenticates the hashes of an index segment's blocks.
+    pub(crate) fn block_mac(&self, header: &Header, content: &[u8]) -> Result<[u8; 32]> {
+        let key = self.object_key(header)?;
+        Ok(key
+            .derive("strongroom v1 index block mac")
+            .mac(&[content])
+            .0)
+    }
+
     fn object_key(&self, header: &Header) -> Result<Key> {
         let seals = self.seals.read().unwrap_or_else(PoisonError::into_inner);
         let seals = seals

@@ -1,14 +1,21 @@
 //! An index segment: which chunks and nodes lie in which packs, sorted by id.
 //!
 //! Everything has a fixed width, is aligned to eight bytes and little endian (ids are plain bytes), so
-//! that a later reader may search it in place. It is kept in clear: keyed ids say nothing to others, and
+//! that it can be searched in place. It is kept in clear: keyed ids say nothing to others, and
 //! the lengths of chunks, which might, stand only in the packs' sealed directories.
+
+mod encoder;
+mod filter;
+mod fuse;
+mod outline;
+
+pub use encoder::SegmentEncoder;
+pub use outline::{Lookup, Outline};
 
 use crate::bytes_io::{Reader, to_usize};
 use crate::header::HEADER_BYTES;
 use crate::ids::Prefix;
-use crate::keys::HEADER_OF_THESE_KEYS;
-use crate::trailer::{BlockHasher, Section, SectionKind, Trailer};
+use crate::trailer::{Section, SectionKind};
 use crate::{Error, Header, Keys, Kind, ObjectId, Result};
 
 const PACK_BYTES: usize = 32;
@@ -32,6 +39,26 @@ pub struct IndexEntry {
     pub slot: u32,
 }
 
+impl IndexEntry {
+    pub const BYTES: usize = ENTRY_BYTES;
+
+    #[inline]
+    pub fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+        let (prefix, rest) = bytes.split_first_chunk().expect("24 bytes");
+        let (pack, rest) = rest.split_first_chunk().expect("8 bytes");
+        let (slot, _) = rest.split_first_chunk().expect("4 bytes");
+        Self {
+            prefix: Prefix::from_bytes(prefix),
+            pack: u32::from_le_bytes(*pack),
+            slot: u32::from_le_bytes(*slot),
+        }
+    }
+}
+
+impl IndexedPack {
+    pub const BYTES: usize = PACK_BYTES;
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Segment {
     pub packs: Vec<IndexedPack>,
@@ -43,56 +70,46 @@ impl Segment {
     /// The whole object. Sorts the entries. `header` must come from the same `keys`.
     pub fn encode(&mut self, header: &Header, keys: &Keys) -> Vec<u8> {
         self.entries.sort_unstable();
-        let mut bytes = header.encode().to_vec();
-        bytes.reserve(self.packs.len() * PACK_BYTES + self.entries.len() * ENTRY_BYTES + 1024);
-        for pack in &self.packs {
-            bytes.extend(pack.id.0);
-            bytes.extend(pack.length.to_le_bytes());
-            bytes.extend(pack.kind.to_u16().to_le_bytes());
-            bytes.extend([0; 6]);
-        }
-        let entries_start = bytes.len();
+        let mut encoder = SegmentEncoder::new(*header, keys, &self.packs);
         for entry in &self.entries {
-            bytes.extend(entry.prefix.to_bytes());
-            bytes.extend(entry.pack.to_le_bytes());
-            bytes.extend(entry.slot.to_le_bytes());
+            encoder.push(*entry);
         }
-        let entries_end = bytes.len();
-        let mac = keys.mac(header, &bytes[HEADER_BYTES..]);
-        let mac = mac.expect(HEADER_OF_THESE_KEYS);
-        bytes.extend(mac);
-        let section =
-            |kind, from: usize, to: usize| Section::new(kind, from as u64, (to - from) as u64);
-        let sections = [
-            section(SectionKind::PackTable, HEADER_BYTES, entries_start),
-            section(SectionKind::Entries, entries_start, entries_end),
-            section(SectionKind::Mac, entries_end, bytes.len()),
-        ];
-        let mut hasher = BlockHasher::default();
-        hasher.update(&bytes);
-        let trailer = Trailer::encode(header, bytes.len() as u64, &sections, &hasher.finish());
-        bytes.extend(trailer);
-        bytes
+        encoder.finish()
     }
 
+    /// Reads a whole segment, of the first kind too.
     pub fn decode(bytes: &[u8], keys: &Keys) -> Result<Self> {
         let trailer = crate::sealed::check_object(bytes, Kind::IndexSegment, keys)?;
         let table = trailer.section(SectionKind::PackTable)?.range();
         let entries = trailer.section(SectionKind::Entries)?.range();
-        let mac = trailer.section(SectionKind::Mac)?.range();
-        let clear = bytes.get(HEADER_BYTES..mac.start);
-        let clear = clear.ok_or(Error::Malformed("sections out of order"))?;
-        // The trailer is not authenticated: what lies behind the MAC could be anybody's.
-        if table.end > mac.start || entries.end > mac.start {
-            return Err(Error::Malformed("sections out of order"));
-        }
-        if keys.mac(&trailer.header, clear)? != bytes[mac] {
-            return Err(Error::Unauthentic);
+        // With a block MAC the trailer's hashes, which were checked, are authentic, and so are the sections.
+        if Outline::decode(bytes, bytes.len() as u64, keys)?.is_none() {
+            let mac = trailer.section(SectionKind::Mac)?.range();
+            let clear = bytes.get(HEADER_BYTES..mac.start);
+            let clear = clear.ok_or(Error::Malformed("sections out of order"))?;
+            // The trailer is not authenticated: what lies behind the MAC could be anybody's.
+            if table.end > mac.start || entries.end > mac.start {
+                return Err(Error::Malformed("sections out of order"));
+            }
+            if keys.mac(&trailer.header, clear)? != bytes[mac] {
+                return Err(Error::Unauthentic);
+            }
         }
         let packs = decode_packs(&bytes[table])?;
         let entries = decode_entries(&bytes[entries], packs.len())?;
         Ok(Self { packs, entries })
     }
+}
+
+/// What the MAC over the blocks authenticates: where the sections lie, and a hash of each block before the MAC.
+fn block_mac_input(sections: &[Section], hashes: &[[u8; 32]]) -> Vec<u8> {
+    let mut input = Vec::with_capacity(sections.len() * 16 + hashes.len() * 32);
+    for section in sections {
+        input.extend(section.offset.to_le_bytes());
+        input.extend(section.length.to_le_bytes());
+    }
+    input.extend(hashes.as_flattened());
+    input
 }
 
 fn decode_packs(bytes: &[u8]) -> Result<Vec<IndexedPack>> {
@@ -114,11 +131,7 @@ fn decode_entries(bytes: &[u8], packs: usize) -> Result<Vec<IndexEntry>> {
     let mut reader = Reader::new(bytes);
     let mut entries: Vec<IndexEntry> = Vec::with_capacity(bytes.len() / ENTRY_BYTES);
     while reader.remaining() > 0 {
-        let entry = IndexEntry {
-            prefix: Prefix::from_bytes(&reader.array()?),
-            pack: reader.u32()?,
-            slot: reader.u32()?,
-        };
+        let entry = IndexEntry::from_bytes(&reader.array()?);
         if to_usize(entry.pack) >= packs {
             return Err(Error::Malformed("an index entry names no pack"));
         }

@@ -2,4 +2,5 @@ mod cutting;
 mod hostile;
 mod packing;
 mod parity;
+mod segments;
 mod vectors;

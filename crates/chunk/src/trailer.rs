@@ -30,6 +30,10 @@ pub enum SectionKind {
     Mac,
     /// One sealed text, the whole content of a small object.
     Body,
+    /// What is not in an index segment, told quickly.
+    Filter,
+    /// Keyed hash over the hashes of an index segment's blocks.
+    BlockMac,
     /// What heals a pack: see [`crate::heal`].
     Parity,
 }
@@ -43,6 +47,8 @@ impl SectionKind {
             Self::Entries => 4,
             Self::Mac => 5,
             Self::Body => 6,
+            Self::Filter => 7,
+            Self::BlockMac => 8,
             Self::Parity => 9,
         }
     }
@@ -272,7 +278,7 @@ fn read_section(reader: &mut Reader<'_>, body_length: u64) -> Result<Section> {
     if !inside || section.offset < HEADER_BYTES as u64 {
         return Err(Error::Malformed("a section lies outside the body"));
     }
-    if !matches!(section.kind, 1..=6 | 9) && section.flags & FLAG_REQUIRED != 0 {
+    if !matches!(section.kind, 1..=9) && section.flags & FLAG_REQUIRED != 0 {
         return Err(Error::Malformed(
             "a required section is of a kind unknown here",
         ));

@@ -71,8 +71,7 @@ async fn store(engine: &Engine, builder: &mut SegmentBuilder) -> Result<()> {
             packs = segment.packs.len(),
             "adopting packs of a writer that did not finish"
         );
-        let (id, segment, _) = segments::store(engine, segment).await?;
-        engine.index.publish(id, segment);
+        segments::store(engine, segment).await?;
     }
     Ok(())
 }

@@ -1,32 +1,33 @@
-//! Where chunks and nodes lie, by id: all index segments of the repository, merged in memory.
+//! Where chunks and nodes lie, by id: all index segments of the repository, searched where they are.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+mod fetch;
+mod merging;
 
-use futures::{StreamExt, TryStreamExt, stream};
-use strongroom_chunk::{IndexEntry, IndexedPack, Keys, Kind, ObjectId, Place, Prefix, Segment};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use futures::{StreamExt, stream};
+use strongroom_chunk::{IndexedPack, Keys, Kind, ObjectId, Place, Prefix};
+use strongroom_index::{Catalog, Limits, OpenSegment, Snapshot};
 use strongroom_types::Chain;
 
-use crate::store::Store;
+use crate::store::{Listed, Store};
 use crate::{Error, Result, layout};
+pub(crate) use merging::{gone_packs, merge_due, merge_segments};
 
 const READS_IN_FLIGHT: usize = 16;
+/// Merging removes segments while they are listed: so often the listing is repeated at most.
+const LISTINGS_MAX: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    state: RwLock<State>,
+    catalog: RwLock<Catalog>,
+    /// Segments that turned out to be damaged while they were used. They count as lost.
+    refused: Mutex<HashSet<ObjectId>>,
     /// One refresh at a time; the others find it done.
     refreshing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    segments: HashSet<ObjectId>,
-    /// Entries point into this table.
-    packs: Vec<IndexedPack>,
-    numbers: HashMap<ObjectId, u32>,
-    /// Sorted lists, each at least twice as long as the next.
-    runs: Vec<Vec<IndexEntry>>,
+    merging: tokio::sync::Mutex<()>,
+    limits: Limits,
 }
 
 /// A segment that could not be used. What it said is found again in the packs themselves.
@@ -37,27 +38,59 @@ pub(crate) struct BadSegment {
 }
 
 impl Index {
-    /// Reads the segments that were written since the last call, by whomever. Nothing is forgotten when a
-    /// segment goes away: writers leave out packs that are gone, and readers check what they find.
+    /// Learns which segments there are now, by whomever they were written or merged. Those that went away are
+    /// given up once their successors are known.
     pub(crate) async fn refresh(&self, store: &Store, keys: &Keys) -> Result<Vec<BadSegment>> {
         let _one = self.refreshing.lock().await;
-        let listed = store.list(Kind::IndexSegment).await?;
-        let missing: Vec<ObjectId> = {
-            let known = &self.read().segments;
-            let ids = listed.into_iter().map(|object| object.id);
-            ids.filter(|id| !known.contains(id)).collect()
-        };
-        let loaded: Vec<_> = stream::iter(missing)
-            .map(|id| async move { (id, load(store, keys, id).await) })
-            .buffer_unordered(READS_IN_FLIGHT)
-            .map(Ok::<_, Error>)
-            .try_collect()
-            .await?;
-        let mut bad = Vec::new();
-        for (id, result) in loaded {
+        let mut bad: Vec<BadSegment> = Vec::new();
+        let mut tried = self.refused().clone();
+        let mut before: Option<HashSet<ObjectId>> = None;
+        for _ in 0..LISTINGS_MAX {
+            let listed = store.list(Kind::IndexSegment).await?;
+            let ids: HashSet<ObjectId> = listed.iter().map(|object| object.id).collect();
+            let known = self.snapshot();
+            let is_new = |id| known.get(id).is_none() && !tried.contains(&id);
+            let new: Vec<Listed> = listed.into_iter().filter(|o| is_new(o.id)).collect();
+            let vanished: Vec<ObjectId> = known
+                .segments()
+                .iter()
+                .map(|segment| segment.id())
+                .filter(|id| !ids.contains(id))
+                .collect();
+            // A listing that runs beside a merge may show neither what was merged nor what became of it.
+            let settled = new.is_empty() && (vanished.is_empty() || before.as_ref() == Some(&ids));
+            if settled {
+                self.replace(&vanished, Vec::new())?;
+                break;
+            }
+            tried.extend(new.iter().map(|object| object.id));
+            self.load(store, keys, new, &mut bad).await?;
+            before = Some(ids);
+        }
+        self.sweep_cache(store, keys).await;
+        Ok(bad)
+    }
+
+    async fn load(
+        &self,
+        store: &Store,
+        keys: &Keys,
+        new: Vec<Listed>,
+        bad: &mut Vec<BadSegment>,
+    ) -> Result<()> {
+        let mut loads = stream::iter(new)
+            .map(|object| async move {
+                (
+                    object.id,
+                    fetch::open(store, keys, object.id, object.length).await,
+                )
+            })
+            .buffer_unordered(READS_IN_FLIGHT);
+        let mut loaded = Vec::new();
+        while let Some((id, result)) = loads.next().await {
             match result {
-                Ok(segment) => self.publish(id, segment),
-                // Removed since it was listed: its successor is listed next time.
+                Ok(segment) => loaded.push(Arc::new(segment)),
+                // Merged since it was listed: what became of it is listed next time.
                 Err(Error::Missing { .. }) => {}
                 Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
                     tracing::warn!(error = %Chain(&error), "an index segment cannot be used");
@@ -67,101 +100,89 @@ impl Index {
                 Err(error) => return Err(error),
             }
         }
+        self.replace(&[], loaded)
+    }
+
+    /// Reads all of every segment in use, and says which are damaged.
+    pub(crate) async fn check(&self, store: &Store, keys: &Keys) -> Result<Vec<BadSegment>> {
+        let mut bad = Vec::new();
+        for segment in self.snapshot().segments() {
+            let object = layout::name(Kind::IndexSegment, segment.id());
+            match fetch::check(store, keys, Arc::clone(segment)).await {
+                // Gone means merged.
+                Ok(()) | Err(Error::Missing { .. }) => {}
+                Err(error @ Error::Corrupt { .. }) => bad.push(BadSegment { object, error }),
+                Err(error) => return Err(error),
+            }
+        }
         Ok(bad)
     }
 
     /// Adds a segment that is durable.
-    pub(crate) fn publish(&self, id: ObjectId, segment: Segment) {
-        let mut state = self.write();
-        if !state.segments.insert(id) {
-            return;
-        }
-        let numbers: Vec<u32> = segment.packs.iter().map(|p| state.number(*p)).collect();
-        let mut run = segment.entries;
-        for entry in &mut run {
-            entry.pack = numbers[usize::try_from(entry.pack).expect("u32 fits")];
-        }
-        run.sort_unstable();
-        state.push_run(run);
+    pub(crate) fn publish(&self, segment: OpenSegment) -> Result<()> {
+        self.replace(&[], vec![Arc::new(segment)])
     }
 
-    /// Where the chunk or node lies, in a pack that `usable` accepts.
+    /// Where the chunk or node lies, in a pack that `usable` accepts. What a damaged segment says is not found: it is
+    /// stored again at worst.
     pub(crate) fn find(&self, prefix: Prefix, usable: impl Fn(ObjectId) -> bool) -> Option<Place> {
-        let state = self.read();
-        let mut places = state.runs.iter().flat_map(|run| equal(run, prefix));
-        places.find_map(|entry| {
-            let pack = state.packs[usize::try_from(entry.pack).expect("u32 fits")].id;
-            usable(pack).then_some(Place {
-                pack,
-                slot: entry.slot,
-            })
-        })
+        let mut damaged = Vec::new();
+        let snapshot = self.snapshot();
+        let place = snapshot.find(prefix, usable, |id, error| damaged.push((id, error)));
+        for (id, error) in damaged {
+            self.refuse(id, &error);
+        }
+        place
+    }
+
+    /// From now on the segment counts as lost: the next writer adopts the packs that only it lists.
+    fn refuse(&self, id: ObjectId, error: &strongroom_index::Error) {
+        if !self.refused().insert(id) {
+            return;
+        }
+        tracing::warn!(error = %Chain(error), segment = %id, "an index segment is damaged and left out");
+        if let Err(error) = self.replace(&[id], Vec::new()) {
+            tracing::warn!(error = %Chain(&error), "the packs of the index cannot be counted");
+        }
+    }
+
+    fn replace(&self, gone: &[ObjectId], added: Vec<Arc<OpenSegment>>) -> Result<()> {
+        if gone.is_empty() && added.is_empty() {
+            return Ok(());
+        }
+        let replaced = self.write().replace(gone, added);
+        replaced.map_err(|error| fetch::failed("index", error))
     }
 
     pub(crate) fn lists_pack(&self, id: ObjectId) -> bool {
-        self.read().numbers.contains_key(&id)
+        self.read().lists_pack(id)
     }
 
     /// Every pack that some segment speaks of.
     pub(crate) fn packs(&self) -> Vec<IndexedPack> {
-        self.read().packs.clone()
+        self.read().packs()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    fn snapshot(&self) -> Snapshot {
+        self.read().snapshot()
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn load(store: &Store, keys: &Keys, id: ObjectId) -> Result<Segment> {
-    let path = layout::path(Kind::IndexSegment, id);
-    let bytes = store.read(&path).await?;
-    Segment::decode(&bytes, keys).map_err(|error| Error::decoding(path.as_ref(), error))
-}
-
-impl State {
-    fn number(&mut self, pack: IndexedPack) -> u32 {
-        let next = u32::try_from(self.packs.len()).expect("fewer than 2^32 packs");
-        *self.numbers.entry(pack.id).or_insert_with(|| {
-            self.packs.push(pack);
-            next
-        })
+    /// Copies of segments that are gone are of no use. Another process may still have them open; they stay readable.
+    async fn sweep_cache(&self, store: &Store, keys: &Keys) {
+        let ids = self.snapshot();
+        let ids = ids.segments().iter().map(|segment| segment.id()).collect();
+        fetch::sweep_cache(store, keys, ids).await;
     }
 
-    /// Merges runs of like size, so that a look-up visits few.
-    fn push_run(&mut self, mut run: Vec<IndexEntry>) {
-        while let Some(last) = self.runs.pop() {
-            if last.len() > 2 * run.len() {
-                self.runs.push(last);
-                break;
-            }
-            run.extend(last);
-            run.sort();
-            run.dedup();
-        }
-        if !run.is_empty() {
-            self.runs.push(run);
-        }
+    fn refused(&self) -> MutexGuard<'_, HashSet<ObjectId>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// The entries with this prefix. Ids are uniform, so the place is guessed and searched from there.
-fn equal(run: &[IndexEntry], prefix: Prefix) -> &[IndexEntry] {
-    let guess = (u128::from(prefix.0[0]) * run.len() as u128) >> 64;
-    let guess = usize::try_from(guess).expect("below the length");
-    let reach = 16 + 4 * run.len().isqrt();
-    let (low, high) = (guess.saturating_sub(reach), run.len().min(guess + reach));
-    let window = &run[low..high];
-    let inside = window.first().is_some_and(|first| first.prefix < prefix)
-        && window.last().is_some_and(|last| last.prefix > prefix);
-    let window = if inside { window } else { run };
-    let start = window.partition_point(|entry| entry.prefix < prefix);
-    let length = window[start..]
-        .iter()
-        .take_while(|entry| entry.prefix == prefix)
-        .count();
-    &window[start..start + length]
+    fn read(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Catalog> {
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -22,6 +22,8 @@
 //! | a collection | `delete_point` | its points' data goes now or next time |
 //! | a collection | a writer that was taken for dead and comes back | one put-if-absent of its end decided: it gets [`Error::Fenced`], or its point is protected |
 //! | a collection | another one | the later one stops with [`Error::Busy`]; one that was taken for dead stops before it deletes |
+//! | a writer, a look-up, `verify` | a merge of index segments | the merged one is durable and in use before the others go; who has those open still reads them, who lists them meanwhile lists again |
+//! | a merge of index segments | another one | entries are listed twice, which says the same |
 //! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
 //! | `verify` | `verify`, writers | a mark is one put-if-absent or one deletion, and is only advice: at worst a chunk is stored twice |
 //! | `init` | `init` | the first put-if-absent of the config wins |

@@ -1,8 +1,12 @@
 //! Making index segments from the directories of packs.
 
-use strongroom_chunk::{Directory, Header, IndexEntry, IndexedPack, Kind, ObjectId, Segment};
+use bytes::Bytes;
+use strongroom_chunk::{Directory, Header, IndexEntry, IndexedPack, Keys, Kind, ObjectId, Segment};
+use strongroom_index::OpenSegment;
+use strongroom_types::IdSource;
 
 use crate::engine::Engine;
+use crate::repository::blocking;
 use crate::store::Created;
 use crate::{Error, Result, layout};
 
@@ -41,19 +45,28 @@ impl SegmentBuilder {
     }
 }
 
-/// Writes a segment; returns it with its id and its length as an object.
-pub(crate) async fn store(
-    engine: &Engine,
-    mut segment: Segment,
-) -> Result<(ObjectId, Segment, u64)> {
-    let mut id = ObjectId([0; 16]);
-    engine.env.ids.fill(&mut id.0);
-    let header = Header::new(Kind::IndexSegment, &engine.keys, id, &*engine.env.ids);
-    let bytes = segment.encode(&header, &engine.keys);
+/// Writes a segment and adds it to the index; returns its length as an object.
+pub(crate) async fn store(engine: &Engine, mut segment: Segment) -> Result<u64> {
+    let header = new_header(&*engine.env.ids, &engine.keys);
+    let id = header.object;
+    let keys = engine.keys.clone();
+    let bytes = blocking(move || Ok(Bytes::from(segment.encode(&header, &keys)))).await?;
     let length = bytes.len() as u64;
     let path = layout::path(Kind::IndexSegment, id);
-    match engine.store.create(&path, vec![bytes.into()]).await? {
-        Created::New => Ok((id, segment, length)),
-        Created::WasThere => Err(Error::Broken("two index segments with one id")),
+    match engine.store.create(&path, vec![bytes.clone()]).await? {
+        Created::New => {}
+        Created::WasThere => return Err(Error::Broken("two index segments with one id")),
     }
+    let opened = OpenSegment::open_bytes(bytes, &engine.keys);
+    engine
+        .index
+        .publish(opened.map_err(|_| Error::Broken("an index segment that was just made"))?)?;
+    Ok(length)
+}
+
+/// The header of a new segment.
+pub(crate) fn new_header(ids: &dyn IdSource, keys: &Keys) -> Header {
+    let mut id = ObjectId([0; 16]);
+    ids.fill(&mut id.0);
+    Header::new(Kind::IndexSegment, keys, id, ids)
 }

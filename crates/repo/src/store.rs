@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStoreExt, PutMode, PutOptions,
+    PutPayload,
 };
 use strongroom_chunk::{FOOTER_BYTES, Header, Kind, ObjectId};
 use strongroom_store::Storage;
@@ -80,7 +81,7 @@ impl Store {
     }
 
     /// Looks at the header of an object that was read: another process may have begun to seal with newer keys.
-    async fn meet(&self, header: Option<&[u8]>) -> Result<()> {
+    pub(crate) async fn meet(&self, header: Option<&[u8]>) -> Result<()> {
         let header = header.and_then(|bytes| Header::decode(bytes).ok());
         if let (Some(header), Some(keys)) = (header, &self.keys)
             && header.repository == keys.keys().repository()
@@ -108,6 +109,13 @@ impl Store {
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::WasThere),
             Err(error) => Err(Error::store("write", path, error)),
         }
+    }
+
+    /// Begins an object of several parts, for names that nobody else uses: it is there, whole and durable, once it
+    /// is completed, and replaces what has its name.
+    pub(crate) async fn begin_upload(&self, path: &Path) -> Result<Box<dyn MultipartUpload>> {
+        let begun = self.storage.objects.put_multipart(path).await;
+        begun.map_err(|error| Error::store("write", path, error))
     }
 
     pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {

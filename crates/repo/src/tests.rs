@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod healing;
+mod indexing;
 mod keys;
 mod model;
 mod opening;

@@ -34,7 +34,9 @@ pub(crate) async fn verify(
     let mut damage = DamageList::default();
     check_configs(engine, &mut damage).await?;
     check_keyring(engine, &mut damage).await?;
-    for bad in engine.index.refresh(&engine.store, &engine.keys).await? {
+    let mut bad = engine.index.refresh(&engine.store, &engine.keys).await?;
+    bad.extend(engine.index.check(&engine.store, &engine.keys).await?);
+    for bad in bad {
         damage.add(&bad.object, &bad.error);
     }
     let mut done = VerifyProgress {

@@ -91,6 +91,12 @@ pub(super) fn segment() -> Segment {
     }
 }
 
+/// As segments were before they had a filter.
+pub(super) fn first_form_segment() -> Vec<u8> {
+    let text = include_str!("../../../../docs/formats/vectors/index-segment-1.hex");
+    hex::decode(text.split_whitespace().collect::<String>()).unwrap()
+}
+
 fn check(name: &str, expected: &str, actual: &[u8]) {
     let expected: String = expected.split_whitespace().collect();
     assert_eq!(hex::encode(actual), expected, "{name}");
@@ -138,6 +144,10 @@ fn objects() {
     let mut segment = segment();
     let bytes = segment.encode(&header(Kind::IndexSegment), &keys());
     vector!("index-segment", &bytes);
+    assert_eq!(
+        Segment::decode(&first_form_segment(), &keys()).as_ref(),
+        Ok(&segment)
+    );
     assert_eq!(Segment::decode(&bytes, &keys()), Ok(segment));
     let point = seal_object(&header(Kind::Point), &keys(), b"{\"name\":\"vector\"}");
     vector!("point", &point);

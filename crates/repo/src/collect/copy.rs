@@ -160,9 +160,7 @@ impl<'a> Copier<'a> {
 
     async fn store_segment(&mut self) -> Result<()> {
         if let Some(segment) = self.segment.take() {
-            let (id, segment, length) = segments::store(self.engine, segment).await?;
-            self.bytes_stored += length;
-            self.engine.index.publish(id, segment);
+            self.bytes_stored += segments::store(self.engine, segment).await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::mark::Marker;
 use super::{CollectOptions, CollectPhase, CollectProgress, CollectReport, Progress};
 use crate::engine::Engine;
 use crate::sessions::{self, CondemnedList, Seen, Session};
-use crate::{Result, layout};
+use crate::{Result, index, layout};
 
 /// How often those who are waited for are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -150,7 +150,8 @@ fn pending(marker: &Marker<'_>, lists: &[Arc<CondemnedList>], report: &mut Colle
     }
 }
 
-/// Marks of packs that are gone, and files that killed writers did not finish.
+/// Marks of packs that are gone, files that killed writers did not finish, and what the index says of packs that
+/// are gone.
 async fn clean_up(engine: &Engine, marker: &Marker<'_>) -> Result<()> {
     for pack in engine.marks.all() {
         let number = marker.table.find(pack);
@@ -162,5 +163,6 @@ async fn clean_up(engine: &Engine, marker: &Marker<'_>) -> Result<()> {
     if let Err(error) = storage.sweep_leftovers(clock, LEFTOVERS_AGE).await {
         tracing::warn!(error = %Chain(&error), "unfinished files cannot be removed");
     }
-    Ok(())
+    let gone = index::gone_packs(engine).await?;
+    index::merge_segments(engine, &gone).await
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
-use strongroom_chunk::{FinishedPack, Header, Kind, ObjectId, Prefix, Segment};
+use strongroom_chunk::{FinishedPack, Header, Kind, Prefix};
+use strongroom_types::Chain;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -12,7 +13,7 @@ use crate::engine::Engine;
 use crate::points::Root;
 use crate::segments::{self, SegmentBuilder};
 use crate::store::Created;
-use crate::{Error, Result, layout};
+use crate::{Error, Result, index, layout};
 
 /// What there is to store, in the order in which it must become durable.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Uploader {
     puts_max: usize,
     segment: SegmentBuilder,
     bytes_stored: u64,
+    /// Entries of the segments that were written.
+    entries_listed: u64,
 }
 
 /// Packs in memory take about so much, the one that is being filled included.
@@ -52,6 +55,7 @@ impl Uploader {
             puts_max: puts_max(engine.options.pack_bytes_target),
             segment: SegmentBuilder::default(),
             bytes_stored: 0,
+            entries_listed: 0,
         }
     }
 
@@ -125,13 +129,22 @@ impl Uploader {
             return Ok(());
         };
         let prefixes: Vec<Prefix> = segment.entries.iter().map(|e| e.prefix).collect();
-        let (id, segment, length): (ObjectId, Segment, u64) = self
-            .runtime
-            .block_on(segments::store(&self.engine, segment))?;
-        self.bytes_stored += length;
-        self.engine.index.publish(id, segment);
+        self.entries_listed += prefixes.len() as u64;
+        let stored = segments::store(&self.engine, segment);
+        self.bytes_stored += self.runtime.block_on(stored)?;
         self.session.forget(prefixes.into_iter());
+        self.merge_index();
         Ok(())
+    }
+
+    /// Keeps the segments few while a long session goes on. It may fail: what it would merge stays as it is.
+    fn merge_index(&mut self) {
+        let merged = self
+            .runtime
+            .block_on(index::merge_due(&self.engine, self.entries_listed));
+        if let Err(error) = merged {
+            tracing::warn!(error = %Chain(&error), "index segments are not merged");
+        }
     }
 }
 

@@ -1,0 +1,19 @@
+//! Index segments where they lie: mapped, checked block by block at first touch, searched and merged.
+//!
+//! Synchronous and without an object store: the engine fetches segments and stores what a merge makes of them.
+
+mod catalog;
+mod content;
+mod error;
+mod merge;
+mod plan;
+mod segment;
+
+pub use catalog::{Catalog, Snapshot};
+pub use error::{Error, Result};
+pub use merge::{Part, merge};
+pub use plan::{Due, Limits, due};
+pub use segment::OpenSegment;
+
+#[cfg(test)]
+mod tests;
