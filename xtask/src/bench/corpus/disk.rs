@@ -102,7 +102,7 @@ impl Files {
         let mut numbers = Numbers::named("second disk");
         let stale = stale(size_bytes / 100, "t", staging, prose, &mut numbers)?;
         let own = media(size_bytes / 100, "o", staging, &mut numbers)?;
-        let image = Ext4::make(path, size_bytes, &["-g", "16384", "-i", "32768"])?;
+        let image = Ext4::make(path, size_bytes, &["-g", "16384", "-i", "8192"])?;
         let mut folders = self.system.folders.clone();
         for folder in &mut folders {
             folder.retain(|_| !numbers.one_in(20));

@@ -17,7 +17,7 @@ const LARGEST_PART: u64 = 40;
 const LARGEST_BYTES: u64 = 64 << 20;
 /// Of the system files in percent: at least halved by a compressor, reduced by at least a tenth, the others. With what
 /// else lies in an image of 4 GiB, some 34, 12 and 14 % of it are such.
-const SHARES: [u64; 3] = [46, 38, 16];
+const SHARES: [u64; 3] = [50, 40, 10];
 const SAMPLE_BYTES: u64 = 64 << 10;
 /// debugfs searches a folder from its start for every new name.
 const MOST_IN_FOLDER: usize = 200;
