@@ -50,7 +50,7 @@ pub(super) async fn check(repository: &Repository, points: &[(PointId, Vec<u8>)]
     }
 }
 
-async fn open(store: &Arc<dyn ObjectStore>) -> Repository {
+pub(super) async fn open(store: &Arc<dyn ObjectStore>) -> Repository {
     let repository = Repository::open(Arc::clone(store), &key(), env()).await;
     repository.unwrap()
 }
@@ -192,7 +192,7 @@ async fn a_reader_at_work_is_waited_for() {
 async fn a_reader_without_a_session_finds_what_was_rewritten() {
     let (store, repository) = memory().await;
     let first = image(88, 12_000_000);
-    let mut second = image(89, 12_000_000);
+    let mut second = image(90, 12_000_000);
     for at in (0..12_000_000 - 65_536).step_by(262_144) {
         second[at..at + 65_536].copy_from_slice(&first[at..at + 65_536]);
     }
