@@ -10,6 +10,9 @@ const POSTGRES: &str = "STRONGROOM_TEST_POSTGRES";
 /// A Python with the official clients installed.
 const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
 
+/// SeaweedFS' program, which tests start.
+const S3_SERVER: &str = "STRONGROOM_TEST_WEED";
+
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     setup::run()?;
     let mut tests = shell::cargo(&["test"]);
@@ -17,6 +20,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     tests
         .args(arguments)
         .env(PYTHON, setup::clients_python())
+        .env(S3_SERVER, setup::s3_server())
         .env("CI", "true");
     if std::env::var_os(POSTGRES).is_some() {
         return shell::run(&mut tests);

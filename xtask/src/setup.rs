@@ -11,6 +11,8 @@ use crate::{postgres, shell};
 const REQUIREMENTS: &str = "crates/strongroom/tests/clients/requirements.txt";
 /// What the reader that was written from the format pages needs, with hashes.
 const READER: &str = "docs/formats/reader/requirements.txt";
+/// The S3 server, whose hashes are pinned as well.
+const S3_SERVER: &str = "crates/strongroom/tests/clients/seaweedfs.txt";
 const ENVIRONMENT: &str = "target/clients-venv";
 /// Read by Debian's PostgreSQL packages: without it, installing them starts a server that nobody asked for.
 const CLUSTER_POLICY: &str = "/etc/postgresql-common/createcluster.conf";
@@ -103,19 +105,24 @@ pub(crate) fn clients_python() -> PathBuf {
     shell::root().join(ENVIRONMENT).join("bin/python")
 }
 
+/// SeaweedFS' program, for tests that need an S3 server.
+pub(crate) fn s3_server() -> PathBuf {
+    shell::root().join(ENVIRONMENT).join("bin/weed")
+}
+
 /// Makes the environment anew unless it was made, to the end, from the same requirements.
 fn install_clients() -> Result<()> {
     let read = |file: &str| {
         fs::read_to_string(shell::root().join(file)).with_context(|| format!("cannot read {file}"))
     };
-    let wanted = read(REQUIREMENTS)? + &read(READER)?;
+    let wanted = read(REQUIREMENTS)? + &read(READER)? + &read(S3_SERVER)?;
     let environment = shell::root().join(ENVIRONMENT);
     let stamp = environment.join("made-from.txt");
     let is_current = fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted);
     if is_current && shell::succeeds(shell::command(clients_python()).arg("--version")) {
         return Ok(());
     }
-    println!("installing the official Python clients into {ENVIRONMENT}");
+    println!("installing the official Python clients and SeaweedFS into {ENVIRONMENT}");
     if environment.exists() {
         fs::remove_dir_all(&environment)
             .with_context(|| format!("cannot remove the old {ENVIRONMENT}"))?;
@@ -127,6 +134,7 @@ fn install_clients() -> Result<()> {
     )?;
     pip_install(REQUIREMENTS, &[])?;
     pip_install(READER, &["--require-hashes"])?;
+    pip_install(S3_SERVER, &["--require-hashes"])?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 

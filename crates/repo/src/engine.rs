@@ -71,6 +71,12 @@ impl Engine {
         )
     }
 
+    /// To be asked before the first write: several writers must not be able to create one object.
+    pub(crate) async fn prove_writable(&self) -> Result<()> {
+        let storage = self.store.storage();
+        Ok(storage.prove_exclusive_create(&*self.env.ids).await?)
+    }
+
     /// Finds a chunk or node: where the hint says, else where the index says; in a pack that was found damaged
     /// only if it is in no other. The error names the object that the hint led to.
     pub(crate) async fn locate(&self, kind: Kind, id: ContentId, hint: Place) -> Result<Located> {

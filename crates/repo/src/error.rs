@@ -48,6 +48,9 @@ pub enum Error {
     /// No space left in the store.
     #[error("the store is full")]
     Full(#[source] Source),
+    /// The store would let writers destroy each other's data; another one must be used.
+    #[error("the store cannot hold a repository")]
+    NotExclusive(#[source] Source),
     /// The store failed; trying again later may help.
     #[error("the store failed while it had to {action}")]
     Unavailable {
@@ -117,6 +120,7 @@ impl From<strongroom_store::Error> for Error {
         match error {
             Storage::NoFolder(_) => Self::NotARepository,
             Storage::Invalid(detail) => Self::Invalid(detail),
+            Storage::NotExclusive => Self::NotExclusive(Arc::new(error)),
             Storage::Unavailable { action, source } => Self::Unavailable { action, source },
         }
     }

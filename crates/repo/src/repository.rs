@@ -83,11 +83,21 @@ impl Repository {
             }
         }
         refuse_without_config(&store).await?;
+        store.storage().prove_exclusive_create(&*env.ids).await?;
         let (secret, now) = (secret.clone(), env.clock.now());
         let ids = Arc::clone(&env.ids);
         let (config, keys) = blocking(move || Config::create(&secret, options, now, &*ids)).await?;
         config.store(&store).await?;
         Self::start(store, &keys, env, &config)
+    }
+
+    /// Whether there is a repository, damaged or not, whatever its key is.
+    pub async fn exists(storage: impl Into<Storage>) -> Result<bool> {
+        match Config::load(&Store::new(storage.into())).await {
+            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerVersion { .. }) => Ok(true),
+            Err(Error::NotARepository) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub async fn open(storage: impl Into<Storage>, secret: &Secret, env: Env) -> Result<Self> {
@@ -124,6 +134,7 @@ impl Repository {
 
     /// Starts writing a point. [`Error::PointExists`] when one of this name is committed.
     pub async fn begin_point(&self, new: NewPoint) -> Result<PointWriter> {
+        self.engine.prove_writable().await?;
         // What is written from here on shall be sealed under the newest keys.
         self.refresh_keys().await?;
         PointWriter::begin(Arc::clone(&self.engine), new).await

@@ -11,7 +11,7 @@ use object_store::{
     PutPayload,
 };
 use strongroom_chunk::{FOOTER_BYTES, Header, Kind, ObjectId};
-use strongroom_store::Storage;
+use strongroom_store::{Fault, Storage, fault_of};
 use strongroom_types::IdSource;
 
 use crate::keyring::{LiveKeys, NextRoot};
@@ -156,9 +156,11 @@ impl Store {
         path: &Path,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>> {
-        let failed = |error| Error::store("read", path, error);
         let parts = self.storage.objects.get_ranges(path, ranges).await;
-        let parts = parts.map_err(failed)?;
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(error) => return Err(self.explain(path, ranges, error).await),
+        };
         for (part, range) in parts.iter().zip(ranges) {
             if part.len() as u64 != range.end - range.start {
                 return Err(Error::Corrupt {
@@ -168,6 +170,26 @@ impl Store {
             }
         }
         Ok(parts)
+    }
+
+    /// Places refuse ranges that lie behind an object's end, each in its own words.
+    async fn explain(
+        &self,
+        path: &Path,
+        ranges: &[Range<u64>],
+        error: object_store::Error,
+    ) -> Error {
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        if fault_of(&error) == Fault::Failed
+            && let Ok(meta) = self.storage.objects.head(path).await
+            && meta.size < end
+        {
+            return Error::Corrupt {
+                object: path.to_string(),
+                detail: "cut short".to_owned(),
+            };
+        }
+        Error::store("read", path, error)
     }
 
     /// Every object of a kind; files that are none of ours are left out.

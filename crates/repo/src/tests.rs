@@ -9,4 +9,5 @@ mod keys;
 mod model;
 mod opening;
 mod round_trip;
+mod s3;
 mod support;

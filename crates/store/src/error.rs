@@ -10,6 +10,12 @@ pub enum Error {
     /// The folder is not there and was not to be made.
     #[error("there is no folder {}", .0.display())]
     NoFolder(PathBuf),
+    /// Of two writers that create one object, both succeed, and one of them loses what it wrote.
+    #[error(
+        "the storage overwrites objects that it was asked to create only if they are not there, so writers would \
+         destroy each other's data; use a server that honours `If-None-Match: *`"
+    )]
+    NotExclusive,
     /// The place failed; trying again later may help.
     #[error("the storage failed while it had to {action}")]
     Unavailable {

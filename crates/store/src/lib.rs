@@ -8,12 +8,17 @@ mod error;
 mod fault;
 mod local;
 mod place;
+mod probe;
+mod requests;
+mod s3;
 mod storage;
 
 pub use error::{Error, Result, Source};
 pub use fault::{Fault, fault_of};
 pub use local::{Create, Swept, open_local};
 pub use place::Place;
+pub use requests::RequestCounts;
+pub use s3::{Limits, S3Access, S3Server, open_s3};
 pub use storage::{Storage, StorageKind};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::local::{Create, open_local};
+use crate::s3::{Limits, S3Access, open_s3};
 use crate::{Error, Result, Storage};
 
 const S3_SCHEME: &str = "s3";
@@ -45,18 +46,11 @@ impl Place {
         }
     }
 
-    /// Opens the place. `create` is about folders; a bucket must be there.
-    #[expect(
-        clippy::unused_async,
-        reason = "opening a place may ask a server for credentials"
-    )]
-    pub async fn open(&self, create: Create) -> Result<Storage> {
+    /// Opens the place. `create` is about folders (a bucket must be there), `limits` about servers.
+    pub fn open(&self, create: Create, limits: Limits) -> Result<Storage> {
         match self {
             Self::Folder(folder) => open_local(folder, create),
-            Self::S3 { .. } => Err(Error::Invalid(
-                "repositories on `s3://` are not supported by this version; use a folder"
-                    .to_owned(),
-            )),
+            Self::S3 { bucket, prefix } => open_s3(bucket, prefix, &S3Access::Environment, limits),
         }
     }
 }
@@ -64,7 +58,7 @@ impl Place {
 fn parse_s3(text: &str, rest: &str) -> Result<Place> {
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.trim_matches('/');
-    let plain = |c: char| c.is_ascii_alphanumeric() || "!-_.*'()".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let part_ok =
         |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain);
     if !part_ok(bucket) || !(prefix.is_empty() || prefix.split('/').all(part_ok)) {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use strongroom_types::Clock;
+use strongroom_types::{Clock, IdSource};
+use tokio::sync::OnceCell;
 
-use crate::Result;
 use crate::local::{self, Swept};
+use crate::requests::{RequestCounts, Requests};
+use crate::{Result, probe};
 
 /// What an open place is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub struct Storage {
     kind: StorageKind,
     folder: Option<Arc<PathBuf>>,
     cache: Option<Arc<PathBuf>>,
+    requests: Option<Arc<Requests>>,
+    /// Set once the place has proven that it creates exclusively.
+    proven: Arc<OnceCell<()>>,
 }
 
 impl Storage {
@@ -40,6 +45,8 @@ impl Storage {
             kind: StorageKind::Memory,
             folder: None,
             cache: None,
+            requests: None,
+            proven: Arc::default(),
         }
     }
 
@@ -47,6 +54,14 @@ impl Storage {
         Self {
             kind: StorageKind::Local,
             folder: Some(Arc::new(folder)),
+            ..Self::wrap(objects)
+        }
+    }
+
+    pub(crate) fn s3(objects: Arc<dyn ObjectStore>, requests: Arc<Requests>) -> Self {
+        Self {
+            kind: StorageKind::S3,
+            requests: Some(requests),
             ..Self::wrap(objects)
         }
     }
@@ -79,11 +94,31 @@ impl Storage {
         self.cache.as_deref().map(PathBuf::as_path)
     }
 
+    /// Requests that a server was sent since the place was opened.
+    pub fn requests(&self) -> Option<RequestCounts> {
+        self.requests.as_ref().map(|requests| requests.so_far())
+    }
+
+    /// To be asked before the first write: [`crate::Error::NotExclusive`] when the place would let two writers create the
+    /// same object. Tried out on servers, once; folders and memory are known to be exclusive.
+    pub async fn prove_exclusive_create(&self, ids: &dyn IdSource) -> Result<()> {
+        match self.kind {
+            StorageKind::Memory | StorageKind::Local => Ok(()),
+            StorageKind::S3 => {
+                let prove = || probe::prove_exclusive_create(&self.objects, ids);
+                self.proven.get_or_try_init(prove).await.copied()
+            }
+        }
+    }
+
     /// Removes what killed writers left half written. `older_than` must exceed the time that a writer may take for
     /// one object. Places that leave nothing behind have nothing to remove.
     pub async fn sweep_leftovers(&self, clock: &dyn Clock, older_than: Duration) -> Result<Swept> {
         match self.folder() {
             Some(folder) => local::sweep(folder, clock.now().minus(older_than)).await,
+            None if self.kind == StorageKind::S3 => {
+                probe::sweep(&self.objects, clock.now().minus(older_than)).await
+            }
             None => Ok(Swept::default()),
         }
     }

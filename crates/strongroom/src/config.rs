@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use strongroom_store::{Limits, Place};
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -16,8 +18,11 @@ const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 pub(crate) struct Config {
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
-    /// Holds the database, the keys and the repositories.
+    /// Holds the database, the keys and, unless `storage` says otherwise, the repositories.
     pub(crate) data_dir: PathBuf,
+    /// Where the repositories lie, `s3://BUCKET/PREFIX` or a folder; in the data directory when absent.
+    pub(crate) storage: Option<String>,
+    pub(crate) s3: S3,
     /// Name of this installation's region; the first project is called the same.
     pub(crate) region: String,
     /// What clients call this service from outside, e.g. behind a proxy; the Host header when absent.
@@ -32,6 +37,16 @@ pub(crate) struct Config {
 pub(crate) struct Database {
     /// `sqlite:PATH` or `postgres://…`; a SQLite file in the data directory when absent.
     pub(crate) address: Option<String>,
+}
+
+/// Dealings with an S3 server; who asks, and where, stands in the usual AWS variables of the environment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct S3 {
+    /// For how long a failing request is repeated.
+    pub(crate) patience_seconds: u64,
+    /// Requests of one project that are under way at a time.
+    pub(crate) requests_at_once: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +85,11 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8799)),
             data_dir: default_data_dir(),
+            storage: None,
+            s3: S3 {
+                patience_seconds: 180,
+                requests_at_once: 32,
+            },
             region: "region-1".to_owned(),
             public_url: None,
             database: Database::default(),
@@ -111,6 +131,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Where the repositories lie; `own` is their folder in the data directory.
+    pub(crate) fn place(&self, own: PathBuf) -> anyhow::Result<Place> {
+        match &self.storage {
+            Some(storage) => Ok(Place::parse(storage)?),
+            None => Ok(Place::Folder(own)),
+        }
+    }
+
+    pub(crate) fn s3_limits(&self) -> Limits {
+        Limits {
+            patience: Duration::from_secs(self.s3.patience_seconds),
+            requests_at_once: self.s3.requests_at_once,
+        }
+    }
+
     fn validate(&self) -> anyhow::Result<()> {
         let name_ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if self.region.is_empty() || self.region.len() > 255 || !self.region.chars().all(name_ok) {
@@ -118,6 +153,15 @@ impl Config {
         }
         if !(1..=64).contains(&self.worker.jobs_at_once) {
             bail!("`worker.jobs_at_once` must be between 1 and 64");
+        }
+        if !(1..=3600).contains(&self.s3.patience_seconds) {
+            bail!("`s3.patience_seconds` must be between 1 and 3600");
+        }
+        if !(1..=1024).contains(&self.s3.requests_at_once) {
+            bail!("`s3.requests_at_once` must be between 1 and 1024");
+        }
+        if let Some(storage) = &self.storage {
+            Place::parse(storage).context("`storage` names no place")?;
         }
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))

@@ -1,7 +1,8 @@
 //! The data directory of `serve`: one process at a time, one format version, files that only their owner reads.
 //!
 //! `lock` (held while the process runs), `VERSION`, `installation.key` (seals secrets in the database),
-//! `keys/PROJECT.key` and `repositories/PROJECT/` (one repository per project), `strongroom.db`, `credentials.json`.
+//! `keys/PROJECT.key` and `repositories/PROJECT/` (one repository per project), `cache/` (may be lost),
+//! `strongroom.db`, `credentials.json`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -44,6 +45,11 @@ impl DataDir {
 
     pub(crate) fn repositories(&self) -> PathBuf {
         self.path.join("repositories")
+    }
+
+    /// Copies of what lies far away; made when first needed.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.path.join("cache")
     }
 
     pub(crate) fn keys(&self) -> PathBuf {

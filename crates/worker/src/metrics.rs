@@ -13,6 +13,14 @@ pub fn describe() {
         JOBS,
         "Attempts at jobs that have ended, by kind and outcome"
     );
+    metrics::describe_counter!(
+        "strongroom_storage_requests_total",
+        "Requests to the S3 server, by kind"
+    );
+    metrics::describe_counter!(
+        "strongroom_storage_requests_repeated_total",
+        "Those requests that repeated one which had failed"
+    );
     metrics::describe_histogram!(
         JOB_SECONDS,
         metrics::Unit::Seconds,

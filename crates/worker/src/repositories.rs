@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use strongroom_repo::{Env, Error, Options, Repository, Secret, generate_key_file};
-use strongroom_store::{Create, open_local};
+use strongroom_store::{Create, Limits, Place, Storage};
 use strongroom_types::ProjectId;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
@@ -11,11 +11,13 @@ use crate::private_file::{rename, write_private};
 
 /// The repositories of this installation: one per project, made when the project first needs it.
 ///
-/// `FOLDER/PROJECT/` holds the bytes, `KEYS/PROJECT.key` what unlocks them.
+/// `PLACE/PROJECT/` holds the bytes, `KEYS/PROJECT.key` what unlocks them, `CACHE/PROJECT/` copies of what lies far away.
 #[derive(Debug)]
 pub struct Repositories {
-    folder: PathBuf,
+    place: Place,
+    limits: Limits,
     keys: PathBuf,
+    cache: PathBuf,
     env: Env,
     open: Mutex<HashMap<ProjectId, Repository>>,
 }
@@ -37,10 +39,12 @@ pub enum RepositoryError {
 }
 
 impl Repositories {
-    pub fn new(folder: PathBuf, keys: PathBuf, env: Env) -> Self {
+    pub fn new(place: Place, limits: Limits, keys: PathBuf, cache: PathBuf, env: Env) -> Self {
         Self {
-            folder,
+            place,
+            limits,
             keys,
+            cache,
             env,
             open: Mutex::default(),
         }
@@ -68,25 +72,35 @@ impl Repositories {
     async fn open_or_make(&self, project: &ProjectId) -> Result<Repository, RepositoryError> {
         let key = self.keys.join(format!("{project}.key"));
         let new_key = self.keys.join(format!("{project}.key.new"));
-        let folder = self.folder.join(project.as_str());
-        if key.exists() || (folder.exists() && !new_key.exists()) {
-            return self.open(project, &folder, &key).await;
+        if key.exists() || (!new_key.exists() && self.is_there(project).await?) {
+            return self.open(project, &key).await;
         }
-        let repository = self.make(project, &folder, &new_key).await?;
+        let repository = self.make(project, &new_key).await?;
         rename(&new_key, &key).map_err(|source| RepositoryError::Key { path: key, source })?;
         Ok(repository)
     }
 
-    async fn open(
-        &self,
-        project: &ProjectId,
-        folder: &Path,
-        key: &Path,
-    ) -> Result<Repository, RepositoryError> {
+    fn storage(&self, project: &ProjectId, create: Create) -> Result<Storage, Error> {
+        let place = self.place.join(project.as_str());
+        let storage = place.open(create, self.limits)?;
+        Ok(storage.with_cache(self.cache.join(project.as_str())))
+    }
+
+    /// Whether there is a repository, whatever its key is.
+    async fn is_there(&self, project: &ProjectId) -> Result<bool, RepositoryError> {
+        let storage = match self.storage(project, Create::Never) {
+            Err(Error::NotARepository) => return Ok(false),
+            storage => storage.map_err(|source| open_failed(project, source))?,
+        };
+        let found = Repository::exists(storage).await;
+        found.map_err(|source| open_failed(project, source))
+    }
+
+    async fn open(&self, project: &ProjectId, key: &Path) -> Result<Repository, RepositoryError> {
         let secret = secret(key)?;
         let failed = |source| open_failed(project, source);
-        let store = open_local(folder, Create::Never).map_err(|e| failed(e.into()))?;
-        let opened = Repository::open(store, &secret, self.env.clone()).await;
+        let storage = self.storage(project, Create::Never).map_err(failed)?;
+        let opened = Repository::open(storage, &secret, self.env.clone()).await;
         opened.map_err(failed)
     }
 
@@ -94,7 +108,6 @@ impl Repositories {
     async fn make(
         &self,
         project: &ProjectId,
-        folder: &Path,
         new_key: &Path,
     ) -> Result<Repository, RepositoryError> {
         if !new_key.exists() {
@@ -106,13 +119,13 @@ impl Repositories {
         }
         let secret = secret(new_key)?;
         let failed = |source| open_failed(project, source);
-        let store = open_local(folder, Create::IfMissing).map_err(|e| failed(e.into()))?;
-        match Repository::open(store.clone(), &secret, self.env.clone()).await {
+        let storage = self.storage(project, Create::IfMissing).map_err(failed)?;
+        match Repository::open(storage.clone(), &secret, self.env.clone()).await {
             Err(Error::NotARepository) => {}
             opened => return opened.map_err(failed),
         }
-        let options = Options::suited_to(&store);
-        Repository::init(store, &secret, options, self.env.clone())
+        let options = Options::suited_to(&storage);
+        Repository::init(storage, &secret, options, self.env.clone())
             .await
             .map_err(failed)
     }

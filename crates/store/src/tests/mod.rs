@@ -1,2 +1,4 @@
 mod local;
 mod places;
+mod probe;
+mod s3;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
 use strongroom_repo::{CollectOptions, NewPoint, Point, Repository, VerifyDepth, VerifyReport};
+use strongroom_store::RequestCounts;
 use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
@@ -114,6 +115,8 @@ async fn back_up(
         bytes_scanned: u64,
         bytes_new: u64,
         bytes_stored: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        requests: Option<RequestCounts>,
     }
     let repository = place.open().await?;
     let path = source
@@ -138,6 +141,7 @@ async fn back_up(
         bytes_scanned: commit.bytes_scanned,
         bytes_new: commit.bytes_new,
         bytes_stored: commit.bytes_stored,
+        requests: repository.storage().requests(),
     };
     match format {
         Format::Json => print_json(&answer)?,
@@ -190,6 +194,8 @@ async fn restore(
         point: String,
         size_bytes: u64,
         bytes_written: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        requests: Option<RequestCounts>,
     }
     let repository = place.open().await?;
     let point = repository
@@ -217,6 +223,7 @@ async fn restore(
         point: point.id.to_string(),
         size_bytes: restored.size_bytes,
         bytes_written: restored.written_bytes,
+        requests: repository.storage().requests(),
     };
     match format {
         Format::Json => print_json(&answer)?,

@@ -105,11 +105,19 @@ pub(crate) enum Command {
 /// Where a repository is and what unlocks it.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The repository's folder.
+    /// The repository: a folder, or s3://BUCKET/PREFIX with the usual AWS variables in the environment.
     #[arg(value_name = "REPO")]
     repository: String,
     #[command(flatten)]
     secret: secret::SecretPlace,
+    /// For how long a request to an S3 server is repeated when it fails.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "STRONGROOM_S3_PATIENCE",
+        default_value_t = 180
+    )]
+    s3_patience: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]

@@ -1,8 +1,10 @@
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use strongroom_repo::{Env, Options, Repository};
-use strongroom_store::{Create, Storage};
+use strongroom_store::{Create, Limits, Storage};
 use strongroom_types::{SystemClock, SystemIds};
 
 use super::secret::make_key_file;
@@ -38,7 +40,7 @@ impl Place {
             Profile::Dense => strongroom_repo::Profile::Dense,
             Profile::Archive => strongroom_repo::Profile::Archive,
         };
-        let storage = self.storage(Create::IfMissing).await?;
+        let storage = self.storage(Create::IfMissing)?;
         let suited = Options::suited_to(&storage);
         let options = Options {
             profile,
@@ -50,7 +52,7 @@ impl Place {
 
     pub(super) async fn open(&self) -> anyhow::Result<Repository> {
         let open = async {
-            let storage = self.storage(Create::Never).await?;
+            let storage = self.storage(Create::Never)?;
             let opened = Repository::open(storage, &self.secret.read()?, env()).await;
             opened.map_err(anyhow::Error::from)
         };
@@ -58,10 +60,26 @@ impl Place {
             .with_context(|| format!("the repository {} cannot be opened", self.repository))
     }
 
-    async fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
+    fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
         let place = strongroom_store::Place::parse(&self.repository)?;
-        Ok(place.open(create).await?)
+        let limits = Limits {
+            patience: Duration::from_secs(self.s3_patience),
+            ..Limits::default()
+        };
+        let storage = place.open(create, limits)?;
+        Ok(match cache_folder() {
+            Some(cache) => storage.with_cache(cache),
+            None => storage,
+        })
     }
+}
+
+/// Where copies of remote objects may be kept between two runs.
+fn cache_folder() -> Option<PathBuf> {
+    let of_user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let of_home = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache"));
+    let folder = of_user.filter(|folder| folder.is_absolute());
+    Some(folder.or_else(of_home)?.join("strongroom"))
 }
 
 fn env() -> Env {

@@ -3,6 +3,7 @@
 mod connections;
 mod first_start;
 mod logging;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,7 +62,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let app = open(&config, &data_dir, &owner).await?;
     first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
     let stop = CancellationToken::new();
-    let mut worker = tokio::spawn(worker(&config, &data_dir, &app, owner).run(stop.clone()));
+    let repositories = storage::repositories(&config, &data_dir, &app).await?;
+    let mut worker = tokio::spawn(worker(&config, repositories, &app, owner).run(stop.clone()));
     let state = ApiState {
         app: app.clone(),
         public_url: config.public_url.clone(),
@@ -135,18 +137,10 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
     Ok(app)
 }
 
-fn worker(config: &Config, data_dir: &DataDir, app: &App, owner: String) -> Worker {
-    let env = strongroom_repo::Env {
-        clock: Arc::clone(&app.clock),
-        ids: Arc::clone(&app.ids),
-    };
+fn worker(config: &Config, repositories: Repositories, app: &App, owner: String) -> Worker {
     Worker {
         app: app.clone(),
-        repositories: Arc::new(Repositories::new(
-            data_dir.repositories(),
-            data_dir.keys(),
-            env,
-        )),
+        repositories: Arc::new(repositories),
         owner,
         jobs_at_once: config.worker.jobs_at_once,
     }

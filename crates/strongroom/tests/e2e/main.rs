@@ -20,6 +20,7 @@ mod keys;
 mod kill;
 mod repo;
 mod restore;
+mod s3;
 mod seed;
 mod server;
 mod verbs;

@@ -107,7 +107,7 @@ fn passes(error: &Repo) -> bool {
 
 fn trouble(error: &Repo) -> Trouble {
     match error {
-        Repo::Full(_) | Repo::NotARepository => Trouble::StorageUnavailable,
+        Repo::Full(_) | Repo::NotARepository | Repo::NotExclusive(_) => Trouble::StorageUnavailable,
         Repo::Corrupt { .. } | Repo::Missing { .. } | Repo::PointNotFound(_) => {
             Trouble::DataDamaged
         }

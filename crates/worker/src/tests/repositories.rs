@@ -35,7 +35,13 @@ impl Place {
             clock: Arc::new(MockClock::default()),
             ids: Arc::new(SeededIds::default()),
         };
-        let repositories = Repositories::new(self.folder.clone(), self.keys.clone(), env);
+        let repositories = Repositories::new(
+            strongroom_store::Place::Folder(self.folder.clone()),
+            strongroom_store::Limits::default(),
+            self.keys.clone(),
+            self.keys.join("cache"),
+            env,
+        );
         repositories.get(&self.project).await
     }
 

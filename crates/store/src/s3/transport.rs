@@ -1,0 +1,92 @@
+//! Sees each request as it goes out: counts it, and tells answers that may pass from those that will not.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
+
+use crate::requests::{RequestKind, Requests};
+
+/// A busy server's answer says little; more of it is not worth reading.
+const MESSAGE_MAX: usize = 300;
+
+#[derive(Debug)]
+pub(super) struct Connector {
+    requests: Arc<Requests>,
+}
+
+impl Connector {
+    pub(super) fn new(requests: Arc<Requests>) -> Self {
+        Self { requests }
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Watched {
+            client: ReqwestConnector::default().connect(options)?,
+            requests: Arc::clone(&self.requests),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    client: HttpClient,
+    requests: Arc<Requests>,
+}
+
+/// The server answered that it cannot serve this request now.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered {status}: {message}")]
+pub(super) struct Busy {
+    status: u16,
+    message: String,
+}
+
+#[async_trait]
+impl HttpService for Watched {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.requests.count(kind_of(&request));
+        let response = self.client.execute(request).await?;
+        let status = response.status().as_u16();
+        if status < 400 || matches!(status, 403 | 404 | 409 | 412 | 416 | 501) {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = body.bytes().await?;
+        let text = String::from_utf8_lossy(&body);
+        // S3 answers 400 to a body that came too slowly.
+        let passes = status >= 500
+            || matches!(status, 408 | 429)
+            || (status == 400 && text.contains("<Code>RequestTimeout</Code>"));
+        if passes {
+            let message = text.chars().take(MESSAGE_MAX).collect();
+            let busy = Busy { status, message };
+            return Err(HttpError::new(HttpErrorKind::Interrupted, busy));
+        }
+        Ok(HttpResponse::from_parts(parts, body.into()))
+    }
+}
+
+fn kind_of(request: &HttpRequest) -> RequestKind {
+    match request.method().as_str() {
+        "PUT" => RequestKind::Put,
+        "HEAD" => RequestKind::Head,
+        "DELETE" => RequestKind::Delete,
+        "GET"
+            if request
+                .uri()
+                .query()
+                .is_some_and(|q| q.contains("list-type")) =>
+        {
+            RequestKind::List
+        }
+        "GET" => RequestKind::Get,
+        _ => RequestKind::Other,
+    }
+}

@@ -1,0 +1,242 @@
+//! A bucket behaves as a folder does, and outages are survived or reported.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::future::{join_all, try_join_all};
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
+use strongroom_testkit::{FaultProxy, ProxyFault, SeaweedFs, SeededIds, s3_server};
+
+use crate::*;
+
+const SHORT: Duration = Duration::from_millis(400);
+const FAULTS: [ProxyFault; 7] = [
+    ProxyFault::Refuse,
+    ProxyFault::Answer(500),
+    ProxyFault::Answer(503),
+    ProxyFault::Answer(429),
+    ProxyFault::CutRequest(300),
+    ProxyFault::LoseAnswer,
+    ProxyFault::CutAnswer(250),
+];
+
+fn open(server: &SeaweedFs, endpoint: &str, patience: Duration) -> Storage {
+    open_as(server, endpoint, patience, server.secret_key())
+}
+
+fn open_as(server: &SeaweedFs, endpoint: &str, patience: Duration, secret: &str) -> Storage {
+    let access = S3Access::Server(S3Server {
+        endpoint: endpoint.to_owned(),
+        region: server.region().to_owned(),
+        access_key: server.access_key().to_owned(),
+        secret_key: secret.to_owned(),
+    });
+    let limits = Limits {
+        patience,
+        ..Limits::default()
+    };
+    open_s3(server.bucket(), &server.fresh_prefix(), &access, limits).unwrap()
+}
+
+async fn create(storage: &Storage, name: &str, content: Bytes) -> object_store::Result<()> {
+    let options = PutOptions {
+        mode: PutMode::Create,
+        ..PutOptions::default()
+    };
+    let path = Path::from(name);
+    let put = storage.objects.put_opts(&path, content.into(), options);
+    put.await.map(drop)
+}
+
+async fn read(storage: &Storage, name: &str) -> Bytes {
+    let result = storage.objects.get(&Path::from(name)).await.unwrap();
+    result.bytes().await.unwrap()
+}
+
+async fn tail(storage: &Storage, name: &str, length: u64) -> Bytes {
+    let options = GetOptions {
+        range: Some(GetRange::Suffix(length)),
+        ..GetOptions::default()
+    };
+    let result = storage.objects.get_opts(&Path::from(name), options).await;
+    result.unwrap().bytes().await.unwrap()
+}
+
+fn pattern(length: usize) -> Bytes {
+    (0..length)
+        .map(|i| u8::try_from(i % 251).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn objects_are_created_once_and_read_in_parts() {
+    let Some(server) = s3_server() else { return };
+    let storage = open(server, &server.endpoint(), SHORT);
+    let content = pattern(3_000_000);
+    create(&storage, "a/b", content.clone()).await.unwrap();
+    let again = create(&storage, "a/b", Bytes::from_static(b"other")).await;
+    assert!(matches!(
+        again,
+        Err(object_store::Error::AlreadyExists { .. })
+    ));
+    // Not even with the content that it has: who asks is told the truth.
+    let again = create(&storage, "a/b", content.clone()).await;
+    assert!(matches!(
+        again,
+        Err(object_store::Error::AlreadyExists { .. })
+    ));
+    assert_eq!(read(&storage, "a/b").await, content);
+    let path = Path::from("a/b");
+    let ranges = [10..20, 15..300, 2_500_000..3_000_000];
+    let parts = storage.objects.get_ranges(&path, &ranges).await.unwrap();
+    for (part, range) in parts.iter().zip([10..20, 15..300, 2_500_000..3_000_000]) {
+        assert_eq!(*part, content.slice(range));
+    }
+    assert_eq!(
+        tail(&storage, "a/b", 1000).await,
+        content.slice(2_999_000..)
+    );
+    assert_eq!(tail(&storage, "a/b", 1 << 30).await, content);
+    create(&storage, "a/empty", Bytes::new()).await.unwrap();
+    assert_eq!(tail(&storage, "a/empty", 1000).await.len(), 0);
+    storage
+        .objects
+        .put(&path, PutPayload::from_static(b"healed"))
+        .await
+        .unwrap();
+    assert_eq!(read(&storage, "a/b").await, "healed");
+    let missing = storage.objects.get(&Path::from("a/c")).await.unwrap_err();
+    assert_eq!(fault_of(&missing), Fault::Missing);
+    storage.objects.delete(&path).await.unwrap();
+    assert_eq!(
+        storage
+            .objects
+            .head(&Path::from("a/empty"))
+            .await
+            .unwrap()
+            .size,
+        0
+    );
+    let counts = storage.requests().unwrap();
+    assert_eq!((counts.put, counts.delete, counts.repeated), (5, 1, 0));
+}
+
+#[tokio::test]
+async fn long_listings_come_in_pages() {
+    let Some(server) = s3_server() else { return };
+    let storage = open(server, &server.endpoint(), Duration::from_secs(30));
+    let count = 1010;
+    let writes = (0..count).map(|i| {
+        let storage = &storage;
+        async move { create(storage, &format!("list/{:02x}/{i}", i % 7), pattern(10)).await }
+    });
+    try_join_all(writes).await.unwrap();
+    create(&storage, "listing", pattern(1)).await.unwrap();
+    let before = storage.requests().unwrap().list;
+    let prefix = Path::from("list");
+    let mut names: Vec<_> = storage
+        .objects
+        .list(Some(&prefix))
+        .map_ok(|object| object.location)
+        .try_collect()
+        .await
+        .unwrap();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(storage.requests().unwrap().list - before <= 3);
+    let nothing = storage.objects.list(Some(&Path::from("nothing")));
+    assert_eq!(nothing.try_collect::<Vec<_>>().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_honours_conditions_is_proven_once() {
+    let Some(server) = s3_server() else { return };
+    let storage = open(server, &server.endpoint(), SHORT);
+    let ids = SeededIds::default();
+    storage.prove_exclusive_create(&ids).await.unwrap();
+    let requests = storage.requests().unwrap();
+    storage.prove_exclusive_create(&ids).await.unwrap();
+    assert_eq!(storage.requests().unwrap(), requests);
+    let left: Vec<_> = storage.objects.list(None).try_collect().await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn every_call_survives_faults_that_pass() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    for (number, fault) in FAULTS.into_iter().enumerate() {
+        let storage = open(server, proxy.endpoint(), Duration::from_secs(30));
+        let struck = proxy.struck();
+        let name = format!("{number}");
+        let content = pattern(200_000);
+        proxy.fail_next(2, fault);
+        // The answer to an attempt that had its effect was lost: still it is ours, and no one else's.
+        create(&storage, &name, content.clone()).await.unwrap();
+        assert_eq!(proxy.struck() - struck, 2, "{fault:?}");
+        proxy.fail_next(1, fault);
+        assert_eq!(read(&storage, &name).await, content, "{fault:?}");
+        proxy.fail_next(1, fault);
+        let listed: Vec<_> = storage.objects.list(None).try_collect().await.unwrap();
+        assert_eq!(listed.len(), 1, "{fault:?}");
+        proxy.fail_next(1, fault);
+        storage.objects.delete(&Path::from(name)).await.unwrap();
+        let counts = storage.requests().unwrap();
+        assert!(counts.repeated >= 5, "{fault:?}: {counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_creators_one_wins_although_answers_are_lost() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let storage = open(server, proxy.endpoint(), Duration::from_secs(30));
+    proxy.fail_next(6, ProxyFault::LoseAnswer);
+    let creators = (0..8_u8).map(|creator| {
+        let storage = &storage;
+        async move { create(storage, "one", vec![creator; 100].into()).await }
+    });
+    let outcomes = join_all(creators).await;
+    let winners: Vec<_> = (0..8_u8)
+        .zip(&outcomes)
+        .filter_map(|(creator, outcome)| outcome.is_ok().then_some(creator))
+        .collect();
+    assert_eq!(winners.len(), 1, "{outcomes:?}");
+    assert_eq!(read(&storage, "one").await, vec![winners[0]; 100]);
+}
+
+#[tokio::test]
+async fn an_outage_that_outlasts_patience_is_reported() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    for fault in FAULTS {
+        let storage = open(server, proxy.endpoint(), SHORT);
+        create(&storage, "before", pattern(100_000)).await.unwrap();
+        proxy.fail(fault);
+        let failed = read_error(&storage, "before").await;
+        assert_eq!(fault_of(&failed), Fault::Failed, "{fault:?}");
+        let text = strongroom_types::Chain(&failed).to_string();
+        assert!(text.contains("attempts failed within"), "{fault:?}: {text}");
+        proxy.heal();
+        assert_eq!(read(&storage, "before").await, pattern(100_000));
+    }
+}
+
+async fn read_error(storage: &Storage, name: &str) -> object_store::Error {
+    storage.objects.get(&Path::from(name)).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_at_once() {
+    let Some(server) = s3_server() else { return };
+    let hour = Duration::from_hours(1);
+    let storage = open_as(server, &server.endpoint(), hour, "wrong");
+    let refused = create(&storage, "x", pattern(10)).await.unwrap_err();
+    assert_eq!(fault_of(&refused), Fault::Refused);
+    assert_eq!(storage.requests().unwrap().repeated, 0);
+}
