@@ -5,9 +5,9 @@
 //!
 //! # What may overlap
 //!
-//! There are no locks. Everything is created with put-if-absent, nothing is overwritten (but a config, once, by itself without its key),
-//! and what makes data visible comes last: packs, index segments, nodes, point. Writers, readers and collections
-//! hold sessions (`sessions`), so that a collection knows what they may need.
+//! There are no locks. Everything is created with put-if-absent (a server is tried out before the first write), nothing is overwritten (but a
+//! config, once, by itself without its key), and what makes data visible comes last: packs, index segments, nodes, point. Writers, readers and
+//! collections hold sessions (`sessions`), so that a collection knows what they may need.
 //!
 //! | While this runs | this may run too | because |
 //! | --- | --- | --- |

@@ -166,6 +166,7 @@ impl Repository {
     }
 
     async fn change_keys(&self, secret: &Secret, next: NextRoot) -> Result<()> {
+        self.engine.prove_writable().await?;
         let store = &self.engine.store;
         store.change_keys(secret, next, &self.engine.env.ids).await
     }
@@ -239,6 +240,7 @@ impl Repository {
         options: &CollectOptions,
         progress: &(dyn Fn(CollectProgress) + Sync),
     ) -> Result<CollectReport> {
+        self.engine.prove_writable().await?;
         collect::collect(&self.engine, options, progress).await
     }
 
