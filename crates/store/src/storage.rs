@@ -66,13 +66,6 @@ impl Storage {
         }
     }
 
-    /// The same place with its calls going through another store, for tests that make them fail.
-    #[must_use]
-    pub fn with_objects(mut self, objects: Arc<dyn ObjectStore>) -> Self {
-        self.objects = objects;
-        self
-    }
-
     /// The same place with a local folder in which copies of remote objects may be kept. Losing it costs time only.
     #[must_use]
     pub fn with_cache(mut self, folder: impl Into<PathBuf>) -> Self {
