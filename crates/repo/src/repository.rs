@@ -228,6 +228,8 @@ impl Repository {
         options: &CollectOptions,
         progress: &(dyn Fn(CollectProgress) + Sync),
     ) -> Result<CollectReport> {
+        // What is rewritten shall be sealed under the newest keys.
+        self.refresh_keys().await?;
         collect::collect(&self.engine, options, progress).await
     }
 
