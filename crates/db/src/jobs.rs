@@ -75,6 +75,19 @@ impl Tx {
         Ok(())
     }
 
+    /// Adds a job, due at once. Where one of that kind and subject has not ended yet, its `run_at` becomes `now`: one that
+    /// waits does what is wanted, and one that runs can see that it is wanted again.
+    pub async fn want_job(&mut self, new: &NewJob, now: Timestamp) -> Result<()> {
+        const SQL: &str = "INSERT INTO job (id, kind, subject_id, operation_log_id, state, run_at, attempt, attempts_max, request_id, created_at) \
+             VALUES ($1, $2, $3, $4, 'waiting', $5, 0, $6, $7, $5) \
+             ON CONFLICT (kind, subject_id) WHERE state IN ('waiting', 'running') DO UPDATE SET run_at = excluded.run_at";
+        on!(self, c => sqlx::query(SQL)
+            .bind(&new.id).bind(new.kind).bind(&new.subject_id).bind(&new.operation_log_id)
+            .bind(now).bind(new.attempts_max).bind(&new.request_id)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
     /// Takes the oldest job that is due or whose lease has run out, and starts its next attempt.
     pub async fn claim_job(
         &mut self,

@@ -6,6 +6,7 @@
 //! job that is to be tried again is given back with [`retry`].
 
 mod backup;
+mod collection;
 mod expiry;
 mod removal;
 mod restore;
@@ -14,6 +15,7 @@ pub use backup::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, fail_backup,
     finish_backup, report_progress, start_backup,
 };
+pub use collection::{fail_collection, finish_collection};
 pub use expiry::expire_backups;
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,

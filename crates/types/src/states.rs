@@ -100,6 +100,7 @@ OperationType {
     Sync = "sync",
     VaultDelete = "vault_delete",
     RemoveResource = "remove_resource",
+    Collect = "collect",
 });
 
 words!(OperationStatus {

@@ -8,6 +8,7 @@ use strongroom_types::{
     VaultStatus,
 };
 
+use super::collection::request_collection;
 use super::{Failure, VaultUsage};
 use crate::{App, Error, backups, vaults};
 
@@ -82,6 +83,7 @@ pub async fn finish_delete_backup(
     let log = super::log_of(&job)?;
     let extra = super::get_log(&mut tx, log).await?.extra.0;
     super::end_log(&mut tx, log, None, extra, now).await?;
+    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -143,7 +145,7 @@ pub async fn finish_remove_resource(
 ) -> Result<(), Error> {
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    super::finish(&mut tx, lease, now).await?;
+    let job = super::finish(&mut tx, lease, now).await?;
     let Some((mut vault, resource_id)) = lock_removing(&mut tx, operation_log_id).await? else {
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
@@ -155,6 +157,7 @@ pub async fn finish_remove_resource(
     tx.delete_vault_resource(&resource_id).await?;
     let extra = super::get_log(&mut tx, operation_log_id).await?.extra.0;
     super::end_log(&mut tx, operation_log_id, None, extra, now).await?;
+    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -206,9 +209,9 @@ pub async fn finish_delete_vault(
     let now = app.now();
     let mut tx = app.db.begin().await?;
     let job = super::finish(&mut tx, lease, now).await?;
-    if lock_leaving(&mut tx, vault_id).await?.is_none() {
+    let Some(vault) = lock_leaving(&mut tx, vault_id).await? else {
         return Err(super::nothing_to_do(tx, lease, now).await?);
-    }
+    };
     tx.delete_backups_of_vault(vault_id, None).await?;
     tx.delete_checkpoints_of_vault(vault_id).await?;
     tx.delete_resources_of_vault(vault_id).await?;
@@ -216,6 +219,7 @@ pub async fn finish_delete_vault(
     let log = super::log_of(&job)?;
     let extra = super::get_log(&mut tx, log).await?.extra.0;
     super::end_log(&mut tx, log, None, extra, now).await?;
+    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -337,6 +337,9 @@ impl World {
                     .await
                     .unwrap();
             }
+            JobKind::Collect => {
+                progress::finish_collection(app, lease, job).await.unwrap();
+            }
             JobKind::DeleteVault => {
                 let id: VaultId = job.subject_id.parse().unwrap();
                 progress::start_delete_vault(app, lease, &id).await.unwrap();

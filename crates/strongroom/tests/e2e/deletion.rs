@@ -61,4 +61,12 @@ async fn a_checkpoint_goes_with_its_last_backup_and_the_vault_with_its_deletion(
     );
     let (_, logs) = api.get("/operation-logs?operation_type=vault_delete").await;
     assert_eq!(logs["operation_logs"][0]["status"], "success", "{logs}");
+
+    let left = || {
+        let place = server.data_dir().join("repositories");
+        let arguments = [disks::text(&place), "-path", "*/packs/*", "-type", "f"];
+        disks::run("find", &arguments)
+    };
+    api.wait_for("/vaults", |_, _| left().is_empty().then_some(()))
+        .await;
 }

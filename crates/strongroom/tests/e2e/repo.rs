@@ -205,3 +205,78 @@ fn mistakes_are_told_in_one_sentence() {
     std::fs::remove_dir_all(repo.path("repo")).unwrap();
     assert!(sentence(repo.run("list", &[])).contains("no repository"));
 }
+
+#[test]
+fn what_was_forgotten_is_freed() {
+    let repo = Repo::init();
+    let (one, other) = (repo.path("one.raw"), repo.path("other.raw"));
+    disks::random(&one, 8 << 20, 21);
+    disks::random(&other, 8 << 20, 22);
+    let kept = repo.back_up(&one);
+    repo.back_up(&other);
+    disks::random(&other, 8 << 20, 23);
+    repo.back_up(&other);
+
+    let forgotten = repo.json("forget", &["--keep-last", "1"]);
+    assert_eq!(forgotten["forgotten"].as_array().unwrap().len(), 1);
+    let expected = repo.json("gc", &["--dry-run"]);
+    let freed = repo.json("gc", &[]);
+    assert_eq!(freed["bytes_deleted"], expected["dead_bytes"], "{freed}");
+    assert!(
+        freed["bytes_deleted"].as_u64().unwrap() > 8 << 20,
+        "{freed}"
+    );
+
+    let point = kept["point"].as_str().unwrap();
+    assert_eq!(
+        repo.json("forget", &[point])["forgotten"][0],
+        Value::from(point)
+    );
+    assert_eq!(repo.run("forget", &[point]).status.code(), Some(1));
+    assert!(repo.json("gc", &[])["bytes_deleted"].as_u64().unwrap() > 8 << 20);
+    assert_eq!(repo.json("verify", &["--read-data"])["damage_count"], 0);
+    assert_eq!(repo.run("forget", &[]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn what_a_killed_backup_stored_is_freed_at_once() {
+    let repo = Repo::init();
+    let (kept, killed) = (repo.path("kept.raw"), repo.path("killed.raw"));
+    disks::random(&kept, 4 << 20, 24);
+    repo.back_up(&kept);
+    disks::random(&killed, 320 << 20, 25);
+    let packs = || {
+        let arguments = [
+            disks::text(&repo.path("repo/packs")).to_owned(),
+            "-type".to_owned(),
+            "f".to_owned(),
+        ];
+        let found = disks::run("find", &arguments.each_ref().map(String::as_str));
+        found.lines().filter(|line| !line.contains('#')).count()
+    };
+    let before = packs();
+    let mut backup = Command::new(BINARY)
+        .args(["repo", "backup", "--key-file"])
+        .args([repo.path("key"), repo.path("repo"), killed])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let stored = async {
+        while packs() == before {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let minute = std::time::Duration::from_mins(1);
+    tokio::time::timeout(minute, stored).await.unwrap();
+    backup.kill().unwrap();
+    backup.wait().unwrap();
+
+    let freed = repo.json("gc", &[]);
+    assert_eq!(freed["sessions_ended"], 1, "{freed}");
+    assert!(
+        freed["bytes_deleted"].as_u64().unwrap() > 32 << 20,
+        "{freed}"
+    );
+    assert_eq!(packs(), before);
+    assert_eq!(repo.json("verify", &["--read-data"])["damage_count"], 0);
+}

@@ -2,6 +2,7 @@
 //! transaction that ends the job.
 
 mod back_up;
+mod collect;
 mod error;
 mod remove;
 mod restore;
@@ -42,6 +43,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::DeleteBackup => remove::backup(context, &subject(job)?).await,
         JobKind::DeleteVault => remove::vault(context, &subject(job)?).await,
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
+        JobKind::Collect => collect::run(context, job).await,
     }
 }
 
@@ -54,6 +56,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         JobKind::DeleteBackup | JobKind::DeleteVault | JobKind::RemoveResource => {
             remove::fail(context, job, failure).await
         }
+        JobKind::Collect => collect::fail(context, failure).await,
     }
 }
 
