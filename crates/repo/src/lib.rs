@@ -38,6 +38,7 @@
 //! a time. A writer's threads share its session; see `writer`.
 
 mod adopt;
+mod buffers;
 mod cache;
 mod collect;
 mod config;
@@ -64,6 +65,7 @@ mod text_object;
 mod verify;
 mod writer;
 
+pub use buffers::{Buffer, Buffers};
 pub use collect::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
 pub use error::{Error, Result, Source};
 pub use point::{Commit, NewPoint, Point, PointId};
