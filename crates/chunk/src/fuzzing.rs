@@ -1,8 +1,8 @@
 //! Every decoder of this crate, for the fuzzer and the tests: any bytes, no panic, no great memory.
 
 use crate::{
-    Codec, ContentId, FrameDecompressor, Header, Key, Keys, Kind, Lookup, Node, ObjectId, Outline, Segment, Trailer,
-    open_directory, open_object, scrub_object,
+    Codec, ContentId, FrameDecompressor, Header, Key, Keys, Kind, Lookup, Node, ObjectId, Outline,
+    Segment, Trailer, open_directory, open_object, scrub_object,
 };
 
 /// The keys of the test vectors, so that those are good seeds.
