@@ -112,11 +112,14 @@ fn write_segment(
     let mut top = start;
     let mut sampled = Vec::new();
     for number in 0..entries {
-        // The gaps between uniform ids.
+        // The gaps between uniform ids; the last few may not fit.
         let even = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
-        top = top
-            .saturating_add((-(1.0 - even).ln() * mean) as u64)
-            .min(start + (width - 1));
+        let gap = (-(1.0 - even).ln() * mean) as u64;
+        let next = top.checked_add(gap + 1);
+        let Some(next) = next.filter(|next| next - start < width) else {
+            break;
+        };
+        top = next;
         let prefix = Prefix([top, random.next()]);
         encoder.push(IndexEntry {
             prefix,
