@@ -100,7 +100,6 @@ OperationType {
     Sync = "sync",
     VaultDelete = "vault_delete",
     RemoveResource = "remove_resource",
-    Collect = "collect",
 });
 
 words!(OperationStatus {
@@ -168,6 +167,7 @@ words!(JobKind {
     DeleteBackup = "delete_backup",
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
+    Collect = "collect",
 });
 
 words!(JobState {

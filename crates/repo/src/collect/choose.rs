@@ -41,12 +41,14 @@ pub(super) async fn choose(engine: &Engine, table: &PackTable, percent: u8) -> R
             used.push((number, pack));
         }
     }
-    let mut reads =
-        stream::iter(used)
-            .map(|(number, pack)| async move {
-                Ok::<_, Error>((number, live_bytes(engine, pack).await?))
-            })
-            .buffer_unordered(READS_IN_FLIGHT);
+    // Listed first: with the closure inside the stream the compiler does not see that this may change threads.
+    let reads: Vec<_> = used
+        .into_iter()
+        .map(|(number, pack)| async move {
+            Ok::<_, Error>((number, live_bytes(engine, pack).await?))
+        })
+        .collect();
+    let mut reads = stream::iter(reads).buffer_unordered(READS_IN_FLIGHT);
     while let Some((number, share)) = reads.try_next().await? {
         let Some((live, all)) = share else { continue };
         if live * 100 < all * u64::from(percent) {
