@@ -6,6 +6,7 @@
 //! the key nor about how other content would be cut.
 
 use bytes::Bytes;
+use zeroize::Zeroize;
 
 use crate::keys::Key;
 use crate::{BLOCK_BYTES, Profile};
@@ -177,6 +178,12 @@ impl std::fmt::Debug for Judge {
     }
 }
 
+impl Drop for Judge {
+    fn drop(&mut self) {
+        self.words.zeroize();
+    }
+}
+
 impl Judge {
     fn new(key: &Key, profile: Profile) -> Self {
         let mut stream =
@@ -187,6 +194,7 @@ impl Judge {
             stream.fill(&mut bytes);
             *word = u32::from_le_bytes(bytes);
         }
+        stream.zeroize();
         Self {
             words,
             key: key.derive("strongroom v1 chunker decision"),

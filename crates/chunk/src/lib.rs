@@ -7,6 +7,8 @@ mod bytes_io;
 mod chunker;
 mod error;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hasher;
 mod header;
 mod ids;

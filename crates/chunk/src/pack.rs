@@ -364,7 +364,7 @@ impl PackBuilder {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decode_directory(plain: &[u8], frames_end: u64) -> Result<Directory> {
     Directory::decode(plain, frames_end)
 }

@@ -14,6 +14,8 @@ use crate::text_object::Format;
 use crate::{Error, Result, Secret, text_object};
 
 pub(crate) use live::{LiveKeys, NextRoot};
+#[cfg(test)]
+pub(crate) use objects::create;
 pub(crate) use objects::{FOLDER, newest};
 use objects::{finish, path};
 

@@ -43,6 +43,8 @@ mod collect;
 mod config;
 mod engine;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod index;
 mod keyring;
 mod layout;

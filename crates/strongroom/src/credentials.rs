@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Written by the first start of `serve`, readable by its owner alone.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Credentials {
     pub(crate) endpoint: String,
     pub(crate) region: String,
@@ -33,12 +34,13 @@ impl Credentials {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("the credentials file {} cannot be read", path.display()))?;
+        let text = Zeroizing::new(text);
         serde_json::from_str(&text)
             .with_context(|| format!("{} is not a credentials file", path.display()))
     }
 
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
+        let mut text = Zeroizing::new(serde_json::to_string_pretty(self)?);
         text.push('\n');
         crate::data_dir::write_private(path, text.as_bytes())
     }

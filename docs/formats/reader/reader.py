@@ -22,7 +22,7 @@ FOOTER_BYTES = 192
 SPAN_BYTES = 4 << 20
 FAN_OUT = 256
 DIRECTORY = 0xFFFFFFFF
-KIND = {"packs": 1, "nodes": 2, "points": 4, "ended": 6}
+KIND = {"packs": 1, "nodes": 2, "points": 4}
 SECTION = {"directory": 2, "body": 6}
 KNOWN_SECTIONS = range(1, 11)
 
@@ -263,22 +263,20 @@ class Repository:
         self.places = None
 
     def points(self):
-        found = []
-        for path in sorted(self.folder.glob("points/*")):
-            point = Object(path, KIND["points"], self.keys).body()
-            if not self.is_fenced(point):
-                found.append((path.name, point))
+        found = [
+            (path.name, self.point(path)) for path in sorted(self.folder.glob("points/*"))
+        ]
         return sorted(found, key=lambda item: (item[1]["created_at_us"], item[0]))
 
-    def is_fenced(self, point):
-        """sessions.md: a point of a session that was declared dead before it committed does not count."""
-        session = point.get("session")
-        if session is None:
-            return False
-        for path in self.folder.glob("ended/*"):
-            if path.name.endswith(session):
-                return Object(path, KIND["ended"], self.keys).body().get("end") == "fenced"
-        return False
+    def point(self, path):
+        """point.md; a point counts if its object is there, and its copy is as good."""
+        try:
+            return Object(path, KIND["points"], self.keys).body()
+        except (Broken, InvalidTag):
+            copy = self.folder / "points-copy" / path.name
+            if not copy.exists():
+                raise
+            return Object(copy, KIND["points"], self.keys).body()
 
     def pack(self, folder, name):
         if name not in self.packs:

@@ -3,42 +3,9 @@
 use proptest::prelude::*;
 
 use super::vectors::{first_form_segment, header, inner, keys, leaf, pack, segment};
+use crate::fuzzing::decode_all;
 use crate::trailer::{BlockHasher, Section};
 use crate::*;
-
-/// Everything that decodes, tried on `bytes`.
-fn decode_all(bytes: &[u8]) {
-    let keys = keys();
-    let _ = Header::decode(bytes);
-    let _ = scrub_object(bytes);
-    let length = bytes.len() as u64;
-    let _ = Trailer::length(bytes, length);
-    if let Ok(trailer) = Trailer::decode(bytes, length) {
-        let _ = open_directory(&keys, &trailer, bytes);
-    }
-    let _ = Segment::decode(bytes, &keys);
-    let _ = Outline::tail_bytes(bytes, length);
-    if let Ok(Some(outline)) = Outline::decode(bytes, length, &keys) {
-        let filter = bytes
-            .get(usize::try_from(outline.filter().start).unwrap()..)
-            .unwrap_or_default();
-        let head = Lookup::head_bytes(filter).unwrap_or_default();
-        let _ = Lookup::new(&outline, &filter[..head.min(filter.len())]);
-    }
-    for kind in [Kind::DataPack, Kind::Point] {
-        let _ = open_object(bytes, kind, &keys);
-    }
-    // With the right id the structure behind it is reached.
-    let canonical = bytes.get(4..).map(|rest| {
-        let length = u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
-        &rest[..rest.len().min(length)]
-    });
-    let id = keys.node_id(canonical.unwrap_or_default());
-    let _ = Node::decode(bytes, id, &keys);
-    let mut decompressor = FrameDecompressor::default();
-    let _ = decompressor.decompress(Codec::Zstd, bytes.to_vec(), 70_000);
-    let _ = ContentId::from_hex(&String::from_utf8_lossy(bytes));
-}
 
 fn samples() -> Vec<Vec<u8>> {
     vec![

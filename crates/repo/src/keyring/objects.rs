@@ -138,7 +138,7 @@ async fn read(store: &Store, repository: &str, serial: u64, path: &Path) -> Resu
 
 /// Makes `ring` the one that counts, unless somebody else's is or will be: [`Error::KeysChanged`]. When it returns
 /// well, the secrets of older ones are worth nothing.
-pub(super) async fn create(store: &Store, ring: &Keyring) -> Result<()> {
+pub(crate) async fn create(store: &Store, ring: &Keyring) -> Result<()> {
     let path = path(ring.serial);
     let created = store.create(&path, vec![ring.encode().into()]).await?;
     // Ours may be there already: the answer to a first attempt was lost.

@@ -9,6 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use strongroom_testkit::{FailingStore, Fault, SeededIds};
 
 use super::support::*;
+use crate::keyring::{self, Keyring};
 use crate::*;
 
 fn other_key() -> Secret {
@@ -167,11 +168,13 @@ async fn of_rotations_at_once_each_is_done_or_refused_and_writers_go_on() {
 }
 
 /// True when the fault came to pass.
-async fn strike(fault: Fault, call: u64) -> bool {
+async fn strike(fault: Fault, call: u64, changed_before: bool) -> bool {
     let (store, repository) = in_memory().await;
     let image = image(75, 400_000);
     let point = back_up(&repository, "p", &image).await.unwrap().point;
-    repository.rotate_keys(&key()).await.unwrap();
+    if changed_before {
+        repository.rotate_keys(&key()).await.unwrap();
+    }
     let failing = FailingStore::new(Arc::clone(&store), fault, call);
     let changed = async {
         let repository = Repository::open(failing.clone(), &key(), env()).await?;
@@ -184,20 +187,24 @@ async fn strike(fault: Fault, call: u64) -> bool {
     let new = open(&store, &other_key()).await;
     assert!(old.is_ok() != new.is_ok(), "{fault:?} {call}");
     assert!(new.is_ok() || changed.is_err(), "{fault:?} {call}");
+    let secret_is_new = new.is_ok();
     let (repository, secret) = match (old, new) {
         (_, Ok(repository)) => (repository, other_key()),
         (old, _) => (old.unwrap(), key()),
     };
     assert!(restore(&repository, &point.id).await.unwrap() == image);
     // Opening it has tidied up.
-    assert_eq!(
-        names(&store)
-            .await
-            .iter()
-            .filter(|n| n.starts_with("keys/"))
-            .count(),
+    let rings = names(&store).await;
+    let rings = rings
+        .iter()
+        .filter(|name| name.starts_with("keys/"))
+        .count();
+    let expected = if changed_before || secret_is_new {
         2
-    );
+    } else {
+        0
+    };
+    assert_eq!(rings, expected, "{fault:?} {call}");
     let report = repository
         .verify(VerifyDepth::ReadData, &|_| ())
         .await
@@ -210,13 +217,36 @@ async fn strike(fault: Fault, call: u64) -> bool {
 
 #[tokio::test]
 async fn a_change_of_the_keys_that_fails_at_any_call_loses_nothing() {
-    for fault in [Fault::Fail, Fault::FailAfterEffect, Fault::Crash] {
-        let mut call = 1;
-        while strike(fault, call).await {
-            call += 1;
+    for changed_before in [false, true] {
+        for fault in [Fault::Fail, Fault::FailAfterEffect, Fault::Crash] {
+            let mut call = 1;
+            while strike(fault, call, changed_before).await {
+                call += 1;
+            }
+            assert!(call > 10, "{fault:?} {call}");
         }
-        assert!(call > 10, "{fault:?} {call}");
     }
+}
+
+#[tokio::test]
+async fn a_change_that_comes_late_does_not_take_a_serial_that_was_used_up() {
+    let (store, repository) = in_memory().await;
+    for _ in 0..3 {
+        repository.rotate_keys(&key()).await.unwrap();
+    }
+    let before = names(&store).await;
+    let late = store.get(&Path::from("keys/0000000000000003")).await;
+    let late = late.unwrap().bytes().await.unwrap();
+    let text = String::from_utf8(late.to_vec()).unwrap();
+    let json = text.lines().next().unwrap();
+    let json = json.replace("\"serial\":3", "\"serial\":2");
+    let sum = hex::encode(strongroom_chunk::checksum(json.as_bytes()));
+    let ring = Keyring::decode(format!("{json}\n{sum}\n").as_bytes(), "late").unwrap();
+    let place = crate::store::Store::new(Arc::clone(&store).into());
+    let refused = keyring::create(&place, &ring).await;
+    assert!(matches!(refused, Err(Error::KeysChanged)), "{refused:?}");
+    assert_eq!(names(&store).await, before);
+    open(&store, &key()).await.unwrap();
 }
 
 #[tokio::test]
@@ -250,17 +280,25 @@ async fn a_damaged_or_lost_keyring_is_made_good_from_its_copy() {
 
 proptest::proptest! {
     #[test]
-    fn a_keyring_and_a_config_take_any_bytes(
-        text in "[ -~\n]{0,200}",
-        json in proptest::bool::ANY,
+    fn configs_keyrings_and_points_take_any_text(text in "[ -~\n]{0,200}") {
+        crate::fuzzing::decode_all(text.as_bytes());
+    }
+
+    #[test]
+    fn a_keyring_takes_any_number_and_length_of_keys(
+        serial in proptest::prelude::any::<u64>(),
+        salt in "[0-9a-f]{60,66}",
+        wrapped in proptest::collection::vec("[0-9a-f]{0,100}", 0..5),
     ) {
-        let bytes = if json {
-            let text = text.replace('\n', " ");
-            format!("{text}\n{}\n", hex::encode(strongroom_chunk::checksum(text.as_bytes())))
-        } else {
-            text
-        };
-        proptest::prop_assert!(crate::config::Config::decode(bytes.as_bytes()).is_err());
-        proptest::prop_assert!(crate::keyring::Keyring::decode(bytes.as_bytes(), "x").is_err());
+        let ring = serde_json::json!({
+            "format": "strongroom keyring", "version": 1, "serial": serial,
+            "repository": "11111111-1111-1111-1111-111111111111",
+            "lock": {
+                "kind": "passphrase", "salt": &salt,
+                "argon2": {"memory_kib": 1, "passes": 1, "lanes": 1},
+            },
+            "wrap_salt": &salt, "wrapped": wrapped,
+        });
+        crate::fuzzing::decode_all(ring.to_string().as_bytes());
     }
 }
