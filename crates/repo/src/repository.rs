@@ -251,6 +251,11 @@ impl Repository {
         depth: VerifyDepth,
         progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<VerifyReport> {
+        // What is sealed under keys that are newer than ours is not damaged. A keyring that is, is found below.
+        match self.refresh_keys().await {
+            Ok(()) | Err(Error::Missing { .. } | Error::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let _session = Reading::begin(&self.engine).await;
         verify::verify(&self.engine, depth, progress).await
     }
