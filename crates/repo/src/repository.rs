@@ -167,6 +167,7 @@ impl Repository {
 
     async fn change_keys(&self, secret: &Secret, next: NextRoot) -> Result<()> {
         self.engine.prove_writable().await?;
+        self.engine.prove_writable().await?;
         let store = &self.engine.store;
         store.change_keys(secret, next, &self.engine.env.ids).await
     }
@@ -241,6 +242,8 @@ impl Repository {
         progress: &(dyn Fn(CollectProgress) + Sync),
     ) -> Result<CollectReport> {
         self.engine.prove_writable().await?;
+        // What is rewritten shall be sealed under the newest keys.
+        self.refresh_keys().await?;
         collect::collect(&self.engine, options, progress).await
     }
 

@@ -73,6 +73,32 @@ async fn after_a_rotation_old_data_is_read_and_new_data_is_sealed_anew() {
 }
 
 #[tokio::test]
+async fn a_collection_seals_what_it_rewrites_under_the_newest_keys() {
+    let (store, repository) = in_memory().await;
+    let whole = image(76, 3_000_000);
+    let mut part = whole.clone();
+    part[600_000..].fill(0);
+    let before = back_up(&repository, "whole", &whole).await.unwrap();
+    // A process that does not know of the rotation yet.
+    let collector = open(&store, &key()).await.unwrap();
+    repository.rotate_keys(&key()).await.unwrap();
+    let kept = back_up(&repository, "part", &part).await.unwrap();
+    assert!(generations(&store).await.contains(&0));
+    repository.delete_point(&before.point.id).await.unwrap();
+    let report = super::collecting::collect(&collector).await.unwrap();
+    assert!(report.bytes_copied > 0, "{report:?}");
+    let packs = names(&store).await;
+    for name in packs.iter().filter(|name| name.starts_with("packs/")) {
+        let bytes = store.get(&Path::from(name.as_str())).await.unwrap();
+        let header = strongroom_chunk::Header::decode(&bytes.bytes().await.unwrap()).unwrap();
+        assert_eq!(header.generation, 1, "{name}");
+    }
+    for repository in [&repository, &collector] {
+        assert!(restore(repository, &kept.point.id).await.unwrap() == part);
+    }
+}
+
+#[tokio::test]
 async fn nothing_of_the_old_lock_stays_in_the_store() {
     let (store, repository) = in_memory().await;
     repository.rotate_keys(&key()).await.unwrap();

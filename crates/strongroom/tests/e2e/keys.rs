@@ -112,6 +112,26 @@ fn the_reader_of_the_format_pages_restores_what_was_backed_up_before_and_after_r
     for (point, content) in [(&first, &image), (&second, &changed), (&third, &image)] {
         assert!(repo.read(&new, point) == *content, "{point}");
     }
+
+    // Most of the disk is emptied, the older points go, and their packs are rewritten.
+    let mut emptied = image;
+    emptied[10 << 20..].fill(0);
+    std::fs::write(&source, &emptied).unwrap();
+    let last = repo.back_up(&new, &source);
+    repo.done(
+        &["forget"],
+        &[&new[..], &[&first, &second, &third]].concat(),
+    );
+    let collected = repo.done(&["gc"], &new);
+    assert!(
+        collected["bytes_copied"].as_u64().unwrap() > 0,
+        "{collected}"
+    );
+    assert!(
+        collected["packs_deleted"].as_u64().unwrap() > 0,
+        "{collected}"
+    );
+    assert!(repo.read(&new, &last) == emptied);
 }
 
 #[test]
