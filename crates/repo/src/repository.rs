@@ -161,6 +161,7 @@ impl Repository {
 
     async fn change_keys(&self, secret: &Secret, next: NextRoot) -> Result<()> {
         self.engine.prove_writable().await?;
+        self.engine.prove_writable().await?;
         let store = &self.engine.store;
         store.change_keys(secret, next, &self.engine.env.ids).await
     }
