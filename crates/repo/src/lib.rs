@@ -38,6 +38,7 @@
 //! a time. A writer's threads share its session; see `writer`.
 
 mod adopt;
+mod buffers;
 mod cache;
 mod collect;
 mod config;
@@ -63,6 +64,7 @@ mod verify;
 mod writer;
 
 pub use collect::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
+pub use buffers::{Buffer, Buffers};
 pub use error::{Error, Result, Source};
 pub use point::{Commit, NewPoint, Point, PointId};
 pub use reader::{Content, PointReader, Segment};

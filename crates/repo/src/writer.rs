@@ -1,14 +1,17 @@
 //! Writing a point. Bytes pass four stages on threads of their own, joined by bounded channels:
 //!
-//! cut (zero test, cutting, hashing, look-up) → compress (several) → assemble (seal, packs, tree) → upload.
+//! cut (zero test, cutting) → choose (look-up, frames) → assemble (seal, packs, tree) → upload.
+//! Several working threads hash chunks for choose and compress frames for assemble.
 
 mod assemble;
-mod compress;
+mod choose;
 mod cut;
+mod frame;
 mod pipeline;
 mod session;
 mod tree;
 mod upload;
+mod work;
 
 use std::sync::Arc;
 
@@ -27,7 +30,7 @@ use pipeline::Outcome;
 use session::Session;
 
 /// Larger portions are handed on in parts of this size, smaller ones are joined.
-const PORTION_BYTES: usize = 512 << 10;
+const PORTION_BYTES: usize = 1 << 20;
 /// Portions below this are copied together; it is cheaper than handing them on one by one.
 const SMALL_BYTES: usize = 64 << 10;
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use strongroom_chunk::{ContentId, Header, Kind, ObjectId, PackBuilder, Place};
 
-use super::cut::{CutChunk, FrameStep, Step};
+use super::choose::{CutChunk, FrameStep, Step};
 use super::session::Session;
 use super::tree::TreeBuilder;
 use super::upload::Upload;

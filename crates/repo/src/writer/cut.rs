@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use strongroom_chunk::{Chunker, Codec, ContentId, Piece, Place};
+use strongroom_chunk::{Chunker, Piece};
 use tokio::sync::mpsc;
 
-use super::session::Session;
+use super::work::HashJob;
 use crate::engine::Engine;
 use crate::{Error, Result};
 
@@ -17,169 +17,88 @@ pub(super) enum Input {
     Finish,
 }
 
-/// A frame to be compressed, and where to send the result.
+/// A chunk of the image, without a name yet.
 #[derive(Debug)]
-pub(super) struct FrameJob {
-    pub(super) plain: Vec<u8>,
-    pub(super) reply: Sender<(Codec, Vec<u8>)>,
-}
-
-/// Chunks of the image in order, and the frame that the new ones among them fill.
-#[derive(Debug)]
-pub(super) enum Step {
-    Chunks {
-        chunks: Vec<CutChunk>,
-        frame: Option<FrameStep>,
-    },
-    Finish {
-        bytes_scanned: u64,
-        bytes_new: u64,
-    },
-}
-
-#[derive(Debug)]
-pub(super) struct FrameStep {
-    pub(super) compressed: Receiver<(Codec, Vec<u8>)>,
-    /// Ids and plain lengths of the frame's chunks.
-    pub(super) chunks: Vec<(ContentId, u32)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CutChunk {
+pub(super) struct Cut {
     pub(super) offset: u64,
-    pub(super) length: u32,
-    pub(super) id: ContentId,
-    /// Known for what the index found; the others get theirs when their frame is packed.
-    pub(super) place: Option<Place>,
+    pub(super) bytes: Bytes,
 }
 
-/// A step is closed after so many chunks even if its frame is not full.
-const CHUNKS_MAX: usize = 4096;
+/// What the caller's portions were cut into, in the order of the image.
+#[derive(Debug)]
+pub(super) enum Batch {
+    /// The chunks that end in one portion, once they are hashed.
+    Chunks(Receiver<HashJob>),
+    Finish,
+}
 
-/// Cuts, hashes, and looks up what is known; fills frames with what is not.
+/// Cuts portions, has their chunks hashed, and keeps them in order.
 #[derive(Debug)]
 pub(super) struct Cutter {
     engine: Arc<Engine>,
-    session: Arc<Session>,
-    frames: Sender<FrameJob>,
-    steps: Sender<Step>,
-    chunks: Vec<CutChunk>,
-    plain: Vec<u8>,
-    new: Vec<(ContentId, u32)>,
+    hashes: Sender<HashJob>,
+    batches: Sender<Batch>,
+    /// Where the next chunk or hole begins.
     position: u64,
-    bytes_scanned: u64,
-    bytes_new: u64,
 }
 
 impl Cutter {
     pub(super) fn new(
         engine: &Arc<Engine>,
-        session: &Arc<Session>,
-        frames: Sender<FrameJob>,
-        steps: Sender<Step>,
+        hashes: Sender<HashJob>,
+        batches: Sender<Batch>,
     ) -> Self {
         Self {
             engine: Arc::clone(engine),
-            session: Arc::clone(session),
-            frames,
-            steps,
-            chunks: Vec::new(),
-            plain: Vec::new(),
-            new: Vec::new(),
+            hashes,
+            batches,
             position: 0,
-            bytes_scanned: 0,
-            bytes_new: 0,
         }
     }
 
     pub(super) fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Result<()> {
         let mut chunker = Chunker::new(self.engine.keys.chunker(), self.engine.options.profile);
-        let mut pieces = Vec::new();
         while let Some(input) = inputs.blocking_recv() {
+            let mut pieces = Vec::new();
+            let mut portion = Bytes::new();
             match input {
-                Input::Data(data) => chunker.push(&data, &mut |piece| pieces.push(piece)),
+                Input::Data(data) => {
+                    chunker.push(&data, &mut |piece| pieces.push(piece));
+                    portion = data;
+                }
                 Input::Hole(length) => chunker.hole(length, &mut |piece| pieces.push(piece)),
                 Input::Finish => {
                     chunker.finish(&mut |piece| pieces.push(piece));
-                    self.take(&mut pieces)?;
-                    return self.finish();
+                    self.send(portion, pieces)?;
+                    let sent = self.batches.send(Batch::Finish);
+                    return sent.map_err(|_| Error::Fenced);
                 }
             }
-            self.take(&mut pieces)?;
+            self.send(portion, pieces)?;
         }
         // Dropped without a commit: the later stages see their channels close and stop.
         Err(Error::Fenced)
     }
 
-    fn take(&mut self, pieces: &mut Vec<Piece>) -> Result<()> {
-        for piece in pieces.drain(..) {
+    fn send(&mut self, portion: Bytes, pieces: Vec<Piece>) -> Result<()> {
+        let mut chunks = Vec::with_capacity(pieces.len());
+        for piece in pieces {
             match piece {
                 Piece::Hole(length) => self.position += length,
-                Piece::Chunk(bytes) => self.chunk(&bytes)?,
+                Piece::Chunk(bytes) => {
+                    let offset = self.position;
+                    self.position += bytes.len() as u64;
+                    chunks.push(Cut { offset, bytes });
+                }
             }
         }
-        Ok(())
-    }
-
-    fn chunk(&mut self, bytes: &Bytes) -> Result<()> {
-        let id = self.engine.keys.chunk_id(bytes);
-        let prefix = id.prefix();
-        let length = u32::try_from(bytes.len()).expect("chunks are bounded");
-        let mut place = None;
-        if !self.session.is_recent(prefix) {
-            let usable = |pack| self.session.usable(pack);
-            place = self.engine.index.find(prefix, usable);
-            if place.is_none() {
-                self.session.expect(prefix);
-                self.plain.extend_from_slice(bytes);
-                self.new.push((id, length));
-                self.bytes_new += u64::from(length);
-            }
-        }
-        self.chunks.push(CutChunk {
-            offset: self.position,
-            length,
-            id,
-            place,
-        });
-        self.position += u64::from(length);
-        self.bytes_scanned += u64::from(length);
-        let full = self.plain.len() >= self.engine.options.profile.frame_bytes_target();
-        if full || self.chunks.len() >= CHUNKS_MAX {
-            self.close_step()?;
-        }
-        Ok(())
-    }
-
-    fn close_step(&mut self) -> Result<()> {
-        if self.chunks.is_empty() {
+        if chunks.is_empty() {
             return Ok(());
         }
-        let mut frame = None;
-        if !self.new.is_empty() {
-            let (reply, compressed) = bounded(1);
-            let capacity = self.plain.capacity();
-            let plain = std::mem::replace(&mut self.plain, Vec::with_capacity(capacity));
-            self.frames
-                .send(FrameJob { plain, reply })
-                .map_err(|_| Error::Fenced)?;
-            let chunks = std::mem::take(&mut self.new);
-            frame = Some(FrameStep { compressed, chunks });
-        }
-        let chunks = std::mem::take(&mut self.chunks);
-        self.send(Step::Chunks { chunks, frame })
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.close_step()?;
-        let (bytes_scanned, bytes_new) = (self.bytes_scanned, self.bytes_new);
-        self.send(Step::Finish {
-            bytes_scanned,
-            bytes_new,
-        })
-    }
-
-    fn send(&self, step: Step) -> Result<()> {
-        self.steps.send(step).map_err(|_| Error::Fenced)
+        let (reply, hashed) = bounded(1);
+        let job = HashJob::new(portion, chunks, reply);
+        self.hashes.send(job).map_err(|_| Error::Fenced)?;
+        let sent = self.batches.send(Batch::Chunks(hashed));
+        sent.map_err(|_| Error::Fenced)
     }
 }

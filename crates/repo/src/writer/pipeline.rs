@@ -5,17 +5,18 @@ use crossbeam_channel::bounded;
 use tokio::sync::{mpsc, oneshot};
 
 use super::assemble::Assembler;
-use super::compress::compress_frames;
+use super::choose::Chooser;
 use super::cut::{Cutter, Input};
 use super::session::Session;
 use super::upload::Uploader;
+use super::work::Worker;
 use crate::engine::Engine;
 use crate::points::Root;
 use crate::{Error, Result};
 
 /// Portions waiting to be cut.
-const INPUTS_MAX: usize = 8;
-/// Steps between cutting and assembling; each holds one frame.
+const INPUTS_MAX: usize = 4;
+/// Steps between choosing and assembling; each holds one frame.
 const STEPS_MAX: usize = 24;
 
 /// What a finished pipeline leaves: everything durable but the point.
@@ -35,6 +36,8 @@ pub(super) fn start(
 ) -> Result<(mpsc::Sender<Input>, oneshot::Receiver<Outcome>)> {
     let workers = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 16));
     let (input, mut inputs) = mpsc::channel(INPUTS_MAX);
+    let (hash_sender, hashes) = bounded(workers);
+    let (batch_sender, batches) = bounded(2 * workers);
     let (frame_sender, frames) = bounded(workers);
     let (step_sender, steps) = bounded(STEPS_MAX);
     // A full pack waits in the assembler while the one before is written: two packs in memory.
@@ -42,15 +45,18 @@ pub(super) fn start(
     let (done, outcome) = oneshot::channel();
     let mut done = Some(done);
 
-    let mut cutter = Cutter::new(engine, session, frame_sender, step_sender);
+    let mut cutter = Cutter::new(engine, hash_sender, batch_sender);
     run("cut", session, move || cutter.run(&mut inputs))?;
     for _ in 0..workers {
-        let (frames, level) = (frames.clone(), engine.options.profile.zstd_level());
-        run("compress", session, move || {
-            compress_frames(&frames, level);
+        let (frames, hashes) = (frames.clone(), hashes.clone());
+        let mut worker = Worker::new(&engine.keys, engine.options.profile.zstd_level());
+        run("work", session, move || {
+            worker.run(&frames, &hashes);
             Ok(())
         })?;
     }
+    let mut chooser = Chooser::new(engine, session, frame_sender, step_sender);
+    run("choose", session, move || chooser.run(&batches))?;
     let mut assembler = Assembler::new(engine, session, size_bytes, upload_sender);
     run("assemble", session, move || assembler.run(&steps))?;
     let mut uploader = Uploader::new(engine, session, tokio::runtime::Handle::current());

@@ -6,7 +6,7 @@ use strongroom_chunk::{
 };
 
 use super::assemble::new_pack;
-use super::cut::CutChunk;
+use super::choose::CutChunk;
 use super::session::Session;
 use crate::engine::Engine;
 use crate::points::Root;

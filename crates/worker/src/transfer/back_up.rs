@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use strongroom_block::{BlockSource, ExtentKind};
-use strongroom_repo::{Commit, NewPoint, Point, Repository};
+use strongroom_repo::{Buffers, Commit, NewPoint, Point, Repository};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{PIECE_BYTES, PIECES_IN_FLIGHT, Progress, TransferError};
+use super::{BUFFERS_IDLE_MAX, PIECE_BYTES, PIECES_IN_FLIGHT, Progress, TransferError};
 
 /// What the reading thread hands over, in order.
 enum Piece {
@@ -71,6 +71,7 @@ fn read_pieces(
     pieces: &mpsc::Sender<Piece>,
 ) -> strongroom_block::Result<()> {
     let size = source.size_bytes();
+    let buffers = Buffers::new(PIECE_BYTES, BUFFERS_IDLE_MAX);
     let mut offset = 0;
     while offset < size {
         let extent = source.next_extent(offset)?.up_to(size - offset);
@@ -87,9 +88,10 @@ fn read_pieces(
                     let length = usize::try_from(end - offset)
                         .unwrap_or(usize::MAX)
                         .min(PIECE_BYTES);
-                    let mut buffer = vec![0; length];
-                    source.read_at(offset, &mut buffer)?;
-                    if pieces.blocking_send(Piece::Data(buffer.into())).is_err() {
+                    let mut buffer = buffers.take(length);
+                    source.read_at(offset, buffer.bytes_mut())?;
+                    let data = buffer.freeze();
+                    if pieces.blocking_send(Piece::Data(data)).is_err() {
                         return Ok(());
                     }
                     offset += length as u64;

@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use strongroom_chunk::{Codec, ContentId, Place};
+
+use super::cut::{Batch, Cut};
+use super::frame::Plain;
+use super::session::Session;
+use super::work::{FrameJob, HashJob};
+use crate::engine::Engine;
+use crate::{Error, Result};
+
+/// Chunks of the image in order, and the frame that the new ones among them fill.
+#[derive(Debug)]
+pub(super) enum Step {
+    Chunks {
+        chunks: Vec<CutChunk>,
+        frame: Option<FrameStep>,
+    },
+    Finish {
+        bytes_scanned: u64,
+        bytes_new: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct FrameStep {
+    pub(super) compressed: Receiver<(Codec, Vec<u8>)>,
+    /// Ids and plain lengths of the frame's chunks.
+    pub(super) chunks: Vec<(ContentId, u32)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CutChunk {
+    pub(super) offset: u64,
+    pub(super) length: u32,
+    pub(super) id: ContentId,
+    /// Known for what the index found; the others get theirs when their frame is packed.
+    pub(super) place: Option<Place>,
+}
+
+/// A step is closed after so many chunks even if its frame is not full.
+const CHUNKS_MAX: usize = 4096;
+
+/// Looks up which chunks are known, and fills frames with those that are not.
+#[derive(Debug)]
+pub(super) struct Chooser {
+    engine: Arc<Engine>,
+    session: Arc<Session>,
+    frames: Sender<FrameJob>,
+    steps: Sender<Step>,
+    chunks: Vec<CutChunk>,
+    plain: Plain,
+    new: Vec<(ContentId, u32)>,
+    bytes_scanned: u64,
+    bytes_new: u64,
+}
+
+impl Chooser {
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        session: &Arc<Session>,
+        frames: Sender<FrameJob>,
+        steps: Sender<Step>,
+    ) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            session: Arc::clone(session),
+            frames,
+            steps,
+            chunks: Vec::new(),
+            plain: Plain::default(),
+            new: Vec::new(),
+            bytes_scanned: 0,
+            bytes_new: 0,
+        }
+    }
+
+    pub(super) fn run(&mut self, batches: &Receiver<Batch>) -> Result<()> {
+        for batch in batches {
+            match batch {
+                Batch::Chunks(hashed) => {
+                    let hashed = hashed
+                        .recv()
+                        .map_err(|_| Error::Broken("a hashing thread"))?;
+                    self.take(&hashed)?;
+                }
+                Batch::Finish => return self.finish(),
+            }
+        }
+        // The cutter stopped and said why.
+        Err(Error::Fenced)
+    }
+
+    fn take(&mut self, hashed: &HashJob) -> Result<()> {
+        for (cut, id) in hashed.chunks.iter().zip(&hashed.ids) {
+            self.chunk(&hashed.portion, cut, *id)?;
+        }
+        self.plain.detach();
+        Ok(())
+    }
+
+    fn chunk(&mut self, portion: &bytes::Bytes, cut: &Cut, id: ContentId) -> Result<()> {
+        let prefix = id.prefix();
+        let length = u32::try_from(cut.bytes.len()).expect("chunks are bounded");
+        let mut place = None;
+        if !self.session.is_recent(prefix) {
+            let usable = |pack| self.session.usable(pack);
+            place = self.engine.index.find(prefix, usable);
+            if place.is_none() {
+                self.session.expect(prefix);
+                self.plain.push(portion, &cut.bytes);
+                self.new.push((id, length));
+                self.bytes_new += u64::from(length);
+            }
+        }
+        self.chunks.push(CutChunk {
+            offset: cut.offset,
+            length,
+            id,
+            place,
+        });
+        self.bytes_scanned += u64::from(length);
+        let full = self.plain.len() >= self.engine.options.profile.frame_bytes_target();
+        if full || self.chunks.len() >= CHUNKS_MAX {
+            self.close_step()?;
+        }
+        Ok(())
+    }
+
+    fn close_step(&mut self) -> Result<()> {
+        if self.chunks.is_empty() {
+            return Ok(());
+        }
+        let mut frame = None;
+        if !self.new.is_empty() {
+            let (reply, compressed) = bounded(1);
+            let plain = std::mem::take(&mut self.plain);
+            self.frames
+                .send(FrameJob { plain, reply })
+                .map_err(|_| Error::Fenced)?;
+            let chunks = std::mem::take(&mut self.new);
+            frame = Some(FrameStep { compressed, chunks });
+        }
+        let chunks = std::mem::take(&mut self.chunks);
+        self.send(Step::Chunks { chunks, frame })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.close_step()?;
+        let (bytes_scanned, bytes_new) = (self.bytes_scanned, self.bytes_new);
+        self.send(Step::Finish {
+            bytes_scanned,
+            bytes_new,
+        })
+    }
+
+    fn send(&self, step: Step) -> Result<()> {
+        self.steps.send(step).map_err(|_| Error::Fenced)
+    }
+}
