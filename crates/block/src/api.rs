@@ -37,6 +37,11 @@ pub trait BlockSink: Send {
     /// Makes the range read as zeros, and gives its space back where the image can.
     fn zero_range(&mut self, offset: u64, length: u64) -> Result<()>;
 
+    /// Does it read as zeros wherever this sink has not written yet? Then there is nothing to compare with.
+    fn starts_blank(&self) -> bool {
+        false
+    }
+
     /// Returns when everything written so far survives a power cut.
     fn flush(&mut self) -> Result<()>;
 }

@@ -73,7 +73,6 @@ pub fn open_sink(path: &Path, format: VolumeFormat) -> Result<Box<dyn BlockSink>
 
 /// Makes a new sparse file to restore into; [`Exists`](crate::Error::Exists) if anything has that name.
 pub fn create_raw(path: &Path, size_bytes: u64) -> Result<Box<dyn BlockSink>> {
-    Ok(Box::new(RawImage::new(ImageFile::create(
-        path, size_bytes,
-    )?)))
+    let file = ImageFile::create(path, size_bytes)?;
+    Ok(Box::new(RawImage::blank(file)))
 }

@@ -8,6 +8,7 @@ use crate::{BlockSink, BlockSource, Extent, Result};
 pub(crate) struct RawImage {
     file: ImageFile,
     size_bytes: u64,
+    starts_blank: bool,
 }
 
 impl RawImage {
@@ -15,6 +16,15 @@ impl RawImage {
         Self {
             size_bytes: file.size_bytes(),
             file,
+            starts_blank: false,
+        }
+    }
+
+    /// A file that was just made.
+    pub(crate) fn blank(file: ImageFile) -> Self {
+        Self {
+            starts_blank: true,
+            ..Self::new(file)
         }
     }
 }
@@ -57,6 +67,10 @@ impl BlockSink for RawImage {
     fn zero_range(&mut self, offset: u64, length: u64) -> Result<()> {
         self.file.check_range(self.size_bytes, offset, length)?;
         self.file.zero_range(offset, length)
+    }
+
+    fn starts_blank(&self) -> bool {
+        self.starts_blank
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -2,7 +2,7 @@ use std::fmt;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::seal::TAG_BYTES;
+use crate::seal::{SealKey, TAG_BYTES};
 use crate::{Error, Result};
 
 /// How a frame's bytes are stored before they are sealed.
@@ -70,9 +70,11 @@ impl FrameCompressor {
     }
 }
 
-/// The inverse of [`FrameCompressor`]; keeps its tables between frames.
+/// The inverse of [`FrameCompressor`]; keeps its tables and its buffer between frames.
 pub struct FrameDecompressor {
     context: Decompressor<'static>,
+    /// A frame that was decrypted and not decompressed yet; as long as the longest so far.
+    opened: Vec<u8>,
 }
 
 impl fmt::Debug for FrameDecompressor {
@@ -85,6 +87,7 @@ impl Default for FrameDecompressor {
     fn default() -> Self {
         Self {
             context: Decompressor::new().expect("a zstd context is only memory"),
+            opened: Vec::new(),
         }
     }
 }
@@ -100,20 +103,53 @@ impl FrameDecompressor {
         if plain_length > FRAME_BYTES_MAX {
             return Err(Error::Malformed("a frame is too large"));
         }
-        let plain = match codec {
-            Codec::Raw => stored,
+        match codec {
+            Codec::Raw if stored.len() == plain_length => Ok(stored),
+            Codec::Raw => Err(Error::Malformed("a frame has another length than stated")),
             Codec::Zstd => {
-                let mut plain = Vec::with_capacity(plain_length);
-                self.context
-                    .decompress_to_buffer(&stored, &mut plain)
-                    .map_err(|_| Error::Malformed("a frame does not decompress"))?;
-                plain
+                let mut plain = vec![0; plain_length];
+                decompress(&mut self.context, &stored, &mut plain)?;
+                Ok(plain)
             }
-        };
-        if plain.len() == plain_length {
-            Ok(plain)
-        } else {
-            Err(Error::Malformed("a frame has another length than stated"))
         }
+    }
+
+    /// Opens `sealed` into `plain`, which it fills exactly, or fails and leaves anything there.
+    pub(crate) fn open(
+        &mut self,
+        key: &SealKey,
+        number: u32,
+        codec: Codec,
+        sealed: &[u8],
+        plain: &mut [u8],
+    ) -> Result<()> {
+        let plain_length = u32::try_from(plain.len())
+            .ok()
+            .filter(|_| plain.len() <= FRAME_BYTES_MAX)
+            .ok_or(Error::Malformed("a frame is too large"))?;
+        let length = sealed.len().saturating_sub(TAG_BYTES);
+        match codec {
+            Codec::Raw if length == plain.len() => {
+                key.open_into(number, plain_length, codec.to_u8(), sealed, plain)
+            }
+            Codec::Raw => Err(Error::Malformed("a frame has another length than stated")),
+            Codec::Zstd => {
+                if self.opened.len() < length {
+                    self.opened.resize(length, 0);
+                }
+                let opened = &mut self.opened[..length];
+                key.open_into(number, plain_length, codec.to_u8(), sealed, opened)?;
+                decompress(&mut self.context, opened, plain)
+            }
+        }
+    }
+}
+
+/// Fills `plain` exactly, or fails.
+fn decompress(context: &mut Decompressor<'static>, stored: &[u8], plain: &mut [u8]) -> Result<()> {
+    match context.decompress_to_buffer(stored, plain) {
+        Ok(length) if length == plain.len() => Ok(()),
+        Ok(_) => Err(Error::Malformed("a frame has another length than stated")),
+        Err(_) => Err(Error::Malformed("a frame does not decompress")),
     }
 }

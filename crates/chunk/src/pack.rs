@@ -208,16 +208,20 @@ pub fn unseal_frame(
     Ok(sealed)
 }
 
-/// Decrypts and decompresses a frame as it lies in the pack. The ids of its chunks are not checked.
+/// Decrypts and decompresses a frame as it lies in the pack, into `plain`, which has `entry.plain_length`
+/// bytes. The ids of its chunks are not checked; behind an error `plain` holds anything.
 pub fn open_frame(
     key: &SealKey,
     number: u32,
     entry: &FrameEntry,
-    mut sealed: Vec<u8>,
+    sealed: &[u8],
     decompressor: &mut FrameDecompressor,
-) -> Result<Vec<u8>> {
-    key.open(number, entry.plain_length, entry.codec.to_u8(), &mut sealed)?;
-    decompressor.decompress(entry.codec, sealed, to_usize(entry.plain_length))
+    plain: &mut [u8],
+) -> Result<()> {
+    if plain.len() != to_usize(entry.plain_length) {
+        return Err(Error::Malformed("a frame has another length than stated"));
+    }
+    decompressor.open(key, number, entry.codec, sealed, plain)
 }
 
 /// Builds a pack frame by frame.

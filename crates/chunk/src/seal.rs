@@ -58,6 +58,23 @@ impl SealKey {
         Ok(())
     }
 
+    /// As [`Self::open`], from `sealed`, tag included, into `opened`, which has the tag's length less.
+    pub(crate) fn open_into(
+        &self,
+        number: u32,
+        plain_length: u32,
+        codec: u8,
+        sealed: &[u8],
+        opened: &mut [u8],
+    ) -> Result<()> {
+        let text = sealed.len().checked_sub(TAG_BYTES);
+        let (text, tag) = sealed.split_at(text.ok_or(Error::Unauthentic)?);
+        let aad = Aad::from(self.aad(number, plain_length, codec));
+        self.key
+            .open_separate_gather(nonce(number), aad, text, tag, opened)
+            .map_err(|_| Error::Unauthentic)
+    }
+
     fn aad(&self, number: u32, plain_length: u32, codec: u8) -> [u8; 41] {
         let mut aad = [0; 41];
         aad[..16].copy_from_slice(&self.repository.0);

@@ -53,10 +53,29 @@ impl Pack {
         sealed: &[u8],
         decompressor: &mut FrameDecompressor,
     ) -> Result<Vec<u8>> {
+        let mut plain = vec![0; self.frame_bytes(number)];
+        self.open_frame_into(number, sealed, decompressor, &mut plain)?;
+        Ok(plain)
+    }
+
+    /// As [`Self::open_frame`], into a buffer of [`Self::frame_bytes`] that the caller has; behind an error it
+    /// holds anything.
+    pub(crate) fn open_frame_into(
+        &self,
+        number: usize,
+        sealed: &[u8],
+        decompressor: &mut FrameDecompressor,
+        plain: &mut [u8],
+    ) -> Result<()> {
         let entry = self.directory.frames()[number];
         let number = u32::try_from(number).expect("a directory counts its frames in 32 bits");
-        open_frame(&self.key, number, &entry, sealed.to_vec(), decompressor)
+        open_frame(&self.key, number, &entry, sealed, decompressor, plain)
             .map_err(|error| Error::decoding(self.path.as_ref(), error))
+    }
+
+    /// Plain bytes of a frame; the directory's decoder bounds them.
+    pub(crate) fn frame_bytes(&self, number: usize) -> usize {
+        usize::try_from(self.directory.frames()[number].plain_length).expect("u32 fits")
     }
 }
 

@@ -16,8 +16,8 @@ use crate::points::StoredPoint;
 use crate::sessions::Reading;
 use crate::{Error, Result};
 
-/// Fetches under way; each opens up to 8 MiB of frames for 4 MiB of the image.
-const FETCHES_MAX: usize = 6;
+/// Fetches under way; each opens up to 4 MiB of frames for 2 MiB of the image.
+const FETCHES_MAX: usize = 8;
 
 /// A stretch of a point's image.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,10 @@ fn open(pack: &[u8]) -> Result<Vec<Vec<u8>>> {
     for (number, entry) in (0..).zip(directory.frames()) {
         let range = entry.range();
         let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-        let sealed = pack[range].to_vec();
-        frames.push(open_frame(&key, number, entry, sealed, &mut decompressor)?);
+        let mut plain = vec![0; entry.plain_length as usize];
+        let sealed = &pack[range];
+        open_frame(&key, number, entry, sealed, &mut decompressor, &mut plain)?;
+        frames.push(plain);
     }
     (0..)
         .map_while(|slot| directory.locate(slot))
@@ -94,9 +96,23 @@ fn another_repositorys_key_opens_nothing() {
 
 #[test]
 fn frames_of_impossible_size_are_refused() {
+    let mut plain = vec![0; FRAME_BYTES_MAX + 1];
+    let (_, bomb) = FrameCompressor::new(1).compress(&plain);
     let mut decompressor = FrameDecompressor::default();
-    let refused = decompressor.decompress(Codec::Zstd, vec![1, 2, 3], usize::MAX);
+    let refused = decompressor.decompress(Codec::Zstd, bomb.clone(), 1000);
     assert!(refused.is_err());
-    let (_, bomb) = FrameCompressor::new(1).compress(&vec![7; 1 << 20]);
-    assert!(decompressor.decompress(Codec::Zstd, bomb, 1000).is_err());
+    let header = header(Kind::DataPack);
+    let key = keys().seal_key(&header);
+    let entry = FrameEntry {
+        offset: 0,
+        sealed_length: 0,
+        plain_length: u32::try_from(plain.len()).unwrap(),
+        codec: Codec::Zstd,
+        first_slot: 0,
+    };
+    let refused = open_frame(&key, 0, &entry, &bomb, &mut decompressor, &mut plain);
+    assert_eq!(
+        refused.unwrap_err(),
+        Error::Malformed("a frame is too large")
+    );
 }

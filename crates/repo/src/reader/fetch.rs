@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use strongroom_chunk::{ChunkEntry, FrameDecompressor, ObjectId, Place};
 
 use super::Piece;
+use crate::buffers::Buffers;
 use crate::engine::Engine;
 use crate::packs::Pack;
 use crate::repository::blocking;
@@ -26,7 +27,11 @@ const PACKS_IN_FLIGHT: usize = 4;
 type FrameKey = (ObjectId, u32);
 
 /// Reads the frames that hold the wanted chunks, each once, and checks every chunk.
-pub(super) async fn run(engine: Arc<Engine>, mut wanted: Vec<Wanted>) -> Result<Vec<Piece>> {
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    buffers: Buffers,
+    mut wanted: Vec<Wanted>,
+) -> Result<Vec<Piece>> {
     let mut sealed = loop {
         match read_frames(&engine, &wanted).await {
             Err(error @ Error::Missing { .. }) => relocate(&engine, &mut wanted, error).await?,
@@ -36,9 +41,9 @@ pub(super) async fn run(engine: Arc<Engine>, mut wanted: Vec<Wanted>) -> Result<
     let wanted = Arc::new(wanted);
     let mut healed = HashSet::new();
     loop {
-        let work = (Arc::clone(&engine), Arc::clone(&wanted));
+        let work = (Arc::clone(&engine), buffers.clone(), Arc::clone(&wanted));
         let (used, opened) = blocking(move || {
-            let opened = open(&work.0, &work.1, &sealed);
+            let opened = open(&work.0, &work.1, &work.2, &sealed);
             Ok((sealed, opened))
         })
         .await?;
@@ -125,6 +130,7 @@ async fn read_frames(engine: &Engine, wanted: &[Wanted]) -> Result<HashMap<Frame
 
 fn open(
     engine: &Engine,
+    buffers: &Buffers,
     wanted: &[Wanted],
     sealed: &HashMap<FrameKey, Bytes>,
 ) -> Result<Vec<Piece>> {
@@ -140,8 +146,10 @@ fn open(
             Entry::Vacant(entry) => {
                 let number = index(want.entry.frame);
                 let sealed = &sealed[&key];
-                let frame = want.pack.open_frame(number, sealed, &mut decompressor)?;
-                entry.insert(frame.into())
+                let pack = &want.pack;
+                let mut frame = buffers.take(pack.frame_bytes(number));
+                pack.open_frame_into(number, sealed, &mut decompressor, frame.bytes_mut())?;
+                entry.insert(frame.freeze())
             }
         };
         let start = index(want.entry.start);

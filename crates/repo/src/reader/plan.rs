@@ -6,18 +6,23 @@ use tokio::sync::mpsc;
 
 use super::Fetch;
 use super::fetch::{self, Wanted};
+use crate::buffers::Buffers;
 use crate::engine::Engine;
 use crate::points::Root;
 use crate::{Error, Result};
 
 /// Plain bytes that one fetch brings.
-pub(super) const FETCH_BYTES: u64 = 4 << 20;
+pub(super) const FETCH_BYTES: u64 = 2 << 20;
 /// Plain bytes of the frames that one fetch opens for them: more where an image uses little of each.
-const FETCH_FRAME_BYTES: u64 = 8 << 20;
+const FETCH_FRAME_BYTES: u64 = 4 << 20;
+/// Buffers for plain frames that wait to be used again.
+const BUFFERS_IDLE_MAX: usize = 64;
 
 /// Walks the tree in the order of the image and starts fetches until the reader is dropped.
 pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Fetch>>) {
+    let frame_bytes = engine.options.profile.frame_bytes_target() + engine.options.profile.chunk_bytes_max();
     let mut planner = Planner {
+        buffers: Buffers::new(frame_bytes, BUFFERS_IDLE_MAX),
         engine,
         fetches,
         batch: Batch::default(),
@@ -47,6 +52,7 @@ impl From<Error> for Stop {
 
 struct Planner {
     engine: Arc<Engine>,
+    buffers: Buffers,
     fetches: mpsc::Sender<Result<Fetch>>,
     batch: Batch,
 }
@@ -149,7 +155,8 @@ impl Planner {
         // Room in the channel first: it bounds how many fetches are under way.
         let permit = self.fetches.reserve().await.map_err(|_| Stop::ReaderGone)?;
         let engine = Arc::clone(&self.engine);
-        permit.send(Ok(tokio::spawn(fetch::run(engine, batch))));
+        let buffers = self.buffers.clone();
+        permit.send(Ok(tokio::spawn(fetch::run(engine, buffers, batch))));
         Ok(())
     }
 }

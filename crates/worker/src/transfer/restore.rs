@@ -87,6 +87,7 @@ fn write_segments(
     mut segments: mpsc::Receiver<Segment>,
 ) -> strongroom_block::Result<u64> {
     let mut target = Target {
+        blank: sink.starts_blank(),
         sink: sink.as_mut(),
         buffer: vec![0; COMPARE_BYTES],
         written_bytes: 0,
@@ -104,6 +105,8 @@ fn write_segments(
 
 struct Target<'a> {
     sink: &'a mut dyn BlockSink,
+    /// Nothing to compare with: what was not written is zero.
+    blank: bool,
     buffer: Vec<u8>,
     written_bytes: u64,
 }
@@ -111,6 +114,9 @@ struct Target<'a> {
 impl Target<'_> {
     /// Compares piece by piece and writes the pieces that differ; a hole in the target is not read.
     fn write_data(&mut self, offset: u64, data: &Bytes) -> strongroom_block::Result<()> {
+        if self.blank {
+            return self.write(offset, data);
+        }
         let mut at = 0;
         while at < data.len() {
             let here = offset + at as u64;
@@ -146,6 +152,9 @@ impl Target<'_> {
 
     /// Zeroes what is not zero yet; holes stay holes.
     fn write_hole(&mut self, offset: u64, length: u64) -> strongroom_block::Result<()> {
+        if self.blank {
+            return Ok(());
+        }
         let end = offset + length;
         let mut at = offset;
         while at < end {
