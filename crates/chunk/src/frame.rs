@@ -1,6 +1,7 @@
 use std::fmt;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 use crate::seal::{SealKey, TAG_BYTES};
 use crate::{Error, Result};
@@ -46,8 +47,16 @@ impl fmt::Debug for FrameCompressor {
 
 impl FrameCompressor {
     pub fn new(level: i32) -> Self {
+        let mut context = Compressor::new(level).expect("a zstd context is only memory");
+        if level == 1 {
+            // Measured on disk images: 2 % smaller than what the level chooses, a tenth slower.
+            for parameter in [CParameter::MinMatch(5), CParameter::HashLog(15)] {
+                let set = context.set_parameter(parameter);
+                set.expect("zstd takes 3 to 7 bytes, and tables of 2^6 to 2^30");
+            }
+        }
         Self {
-            context: Compressor::new(level).expect("a zstd context is only memory"),
+            context,
             buffer: Vec::new(),
         }
     }

@@ -57,11 +57,11 @@ impl Profile {
         self.blocks_max() * BLOCK_BYTES
     }
 
-    /// A frame is closed once it holds this many plain bytes.
-    pub fn frame_bytes_target(self) -> usize {
+    /// A frame is closed before it holds more plain bytes than this.
+    pub fn frame_bytes_max(self) -> usize {
         match self {
-            Self::Default | Self::Dense => 128 << 10,
-            Self::Archive => 768 << 10,
+            Self::Default | Self::Dense => 384 << 10,
+            Self::Archive => 1 << 20,
         }
     }
 

@@ -63,8 +63,8 @@ mod text_object;
 mod verify;
 mod writer;
 
-pub use collect::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
 pub use buffers::{Buffer, Buffers};
+pub use collect::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
 pub use error::{Error, Result, Source};
 pub use point::{Commit, NewPoint, Point, PointId};
 pub use reader::{Content, PointReader, Segment};

@@ -102,7 +102,7 @@ fn frames_of_impossible_size_are_refused() {
     let refused = decompressor.decompress(Codec::Zstd, bomb.clone(), 1000);
     assert!(refused.is_err());
     let header = header(Kind::DataPack);
-    let key = keys().seal_key(&header);
+    let key = keys().seal_key(&header).unwrap();
     let entry = FrameEntry {
         offset: 0,
         sealed_length: 0,

@@ -237,11 +237,11 @@ impl Joiner {
             rest = behind;
             if used {
                 self.check(pack, *id, content)?;
+                if self.loose.len() + content.len() > self.frame_bytes() {
+                    self.close_frame();
+                }
                 self.loose.extend_from_slice(content);
                 self.loose_chunks.push((*id, *length));
-            }
-            if self.loose.len() >= self.frame_bytes() {
-                self.close_frame();
             }
         }
         Ok(())
@@ -265,7 +265,7 @@ impl Joiner {
     fn frame_bytes(&self) -> usize {
         match self.kind {
             Kind::NodePack => NODE_FRAME_BYTES,
-            _ => self.engine.options.profile.frame_bytes_target(),
+            _ => self.engine.options.profile.frame_bytes_max(),
         }
     }
 

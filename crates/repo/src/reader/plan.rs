@@ -20,7 +20,7 @@ const BUFFERS_IDLE_MAX: usize = 64;
 
 /// Walks the tree in the order of the image and starts fetches until the reader is dropped.
 pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Fetch>>) {
-    let frame_bytes = engine.options.profile.frame_bytes_target() + engine.options.profile.chunk_bytes_max();
+    let frame_bytes = engine.options.profile.frame_bytes_max();
     let mut planner = Planner {
         buffers: Buffers::new(frame_bytes, BUFFERS_IDLE_MAX),
         engine,

@@ -108,6 +108,11 @@ impl Chooser {
             let usable = |pack| self.session.usable(pack);
             place = self.engine.index.find(prefix, usable);
             if place.is_none() {
+                if self.plain.len() + cut.bytes.len()
+                    > self.engine.options.profile.frame_bytes_max()
+                {
+                    self.close_step()?;
+                }
                 self.session.expect(prefix);
                 self.plain.push(portion, &cut.bytes);
                 self.new.push((id, length));
@@ -121,8 +126,7 @@ impl Chooser {
             place,
         });
         self.bytes_scanned += u64::from(length);
-        let full = self.plain.len() >= self.engine.options.profile.frame_bytes_target();
-        if full || self.chunks.len() >= CHUNKS_MAX {
+        if self.chunks.len() >= CHUNKS_MAX {
             self.close_step()?;
         }
         Ok(())

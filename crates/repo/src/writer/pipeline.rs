@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Portions waiting to be cut.
 const INPUTS_MAX: usize = 4;
 /// Steps between choosing and assembling; each holds one frame.
-const STEPS_MAX: usize = 24;
+const STEPS_MAX: usize = 12;
 
 /// What a finished pipeline leaves: everything durable but the point.
 #[derive(Debug)]

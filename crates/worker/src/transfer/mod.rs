@@ -12,7 +12,7 @@ pub use restore::{Restored, restore, write_out};
 /// Bytes read or written at once.
 const PIECE_BYTES: usize = 1 << 20;
 /// Buffers that wait to be used again; more are under way only where the engine is slow.
-const BUFFERS_IDLE_MAX: usize = 32;
+const BUFFERS_IDLE_MAX: usize = 16;
 /// Pieces that wait between the disk's thread and the engine.
 const PIECES_IN_FLIGHT: usize = 4;
 
