@@ -36,22 +36,16 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             profile: Profile::Default,
-            pack_bytes_target: 64 << 20,
+            pack_bytes_target: 32 << 20,
             parity: false,
         }
     }
 }
 
 impl Options {
-    /// The defaults for this storage: what is sent over a network is smaller, so that less is sent twice; what lies
-    /// on a single disk gets parity.
+    /// The defaults for this storage: what lies on a single disk gets parity.
     pub fn suited_to(storage: &Storage) -> Self {
-        let pack_bytes_target = match storage.kind() {
-            StorageKind::S3 => 32 << 20,
-            StorageKind::Memory | StorageKind::Local => 64 << 20,
-        };
         Self {
-            pack_bytes_target,
             parity: storage.kind() == StorageKind::Local,
             ..Self::default()
         }

@@ -12,7 +12,7 @@ use crate::{Error, Result, layout};
 
 /// A segment is written at the latest behind so many packs or entries: what is not listed yet is kept
 /// in memory, and must be read again after a crash.
-const PACKS_MAX: usize = 8;
+const PACKS_MAX: usize = 16;
 const ENTRIES_MAX: usize = 1 << 18;
 
 /// Collects what the next segment says.

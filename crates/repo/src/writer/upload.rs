@@ -42,7 +42,7 @@ pub(super) struct Uploader {
 }
 
 /// Packs in memory take about so much, the one that is being filled included.
-const PACKS_BYTES_MAX: u64 = 128 << 20;
+const PACKS_BYTES_MAX: u64 = 96 << 20;
 const PUTS_MAX: u64 = 4;
 
 impl Uploader {
