@@ -1,4 +1,5 @@
 mod collecting;
+mod collecting_faults;
 mod concurrency;
 mod crashes;
 mod damage;
