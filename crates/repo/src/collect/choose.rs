@@ -38,17 +38,14 @@ pub(super) async fn choose(engine: &Engine, table: &PackTable, percent: u8) -> R
         if pack.live().is_empty() {
             choice.dead.push(number);
         } else if percent > 0 && !pack.is_damaged() {
-            used.push((number, pack));
+            used.push(number);
         }
     }
-    // Listed first: with the closure inside the stream the compiler does not see that this may change threads.
-    let reads: Vec<_> = used
-        .into_iter()
-        .map(|(number, pack)| async move {
-            Ok::<_, Error>((number, live_bytes(engine, pack).await?))
+    let mut reads = stream::iter(used)
+        .map(|number| async move {
+            Ok::<_, Error>((number, live_bytes(engine, table.get(number)).await?))
         })
-        .collect();
-    let mut reads = stream::iter(reads).buffer_unordered(READS_IN_FLIGHT);
+        .buffer_unordered(READS_IN_FLIGHT);
     while let Some((number, share)) = reads.try_next().await? {
         let Some((live, all)) = share else { continue };
         if live * 100 < all * u64::from(percent) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use strongroom_repo::{
-    Commit, Content, Env, Error, NewPoint, Options, PointId, Profile, Repository, Result, Secret,
-    VerifyDepth, VerifyReport, generate_key_file,
+    CollectOptions, CollectReport, Commit, Content, Env, Error, NewPoint, Options, PointId,
+    Profile, Repository, Result, Secret, VerifyDepth, VerifyReport, generate_key_file,
 };
 use strongroom_testkit::SeededIds;
 
@@ -31,6 +31,7 @@ pub(crate) enum Done {
     Restored(Result<bool>),
     Forgotten(Result<()>),
     Verified(Result<VerifyReport>),
+    Collected(Result<CollectReport>),
 }
 
 pub(crate) async fn open(store: Arc<dyn ObjectStore>, env: Env) -> Done {
@@ -89,4 +90,11 @@ pub(crate) async fn restore(repository: &Repository, id: &PointId, disk: &Disk) 
 
 pub(crate) async fn verify(repository: &Repository) -> Result<VerifyReport> {
     repository.verify(VerifyDepth::ReadData, &|_| ()).await
+}
+
+pub(crate) async fn collect(
+    repository: &Repository,
+    options: &CollectOptions,
+) -> Result<CollectReport> {
+    repository.collect(options, &|_| ()).await
 }

@@ -30,6 +30,9 @@ pub(crate) fn run(seed: u64, loud: bool) {
     });
 }
 
+/// Who is not heard of for so long may be taken for dead.
+const LONG_MILLIS: u64 = 50_000;
+
 /// What goes wrong in this history, each once in so many steps; 0 for never.
 #[derive(Debug)]
 pub(crate) struct Weather {
@@ -47,6 +50,7 @@ pub(crate) enum Task {
     Restore { name: String },
     Forget { name: String },
     Verify,
+    Collect,
 }
 
 #[derive(Debug)]
@@ -65,6 +69,29 @@ pub(crate) struct Process {
     pub(super) job: Option<Job>,
     /// Its calls are held up until then.
     pub(super) asleep_until: i64,
+    /// It waits for time to pass.
+    pub(super) dozes: bool,
+}
+
+/// Work that goes on in another thread keeps the time from passing by itself.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    release: mpsc::Sender<()>,
+    work: JoinHandle<()>,
+}
+
+impl Hold {
+    fn new() -> Self {
+        let (release, held) = mpsc::channel();
+        // It ends when the sender is dropped.
+        let work = tokio::task::spawn_blocking(move || held.iter().for_each(drop));
+        Self { release, work }
+    }
+
+    pub(super) async fn end(self) {
+        drop(self.release);
+        self.work.await.expect("it only waits");
+    }
 }
 
 /// What reaches the store after its sender's death.
@@ -78,12 +105,11 @@ pub(crate) struct Ghost {
 pub(crate) struct History {
     pub(super) random: Random,
     pub(super) loud: bool,
-    pub(super) seed: u64,
     pub(super) weather: Weather,
     pub(super) world: Arc<World>,
     pub(super) started: Instant,
     /// While it is there, the runtime's time stands still unless it is moved.
-    pub(super) _hold: mpsc::Sender<()>,
+    pub(super) hold: Option<Hold>,
     pub(super) processes: Vec<Process>,
     pub(super) lives: Life,
     pub(super) ghosts: Vec<Ghost>,
@@ -121,12 +147,10 @@ impl History {
         };
         let first = Disk::new(&mut random);
         let disks = (0..=random.below(2)).map(|_| first.clone()).collect();
-        let (hold, held) = mpsc::channel::<()>();
-        tokio::task::spawn_blocking(move || held.recv());
         let mut history = Self {
             world: World::new(listing, grain),
             started: Instant::now(),
-            _hold: hold,
+            hold: Some(Hold::new()),
             processes: Vec::new(),
             lives: 0,
             ghosts: Vec::new(),
@@ -137,7 +161,6 @@ impl History {
             weather,
             random,
             loud,
-            seed,
         };
         history.make_repository().await;
         for _ in 0..=history.random.below(3) {
@@ -177,6 +200,7 @@ impl History {
             repository: None,
             job: None,
             asleep_until: 0,
+            dozes: false,
         };
         let answer = self.spawn(actions::open(store, env));
         process.job = Some(Job::new(Task::Open, None, answer));
@@ -218,17 +242,50 @@ impl History {
 
     /// Waits until every process stands at the gate, sleeps, or has nothing to do.
     pub(super) async fn settle(&mut self) {
+        for process in &mut self.processes {
+            process.dozes &= !self.world.gate.has_waiting(process.life);
+        }
         loop {
-            let computes = |process: &Process| {
+            let computes = |process: &&Process| {
                 let job = process.job.as_ref();
                 job.is_some_and(|job| !job.answer.is_finished())
+                    && !process.dozes
                     && !self.world.gate.has_waiting(process.life)
             };
-            if self.world.gate.is_quiet() && !self.processes.iter().any(computes) {
-                break;
+            let mut computing = self.processes.iter().filter(computes);
+            let collects = |process: &Process| {
+                let job = process.job.as_ref();
+                job.is_some_and(|job| matches!(job.task, Task::Collect))
+            };
+            match computing.next() {
+                None if self.world.gate.is_quiet() => break,
+                // A collection may wait for time to pass; the others do not.
+                Some(first) if collects(first) && computing.all(collects) => {
+                    self.let_time_pass().await;
+                }
+                _ => self.world.gate.changed.notified().await,
             }
-            self.world.gate.changed.notified().await;
         }
+        self.look_at_the_clock();
+    }
+
+    /// Time passes by itself only if nobody computes any more.
+    async fn let_time_pass(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            hold.end().await;
+        }
+        tokio::select! {
+            () = self.world.gate.changed.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(1)) => {
+                for process in &mut self.processes {
+                    process.dozes = !self.world.gate.has_waiting(process.life);
+                }
+            }
+        }
+        self.hold = Some(Hold::new());
+    }
+
+    fn look_at_the_clock(&self) {
         let elapsed = self.started.elapsed().as_micros();
         let elapsed = i64::try_from(elapsed).expect("a short history");
         self.world.time.set_elapsed(elapsed);
@@ -236,17 +293,23 @@ impl History {
 
     pub(super) async fn advance(&mut self, by: Duration) {
         tokio::time::advance(by).await;
-        let elapsed = self.started.elapsed().as_micros();
-        let elapsed = i64::try_from(elapsed).expect("a short history");
-        self.world.time.set_elapsed(elapsed);
+        self.look_at_the_clock();
+        // Whoever waited for this comes to the gate.
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(super) async fn step(&mut self) {
         let passes = match self.random.below(400) {
-            0 => 60_000 + self.random.below(120_000),
+            0 => 60_000 + self.random.below(240_000),
             1..=8 => self.random.below(20_000),
             _ => self.random.below(40),
         };
+        if passes > LONG_MILLIS {
+            // Nobody was seen for so long that others may take him for dead.
+            self.processes.iter_mut().for_each(Process::disturb);
+        }
         self.advance(Duration::from_millis(passes)).await;
         let idle: Vec<usize> = self.indices(|process| process.job.is_none());
         let now = self.world.time.micros();
@@ -259,13 +322,13 @@ impl History {
             return;
         }
         let Some(index) = self.random.pick(&ready).copied() else {
-            self.advance(Duration::from_secs(10)).await;
+            self.advance(Duration::from_secs(5)).await;
             return;
         };
         if self.random.one_in(self.weather.crash) {
             self.crash(index).await;
         } else if self.random.one_in(self.weather.pause) {
-            let seconds = [5, 50, 70, 400][self.random.index(4)];
+            let seconds = [5, 50, 130, 400][self.random.index(4)];
             let process = &mut self.processes[index];
             process.asleep_until = now + seconds * 1_000_000;
             process.disturb();

@@ -1,8 +1,9 @@
 //! What the processes of a history are given to do, and what is made of their answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use strongroom_repo::{Error, PointId, Repository};
+use strongroom_repo::{CollectOptions, Error, PointId, Repository};
 
 use crate::actions::{self, Done};
 use crate::history::{History, Job, Task};
@@ -18,20 +19,33 @@ impl History {
         self.jobs_left -= 1;
         let acknowledged: Vec<String> = self.names_of(|promise| promise.must_exist);
         let job = match self.random.below(20) {
-            0..=9 => Some(self.back_up(repository)),
-            10..=13 => self.restore(repository, &acknowledged),
-            14..=16 => self.forget(repository, &acknowledged),
-            17 => None,
-            _ => Some(self.verify(repository)),
+            0..=7 => Some(self.back_up(repository)),
+            8..=10 => self.restore(repository, &acknowledged),
+            11..=13 => self.forget(repository, &acknowledged),
+            14..=17 => Some(self.collect(repository)),
+            18 => Some(self.verify(repository)),
+            _ => None,
         };
         let life = self.processes[index].life;
         if let Some(job) = job {
             self.say(|| format!("{life} begins: {:?}", job.task));
             self.processes[index].job = Some(job);
+            self.mind_verifications();
         } else {
             self.say(|| format!("{life} starts anew"));
             self.world.gate.kill(life);
             self.processes[index] = self.new_process();
+        }
+    }
+
+    /// A verification tells of packs that a collection takes away meanwhile.
+    fn mind_verifications(&mut self) {
+        let mut jobs = self.processes.iter().filter_map(|p| p.job.as_ref());
+        if !jobs.any(|job| matches!(job.task, Task::Collect)) {
+            return;
+        }
+        for job in self.processes.iter_mut().filter_map(|p| p.job.as_mut()) {
+            job.disturbed |= matches!(job.task, Task::Verify);
         }
     }
 
@@ -105,6 +119,18 @@ impl History {
         Job::new(Task::Verify, None, answer)
     }
 
+    fn collect(&mut self, repository: Repository) -> Job {
+        let options = CollectOptions {
+            dry_run: self.random.one_in(8),
+            compact_below_percent: [0, 50, 90][self.random.index(3)],
+            bytes_per_second: self.random.one_in(4).then_some(50_000),
+            wait: Duration::from_secs([0, 15, 300][self.random.index(3)]),
+        };
+        let answer = self
+            .spawn(async move { Done::Collected(actions::collect(&repository, &options).await) });
+        Job::new(Task::Collect, None, answer)
+    }
+
     /// Takes the answers of the jobs that ended.
     pub(super) async fn reap(&mut self) {
         for index in 0..self.processes.len() {
@@ -161,6 +187,11 @@ impl History {
                     assert!(report.is_clean(), "{report:?}");
                 }
             }
+            (Task::Collect, Done::Collected(result)) => match &result {
+                // Another one is at work.
+                Err(Error::Busy) => {}
+                result => may_fail(result.as_ref().err()),
+            },
             (task, answer) => panic!("{task:?} gave {answer:?}"),
         }
     }

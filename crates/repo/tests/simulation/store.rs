@@ -97,6 +97,16 @@ impl World {
         meta
     }
 
+    /// Bytes of all objects in a folder, and one more for each.
+    pub(crate) async fn bytes_in(&self, folder: &str) -> u64 {
+        let objects = self.objects.list(Some(&Path::from(folder)));
+        let sizes = objects.map_ok(|object| object.size + 1);
+        sizes
+            .try_fold(0, |sum, size| async move { Ok(sum + size) })
+            .await
+            .expect("memory")
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Path, i64>> {
         self.stamps.lock().expect("no thread panics in here")
     }

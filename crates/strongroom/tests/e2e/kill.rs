@@ -33,7 +33,7 @@ async fn nothing_acknowledged_is_lost_by_twenty_kills() {
     // Backup id → the content it must restore to.
     let mut promised: BTreeMap<String, blake3::Hash> = BTreeMap::new();
     for n in 0..KILLS {
-        let content = change(&disk, n);
+        let content = disks::change(&disk, n);
         let work = if n % 3 == 2 {
             start_restore(&api, &volume, promised.keys().next()).await
         } else {
@@ -118,20 +118,4 @@ async fn start_restore(api: &Api, volume: &str, backup: Option<&String>) -> Work
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
-}
-
-/// Rewrites a few stretches of the disk; returns what it holds then.
-fn change(disk: &std::path::Path, n: u64) -> blake3::Hash {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::OpenOptions::new().write(true).open(disk).unwrap();
-    for stretch in 0..8 {
-        let offset = ((n * 8 + stretch) * 5_242_883) % (DISK_BYTES as u64 - (1 << 20));
-        let mut bytes = vec![0; 1 << 20];
-        blake3::Hasher::new()
-            .update(&(n * 8 + stretch).to_le_bytes())
-            .finalize_xof()
-            .fill(&mut bytes);
-        file.write_all_at(&bytes, offset).unwrap();
-    }
-    disks::hash(disk)
 }

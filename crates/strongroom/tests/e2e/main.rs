@@ -19,6 +19,8 @@ mod full_disk;
 mod keys;
 mod kill;
 mod repo;
+mod repo_kills;
+mod repo_places;
 mod restore;
 mod s3;
 mod seed;

@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::disks;
 use crate::server::BINARY;
 
-struct Repo {
+pub(crate) struct Repo {
     folder: tempfile::TempDir,
 }
 
 impl Repo {
-    fn init() -> Self {
+    pub(crate) fn init() -> Self {
         let repo = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -21,19 +21,34 @@ impl Repo {
         repo
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn run(&self, verb: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, verb: &str, arguments: &[&str]) -> Output {
+        self.command(verb, arguments).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command
             .args(["repo", verb, "-o", "json", "--key-file"])
-            .args([self.path("key"), self.path("repo")]);
-        command.args(arguments).output().unwrap()
+            .args([self.path("key"), self.path("repo")])
+            .args(arguments);
+        command
     }
 
-    fn json(&self, verb: &str, arguments: &[&str]) -> Value {
+    /// Bytes of all objects.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let folder = self.path("repo");
+        let sizes = disks::run(
+            "find",
+            &[disks::text(&folder), "-type", "f", "-printf", "%s\n"],
+        );
+        sizes.lines().map(|size| size.parse::<u64>().unwrap()).sum()
+    }
+
+    pub(crate) fn json(&self, verb: &str, arguments: &[&str]) -> Value {
         let output = self.run(verb, arguments);
         assert!(
             output.status.success(),
@@ -43,7 +58,7 @@ impl Repo {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn back_up(&self, source: &Path) -> Value {
+    pub(crate) fn back_up(&self, source: &Path) -> Value {
         self.json("backup", &[disks::text(source)])
     }
 
