@@ -5,7 +5,7 @@ use blake3::hazmat::{
     ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root,
 };
 
-use crate::trailer::HASH_BLOCK_BYTES;
+use crate::trailer::{HASH_BLOCK_BYTES, Trailer};
 
 /// What [`BlockHasher::inner_hashes`] are of; a part of [`HASH_BLOCK_BYTES`].
 const INNER_BYTES: usize = 64 << 10;
@@ -74,6 +74,25 @@ impl BlockHasher {
         self.current
             .set_input_offset((self.open.len() * INNER_BYTES) as u64);
         self.filled = 0;
+    }
+}
+
+/// Compares a body that passes with the hashes of its trailer.
+#[derive(Debug, Default)]
+pub struct BodyChecker(BlockHasher);
+
+impl BodyChecker {
+    /// Takes the body's next bytes, from its first on.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The number of the first MiB that is not what was written; nothing if all are.
+    pub fn first_bad_block(self, trailer: &Trailer) -> Option<usize> {
+        let found = self.0.finish();
+        let same = found.iter().zip(&trailer.block_hashes);
+        let matching = same.take_while(|(found, written)| found == written).count();
+        (matching < found.len().max(trailer.block_hashes.len())).then_some(matching)
     }
 }
 

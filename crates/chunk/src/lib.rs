@@ -23,6 +23,7 @@ mod trailer;
 pub use chunker::{Chunker, Piece, is_zero};
 pub use error::{Error, Result};
 pub use frame::{Codec, FRAME_BYTES_MAX, FrameCompressor, FrameDecompressor};
+pub use hasher::BodyChecker;
 pub use header::{HEADER_BYTES, Header, Kind};
 pub use ids::{ContentId, ObjectId, Place, Prefix};
 pub use keys::{Key, Keys};

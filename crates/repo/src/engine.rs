@@ -1,9 +1,11 @@
 //! What the parts of the engine share, and finding a chunk or node from its id and hint.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use strongroom_chunk::{
-    ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, Node, ObjectId, Place,
+    Child, ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, Node, ObjectId, Place,
 };
 
 use crate::cache::Cache;
@@ -17,6 +19,8 @@ use crate::{Env, Error, Options, Result, layout};
 
 /// Decrypted frames of node packs: neighbouring leaves lie in one frame.
 const NODE_CACHE_BYTES: usize = 16 << 20;
+/// Frames of nodes read side by side.
+const FRAMES_IN_FLIGHT: usize = 16;
 /// How many packs are asked for a chunk whose hint leads nowhere.
 const ALTERNATIVES_MAX: usize = 4;
 
@@ -151,6 +155,25 @@ impl Engine {
             }
             other => other,
         }
+    }
+
+    /// Brings the frames of these nodes into the cache, many at a time. What cannot be read is met again by who
+    /// needs it.
+    pub(crate) async fn prefetch_nodes(&self, children: &[Child]) {
+        let mut seen = HashSet::new();
+        let mut wanted = Vec::new();
+        for child in children {
+            if let Ok(located) = self.look_at(Kind::NodePack, child.id, child.place).await
+                && seen.insert((located.pack.id, located.entry.frame))
+            {
+                wanted.push(located);
+            }
+        }
+        stream::iter(&wanted)
+            .for_each_concurrent(FRAMES_IN_FLIGHT, async |located| {
+                drop(self.node_frame(located).await);
+            })
+            .await;
     }
 
     pub(crate) async fn open_node(&self, id: ContentId, located: &Located) -> Result<Node> {

@@ -34,6 +34,37 @@ pub(crate) fn path(kind: Kind, id: ObjectId) -> Path {
     Path::from(name(kind, id))
 }
 
+/// Every kind of object, in the order in which a scrub visits them.
+pub(crate) const KINDS: [Kind; 7] = [
+    Kind::Point,
+    Kind::IndexSegment,
+    Kind::NodePack,
+    Kind::DataPack,
+    Kind::Session,
+    Kind::SessionEnd,
+    Kind::Condemned,
+];
+
+/// The copies of points: a point is small, and nothing else says what was backed up.
+pub(crate) const POINT_COPIES: &str = "points-copy";
+
+pub(crate) fn point_copy(id: ObjectId) -> Path {
+    Path::from(format!("{POINT_COPIES}/{id}"))
+}
+
+pub(crate) fn parse_point_copy(path: &Path) -> Option<ObjectId> {
+    let id = ObjectId::from_hex(path.filename()?)?;
+    (*path == point_copy(id)).then_some(id)
+}
+
+/// Where what is of no use any more is put aside.
+pub(crate) fn quarantine(path: &Path, number: u32) -> Path {
+    match number {
+        0 => Path::from(format!("quarantine/{path}")),
+        _ => Path::from(format!("quarantine/{path}.{number}")),
+    }
+}
+
 /// The id in an object's path; nothing for what we did not put there.
 pub(crate) fn parse(kind: Kind, path: &Path) -> Option<ObjectId> {
     let id = ObjectId::from_hex(path.filename()?)?;

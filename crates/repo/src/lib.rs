@@ -26,6 +26,8 @@
 //! | a merge of index segments | another one | entries are listed twice, which says the same |
 //! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
 //! | `verify` | `verify`, writers | a mark is one put-if-absent or one deletion, and is only advice: at worst a chunk is stored twice |
+//! | `repair` | everything | it replaces only what is damaged, by what it was; what it puts aside nobody can read |
+//! | `scrub` | everything | the same, for packs |
 //! | `init` | `init` | the first put-if-absent of the config wins |
 //! | a change of the keys | everything, also of other processes | every keyring has all keys; who meets an object of newer keys reads the newest keyring, and who began before goes on with the older ones |
 //! | a change of the keys | another one | the first put-if-absent of the next serial wins, the other gets [`Error::KeysChanged`] |
@@ -52,8 +54,10 @@ mod packs;
 mod point;
 mod points;
 mod reader;
+mod repair;
 mod report;
 mod repository;
+mod scrub;
 mod secret;
 mod segments;
 mod sessions;
@@ -66,8 +70,10 @@ pub use collect::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
 pub use error::{Error, Result, Source};
 pub use point::{Commit, NewPoint, Point, PointId};
 pub use reader::{Content, PointReader, Segment};
-pub use report::{Damage, Hit, VerifyDepth, VerifyProgress, VerifyReport};
+pub use repair::{RepairAction, RepairReport, Repaired};
+pub use report::{Damage, Hit, Remedy, VerifyDepth, VerifyProgress, VerifyReport};
 pub use repository::{Env, Options, Repository};
+pub use scrub::{ScrubDamage, ScrubOptions, ScrubReport, scrub};
 pub use secret::{Secret, generate_key_file};
 pub use strongroom_chunk::Profile;
 pub use writer::PointWriter;

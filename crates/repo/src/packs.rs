@@ -150,7 +150,8 @@ impl Packs {
         self.open(kind, id, trailer, &sealed)
     }
 
-    fn open_whole(&self, kind: Kind, id: ObjectId, bytes: &[u8]) -> Result<Pack> {
+    /// A pack from all of its bytes, as [`Packs::healed`] gives them.
+    pub(crate) fn open_whole(&self, kind: Kind, id: ObjectId, bytes: &[u8]) -> Result<Pack> {
         let path = layout::path(kind, id);
         let corrupt = |error| Error::decoding(path.as_ref(), error);
         let trailer = Trailer::decode(bytes, bytes.len() as u64).map_err(corrupt)?;
@@ -205,6 +206,11 @@ impl Packs {
             (range.end <= bytes.len()).then(|| bytes.slice(range))
         });
         Ok(parts.collect())
+    }
+
+    /// The whole pack as it was written, if it is damaged and its parity heals it.
+    pub(crate) async fn healed(&self, kind: Kind, id: ObjectId) -> Result<Option<Bytes>> {
+        self.healing.whole_pack(kind, id).await
     }
 
     pub(crate) fn healed_count(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! Point objects: written last, so that their appearance is the commit; removed first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -119,14 +120,59 @@ impl Points {
         let json = serde_json::to_vec(point).expect("a point has string keys only");
         let object = seal_object(&header, &self.keys, &json);
         let path = layout::path(Kind::Point, id);
-        let created = self.store.create(&path, vec![object.into()]).await?;
+        let object = Bytes::from(object);
+        let created = self.store.create(&path, vec![object.clone()]).await?;
+        if created == Created::New {
+            self.put_copy(id, object).await;
+        }
         Ok((point_id(id), created))
     }
 
-    pub(crate) async fn read(&self, id: ObjectId) -> Result<StoredPoint> {
+    /// Behind the point, so that a copy alone means that its point was lost. A point without copy is whole, and gets
+    /// its copy from the next verification.
+    async fn put_copy(&self, id: ObjectId, object: Bytes) {
+        let path = layout::point_copy(id);
+        if let Err(error) = self.store.create(&path, vec![object]).await {
+            tracing::warn!(error = %Chain(&error), object = %path, "a point has no copy yet");
+        }
+    }
+
+    /// Gives a point the copy that it lacks.
+    pub(crate) async fn restore_copy(&self, id: ObjectId) -> Result<()> {
         let path = layout::path(Kind::Point, id);
-        let bytes = self.store.read(&path).await?;
-        self.decode(id, &path, &bytes)
+        let object = match self.store.read(&path).await {
+            Err(Error::Missing { .. }) => return Ok(()),
+            object => object?,
+        };
+        self.put_copy(id, object).await;
+        // Deleted meanwhile, by somebody who found no copy to delete?
+        match self.store.read(&path).await {
+            Err(Error::Missing { .. }) => self.store.delete(&layout::point_copy(id)).await,
+            other => other.map(drop),
+        }
+    }
+
+    /// The point, from its copy if need be.
+    pub(crate) async fn read(&self, id: ObjectId) -> Result<StoredPoint> {
+        let error = match self.read_at(id, &layout::path(Kind::Point, id)).await {
+            Err(
+                error
+                @ (Error::Corrupt { .. } | Error::NewerVersion { .. } | Error::Missing { .. }),
+            ) => error,
+            other => return other,
+        };
+        let copied = self.read_at(id, &layout::point_copy(id)).await;
+        if copied.is_ok() {
+            tracing::warn!(error = %Chain(&error), "a point is read from its copy; repair it");
+        }
+        // What is wrong with the copy is of less interest than what is wrong with the point.
+        copied.map_err(|_| error)
+    }
+
+    /// The point in one of its two places.
+    pub(crate) async fn read_at(&self, id: ObjectId, path: &Path) -> Result<StoredPoint> {
+        let bytes = self.store.read(path).await?;
+        self.decode(id, path, &bytes)
     }
 
     pub(crate) async fn find_named(&self, name: &str) -> Result<Option<(PointId, StoredPoint)>> {
@@ -143,9 +189,13 @@ impl Points {
         Ok(listed.into_iter().map(|object| object.id).collect())
     }
 
-    /// Every point, the unreadable ones included; those removed meanwhile are left out.
+    /// Every point, the unreadable ones included, and those that only their copies know: a collection must keep what
+    /// they need. Points removed meanwhile are left out.
     pub(crate) async fn read_all(&self) -> Result<Vec<Found>> {
-        let listed = self.store.list(Kind::Point).await?;
+        let mut listed = self.store.list(Kind::Point).await?;
+        let whole: HashSet<_> = listed.iter().map(|object| object.id).collect();
+        let copies = self.store.list_point_copies().await?;
+        listed.extend(copies.into_iter().filter(|copy| !whole.contains(&copy.id)));
         let mut found: Vec<Found> = stream::iter(listed)
             .map(|object| async move { (object.id, self.read_listed(&object).await) })
             .buffer_unordered(READS_IN_FLIGHT)
@@ -180,8 +230,13 @@ impl Points {
         Ok(points)
     }
 
+    /// The copy goes first: it alone would mean that the point was lost. And once more, since a verification may have
+    /// put it back in between.
     pub(crate) async fn delete(&self, id: ObjectId) -> Result<()> {
-        self.store.delete(&layout::path(Kind::Point, id)).await
+        let copy = layout::point_copy(id);
+        self.store.delete(&copy).await?;
+        self.store.delete(&layout::path(Kind::Point, id)).await?;
+        self.store.delete(&copy).await
     }
 
     async fn read_listed(&self, object: &Listed) -> Result<StoredPoint> {

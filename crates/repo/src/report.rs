@@ -48,11 +48,25 @@ pub struct Damage {
     /// Name of the object in the store.
     pub object: String,
     pub problem: String,
+    /// What a repair takes the loss from; nothing if it cannot be made good.
+    pub remedy: Option<Remedy>,
     /// The points that cannot be restored whole, at most [`Damage::HITS_MAX`]; empty when nothing that
     /// a point needs is lost.
     pub hits: Vec<Hit>,
     /// Number of points hit.
     pub hit_count: u64,
+}
+
+/// Where a repair finds what damage took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// The pack's own parity.
+    Parity,
+    /// The other copy of the object.
+    Copy,
+    /// The packs, which say what an index segment repeats.
+    Packs,
 }
 
 impl Damage {

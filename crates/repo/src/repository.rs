@@ -11,8 +11,8 @@ use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
     CollectOptions, CollectProgress, CollectReport, Error, NewPoint, Point, PointId, PointReader,
-    PointWriter, Result, Secret, VerifyDepth, VerifyProgress, VerifyReport, collect, layout,
-    occupied, points, verify,
+    PointWriter, RepairReport, Result, Secret, VerifyDepth, VerifyProgress, VerifyReport, collect,
+    layout, occupied, points, repair, verify,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -253,6 +253,22 @@ impl Repository {
     ) -> Result<VerifyReport> {
         let _session = Reading::begin(&self.engine).await;
         verify::verify(&self.engine, depth, progress).await
+    }
+
+    /// Verifies, reading everything, and makes good what parity, copies and packs still know. Writers and readers may
+    /// go on meanwhile.
+    pub async fn repair(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<RepairReport> {
+        let _session = Reading::begin(&self.engine).await;
+        repair::repair(&self.engine, repair::Mode::Repair, progress).await
+    }
+
+    /// What [`Repository::repair`] would do.
+    pub async fn plan_repair(
+        &self,
+        progress: &(dyn Fn(VerifyProgress) + Sync),
+    ) -> Result<RepairReport> {
+        let _session = Reading::begin(&self.engine).await;
+        repair::repair(&self.engine, repair::Mode::Plan, progress).await
     }
 }
 

@@ -194,7 +194,21 @@ impl Store {
 
     /// Every object of a kind; files that are none of ours are left out.
     pub(crate) async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
-        let folder = Path::from(layout::folder(kind));
+        self.list_folder(layout::folder(kind), |path| layout::parse(kind, path))
+            .await
+    }
+
+    pub(crate) async fn list_point_copies(&self) -> Result<Vec<Listed>> {
+        self.list_folder(layout::POINT_COPIES, layout::parse_point_copy)
+            .await
+    }
+
+    async fn list_folder(
+        &self,
+        folder: &str,
+        parse: impl Fn(&Path) -> Option<ObjectId>,
+    ) -> Result<Vec<Listed>> {
+        let folder = Path::from(folder);
         let objects: Vec<ObjectMeta> = self
             .storage
             .objects
@@ -204,7 +218,7 @@ impl Store {
             .map_err(|error| Error::store("list", &folder, error))?;
         let listed = objects.into_iter().filter_map(|object| {
             Some(Listed {
-                id: layout::parse(kind, &object.location)?,
+                id: parse(&object.location)?,
                 length: object.size,
                 modified_us: object.last_modified.timestamp_micros(),
                 stamp: format!("{} {:?}", object.last_modified, object.e_tag),

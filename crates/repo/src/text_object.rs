@@ -37,7 +37,8 @@ pub(crate) fn decode<T: DeserializeOwned>(
     };
     let text = std::str::from_utf8(bytes).map_err(|_| corrupt("not text"))?;
     let (json, sum) = text.split_once('\n').ok_or(corrupt("cut short"))?;
-    if sum.trim_end_matches('\n') != hex::encode(checksum(json.as_bytes())) {
+    // To the last byte: a verification must notice any change.
+    if sum != format!("{}\n", hex::encode(checksum(json.as_bytes()))) {
         return Err(corrupt("the checksum does not match"));
     }
     let not_ours = || corrupt(&format!("it is no {}", format.name));

@@ -1,26 +1,29 @@
 //! Looking for damage: every pack once, then every point's tree, shared parts once.
 
 mod damage;
+mod objects;
 mod packs;
 mod points;
 
 use std::collections::HashMap;
+use std::num::NonZero;
 
 use futures::{StreamExt, stream};
 use strongroom_chunk::{Kind, ObjectId};
 use strongroom_types::Chain;
 
-use crate::config::Config;
 use crate::engine::Engine;
-use crate::{Error, Result, VerifyDepth, VerifyProgress, VerifyReport, keyring, layout};
-use damage::DamageList;
+use crate::{Remedy, Result, VerifyDepth, VerifyProgress, VerifyReport, keyring, layout};
+use damage::{DamageList, problem_of};
 use packs::PackState;
 use points::PointCheck;
 
-/// Packs checked side by side; each is read in windows of a few MiB.
-const PACKS_IN_FLIGHT: usize = 4;
+/// Packs checked side by side, beside one for each processor: while one is read, another is checked.
+const PACKS_READ_AHEAD: usize = 1;
+/// Each takes a window of a few MiB.
+const PACKS_IN_FLIGHT_MAX: usize = 9;
 
-type Progress<'a> = &'a (dyn Fn(VerifyProgress) + Sync);
+pub(crate) type Progress<'a> = &'a (dyn Fn(VerifyProgress) + Sync);
 
 pub(crate) async fn verify(
     engine: &Engine,
@@ -32,12 +35,15 @@ pub(crate) async fn verify(
     // Points first: what they need was durable before they were, so the listings below have it.
     let points = engine.points.read_all().await?;
     let mut damage = DamageList::default();
-    check_configs(engine, &mut damage).await?;
+    objects::check_configs(engine, &mut damage).await?;
     check_keyring(engine, &mut damage).await?;
+    objects::check_points(engine, &mut damage).await?;
+    objects::check_sessions(engine, &mut damage).await?;
+    objects::check_segments(engine, &mut damage).await?;
     let mut bad = engine.index.refresh(&engine.store, &engine.keys).await?;
     bad.extend(engine.index.check(&engine.store, &engine.keys).await?);
     for bad in bad {
-        damage.add(&bad.object, &bad.error);
+        damage.add_remediable(&bad.object, &problem_of(&bad.error), Remedy::Packs);
     }
     let mut done = VerifyProgress {
         points_total: points.len() as u64,
@@ -59,21 +65,6 @@ pub(crate) async fn verify(
         damage,
         damage_count,
     })
-}
-
-async fn check_configs(engine: &Engine, damage: &mut DamageList) -> Result<()> {
-    for name in layout::CONFIGS {
-        match Config::read(&engine.store, name).await {
-            Ok(Some(config)) if config.id == engine.id => {}
-            Ok(Some(_)) => damage.add_problem(name, "it belongs to another repository"),
-            Ok(None) => damage.add_problem(name, "missing"),
-            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
-                damage.add(name, &error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 async fn check_keyring(engine: &Engine, damage: &mut DamageList) -> Result<()> {
@@ -105,6 +96,8 @@ async fn mark(
         let (store, marks) = (&engine.store, &engine.marks);
         let marked = marks.contains(*id);
         let change = match state.problems().next() {
+            // What can be healed can be built upon.
+            Some(_) if matches!(state, PackState::Healable(_)) => Ok(()),
             Some(problem) if !marked => marks.add(store, *id, problem).await,
             None if marked && depth == VerifyDepth::ReadData => marks.remove(store, *id).await,
             _ => Ok(()),
@@ -131,17 +124,25 @@ async fn check_packs(
     done.packs_total = listed.len() as u64;
     progress(*done);
     let mut states = HashMap::with_capacity(listed.len());
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut checks = stream::iter(listed)
         .map(|(kind, id)| async move { (kind, id, packs::check(engine, kind, id, depth).await) })
-        .buffer_unordered(PACKS_IN_FLIGHT);
+        .buffer_unordered((processors + PACKS_READ_AHEAD).min(PACKS_IN_FLIGHT_MAX));
     while let Some((kind, id, result)) = checks.next().await {
-        let (state, bytes_read) = result?;
-        for problem in state.problems() {
-            damage.add_problem(&layout::name(kind, id), problem);
-        }
-        states.insert(id, state);
         done.packs_checked += 1;
-        done.bytes_read += bytes_read;
+        if let Some((state, bytes_read)) = result? {
+            let object = layout::name(kind, id);
+            match &state {
+                PackState::Healable(problem) => {
+                    damage.add_remediable(&object, problem, Remedy::Parity);
+                }
+                other => other
+                    .problems()
+                    .for_each(|problem| damage.add_problem(&object, problem)),
+            }
+            states.insert(id, state);
+            done.bytes_read += bytes_read;
+        }
         progress(*done);
     }
     Ok(states)

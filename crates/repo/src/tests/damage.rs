@@ -255,7 +255,9 @@ async fn an_object_of_a_newer_version_does_not_hide_damage_elsewhere() {
         assert!(named(&damaged).is_some(), "{report:?}");
         let found = named(&newer).unwrap();
         assert!(found.problem.contains("version 257"), "{found:?}");
-        assert_eq!(found.hit_count, 1, "{found:?}");
+        // A point has a copy.
+        let hits = u64::from(folder != "points");
+        assert_eq!(found.hit_count, hits, "{found:?}");
         case.write(&newer, sound).await;
     }
 }
@@ -357,6 +359,9 @@ async fn what_is_occupied_can_be_told_although_a_point_is_damaged() {
     let case = case().await;
     let ids = std::slice::from_ref(&case.point.id);
     let all = case.repository.occupied(ids).await.unwrap();
+    for copy in case.objects("points-copy").await {
+        case.store.delete(&copy).await.unwrap();
+    }
     for folder in ["packs", "nodes", "points"] {
         let path = case.objects(folder).await[0].clone();
         let sound = case.read(&path).await;

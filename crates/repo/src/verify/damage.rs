@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use strongroom_types::Chain;
 
-use crate::{Damage, Error, Hit, PointId, VerifyReport};
+use crate::{Damage, Error, Hit, PointId, Remedy, VerifyReport};
 
 /// Damage found so far, by object.
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub(super) struct DamageList {
 #[derive(Debug)]
 struct Found {
     problem: String,
+    remedy: Option<Remedy>,
     hits: BTreeMap<PointId, Ranges>,
     hit_count: u64,
     /// The point that was hit last; points are checked one after the other.
@@ -28,18 +29,17 @@ struct Ranges {
 
 impl DamageList {
     pub(super) fn add(&mut self, object: &str, error: &Error) {
-        let problem = match error {
-            Error::Corrupt { detail, .. } => detail.clone(),
-            Error::Missing { .. } => "missing".to_owned(),
-            Error::NewerVersion { version, .. } => newer(*version),
-            other => Chain(other).to_string(),
-        };
-        self.add_problem(object, &problem);
+        self.add_problem(object, &problem_of(error));
     }
 
     /// The first problem of an object is the one that is told.
     pub(super) fn add_problem(&mut self, object: &str, problem: &str) {
         self.entry(object, problem);
+    }
+
+    /// [`Self::add_problem`], and it can be made good, unless there was a problem before.
+    pub(super) fn add_remediable(&mut self, object: &str, problem: &str, remedy: Remedy) {
+        self.entry_with(object, problem, Some(remedy));
     }
 
     /// This range of the point cannot be restored because of the object. Ranges of a point come in
@@ -65,6 +65,7 @@ impl DamageList {
         let damage = objects.map(|(object, found)| Damage {
             object,
             problem: found.problem,
+            remedy: found.remedy,
             hit_count: found.hit_count,
             hits: found
                 .hits
@@ -80,13 +81,28 @@ impl DamageList {
     }
 
     fn entry(&mut self, object: &str, problem: &str) -> &mut Found {
+        self.entry_with(object, problem, None)
+    }
+
+    fn entry_with(&mut self, object: &str, problem: &str, remedy: Option<Remedy>) -> &mut Found {
         let new = || Found {
             problem: problem.to_owned(),
+            remedy,
             hits: BTreeMap::new(),
             hit_count: 0,
             last: None,
         };
         self.objects.entry(object.to_owned()).or_insert_with(new)
+    }
+}
+
+/// What is wrong with an object, without its name.
+pub(super) fn problem_of(error: &Error) -> String {
+    match error {
+        Error::Corrupt { detail, .. } => detail.clone(),
+        Error::Missing { .. } => "missing".to_owned(),
+        Error::NewerVersion { version, .. } => newer(*version),
+        other => Chain(other).to_string(),
     }
 }
 

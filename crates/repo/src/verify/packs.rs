@@ -1,18 +1,18 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use strongroom_chunk::{
-    ContentId, FrameDecompressor, HASH_BLOCK_BYTES, Header, Keys, Kind, Node, ObjectId,
+    BodyChecker, ContentId, FrameDecompressor, Header, Keys, Kind, Node, ObjectId,
 };
+use strongroom_store::StorageKind;
 
 use super::damage::newer;
 use crate::engine::Engine;
 use crate::packs::Pack;
 use crate::repository::blocking;
 use crate::{Error, Result, VerifyDepth};
-
-/// Read at once; a multiple of [`HASH_BLOCK_BYTES`].
-const WINDOW_BYTES: u64 = 8 << 20;
 
 /// What is known of a pack.
 #[derive(Debug)]
@@ -24,12 +24,19 @@ pub(super) enum PackState {
         problem: Option<String>,
         bad_frames: HashMap<u32, String>,
     },
+    /// It is damaged, and its parity brings back everything.
+    Healable(String),
 }
 
 impl PackState {
+    const SOUND: fn() -> Self = || Self::Readable {
+        problem: None,
+        bad_frames: HashMap::new(),
+    };
+
     pub(super) fn problems(&self) -> impl Iterator<Item = &str> {
         let (first, frames) = match self {
-            Self::Unreadable(problem) => (Some(problem), None),
+            Self::Unreadable(problem) | Self::Healable(problem) => (Some(problem), None),
             Self::Readable {
                 problem,
                 bad_frames,
@@ -40,66 +47,88 @@ impl PackState {
     }
 }
 
-/// Checks one pack, and says how many bytes of it were read.
+/// Checks one pack, and says how many bytes of it were read. Nothing for a pack that is gone: a collection may
+/// have removed it, and if a point needs it, that is noticed there.
 pub(super) async fn check(
     engine: &Engine,
     kind: Kind,
     id: ObjectId,
     depth: VerifyDepth,
+) -> Result<Option<(PackState, u64)>> {
+    let (state, bytes_read) = match check_as_it_is(engine, kind, id, depth).await {
+        Err(Error::Missing { .. }) => return Ok(None),
+        checked => checked?,
+    };
+    let Some(problem) = state.problems().next().map(str::to_owned) else {
+        return Ok(Some((state, bytes_read)));
+    };
+    if let Some(bytes) = engine.packs.healed(kind, id).await?
+        && let Ok(pack) = engine.packs.open_whole(kind, id, &bytes)
+    {
+        let length = bytes.len() as u64;
+        let reading = Reading::new(Arc::new(pack), engine.keys.clone());
+        let healed = blocking(move || Ok(reading.whole(&bytes))).await?;
+        if healed.problems().next().is_none() {
+            return Ok(Some((PackState::Healable(problem), bytes_read + length)));
+        }
+    }
+    Ok(Some((state, bytes_read)))
+}
+
+async fn check_as_it_is(
+    engine: &Engine,
+    kind: Kind,
+    id: ObjectId,
+    depth: VerifyDepth,
 ) -> Result<(PackState, u64)> {
-    let pack = match engine.packs.load(kind, id).await {
+    let pack = match engine.packs.load_as_it_is(kind, id).await {
         Ok(pack) => Arc::new(pack),
         Err(Error::Corrupt { detail, .. }) => return Ok((PackState::Unreadable(detail), 0)),
-        Err(Error::Missing { .. }) => return Ok((PackState::Unreadable("missing".to_owned()), 0)),
         Err(Error::NewerVersion { version, .. }) => {
             return Ok((PackState::Unreadable(newer(version)), 0));
         }
         Err(error) => return Err(error),
     };
     if depth == VerifyDepth::Structure {
-        let state = PackState::Readable {
-            problem: None,
-            bad_frames: HashMap::new(),
-        };
-        return Ok((state, 0));
+        return Ok((PackState::SOUND(), 0));
     }
+    let window_bytes = window_bytes(engine);
     let mut reading = Reading::new(Arc::clone(&pack), engine.keys.clone());
-    let body_length = pack.trailer.body_length;
-    let mut offset = 0;
-    while offset < body_length {
-        let end = body_length.min(offset + WINDOW_BYTES);
-        let ranges = std::slice::from_ref(&(offset..end)).to_vec();
-        let parts = match engine.store.read_ranges(&pack.path, &ranges).await {
-            Err(Error::Missing { .. }) => {
-                return Ok((PackState::Unreadable("missing".to_owned()), offset));
-            }
+    while let Some(window) = reading.next_window(window_bytes) {
+        let ranges = std::slice::from_ref(&window);
+        let bytes = match engine.store.read_ranges(&pack.path, ranges).await {
             Err(Error::Corrupt { detail, .. }) => {
-                return Ok((PackState::Unreadable(detail), offset));
+                return Ok((PackState::Unreadable(detail), window.start));
             }
-            other => other?,
+            parts => parts?.swap_remove(0),
         };
         reading = blocking(move || {
-            reading.window(&parts[0]);
+            reading.window(&bytes);
             Ok(reading)
         })
         .await?;
-        offset = end;
     }
     Ok((reading.finish(), pack.length))
 }
 
-/// Walks a pack's body from begin to end.
+/// Read at once: what stays in a processor's cache, or what is worth a request.
+fn window_bytes(engine: &Engine) -> u64 {
+    match engine.store.storage().kind() {
+        StorageKind::S3 => 8 << 20,
+        StorageKind::Memory | StorageKind::Local => 2 << 20,
+    }
+}
+
+/// Walks a pack's body from begin to end, in windows of whole frames.
 struct Reading {
     pack: Arc<Pack>,
     keys: Keys,
-    problem: Option<String>,
+    /// Where the next window begins.
+    position: u64,
+    checker: BodyChecker,
+    header_problem: Option<String>,
     bad_frames: HashMap<u32, String>,
-    /// Number of the next block that the trailer has a hash of.
-    block: usize,
     next_frame: usize,
-    /// Bytes from `start` on that the next frame needs.
-    waiting: Vec<u8>,
-    start: u64,
     decompressor: FrameDecompressor,
 }
 
@@ -108,57 +137,66 @@ impl Reading {
         Self {
             pack,
             keys,
-            problem: None,
+            position: 0,
+            checker: BodyChecker::default(),
+            header_problem: None,
             bad_frames: HashMap::new(),
-            block: 0,
             next_frame: 0,
-            waiting: Vec::new(),
-            start: 0,
             decompressor: FrameDecompressor::default(),
         }
     }
 
-    fn window(&mut self, bytes: &[u8]) {
-        if self.block == 0 && Header::decode(bytes) != Ok(self.pack.trailer.header) {
-            self.problem = Some("the header is damaged".to_owned());
+    /// About so many bytes, a frame at least, while there are frames.
+    fn next_window(&self, bytes: u64) -> Option<Range<u64>> {
+        let body_length = self.pack.trailer.body_length;
+        if self.position >= body_length {
+            return None;
         }
-        for block in bytes.chunks(HASH_BLOCK_BYTES) {
-            if !self.pack.trailer.block_matches(self.block, block) {
-                let number = self.block;
-                self.problem
-                    .get_or_insert_with(|| format!("block {number} does not match its hash"));
-            }
-            self.block += 1;
-        }
-        self.waiting.extend_from_slice(bytes);
-        self.frames();
+        let most = body_length.min(self.position + bytes);
+        let frames = &self.pack.directory.frames()[self.next_frame..];
+        let fitting = frames.partition_point(|frame| frame.range().end <= most);
+        let last = fitting.checked_sub(1).or((!frames.is_empty()).then_some(0));
+        let end = last.map_or(most, |last| frames[last].range().end);
+        Some(self.position..end)
     }
 
-    /// Checks the frames that have arrived whole.
-    fn frames(&mut self) {
+    fn window(&mut self, bytes: &[u8]) {
+        if self.position == 0 && Header::decode(bytes) != Ok(self.pack.trailer.header) {
+            self.header_problem = Some("the header is damaged".to_owned());
+        }
+        self.checker.update(bytes);
+        let end = self.position + bytes.len() as u64;
         let pack = Arc::clone(&self.pack);
-        let mut used = 0;
         while let Some(frame) = pack.directory.frames().get(self.next_frame) {
             let range = frame.range();
-            let from = usize::try_from(range.start - self.start).expect("windows are small");
-            let to = usize::try_from(range.end - self.start).expect("windows are small");
-            let Some(sealed) = self.waiting.get(from..to) else {
+            if range.end > end {
                 break;
-            };
-            let opened = pack.open_frame(self.next_frame, sealed, &mut self.decompressor);
-            if let Some(problem) = self.frame_problem(opened) {
-                let number = u32::try_from(self.next_frame).expect("frames are counted in 32 bits");
-                self.bad_frames
-                    .insert(number, format!("frame {number}: {problem}"));
             }
-            used = to;
+            let from = usize::try_from(range.start - self.position).expect("windows are small");
+            let to = usize::try_from(range.end - self.position).expect("windows are small");
+            if let Some(problem) = self.frame_problem(&bytes[from..to]) {
+                let number = u32::try_from(self.next_frame).expect("frames are counted in 32 bits");
+                let text = format!("frame {number}: {problem}");
+                self.bad_frames.insert(number, text);
+            }
             self.next_frame += 1;
         }
-        self.waiting.drain(..used);
-        self.start += used as u64;
+        self.position = end;
     }
 
-    fn frame_problem(&self, opened: Result<Vec<u8>>) -> Option<String> {
+    /// The state of a pack that is in memory.
+    fn whole(mut self, bytes: &Bytes) -> PackState {
+        while let Some(window) = self.next_window(2 << 20) {
+            let index = |offset| usize::try_from(offset).expect("it is in memory");
+            self.window(&bytes[index(window.start)..index(window.end)]);
+        }
+        self.finish()
+    }
+
+    fn frame_problem(&mut self, sealed: &[u8]) -> Option<String> {
+        let opened = self
+            .pack
+            .open_frame(self.next_frame, sealed, &mut self.decompressor);
         let plain = match opened {
             Ok(plain) => plain,
             Err(Error::Corrupt { detail, .. }) => return Some(detail),
@@ -184,8 +222,10 @@ impl Reading {
     }
 
     fn finish(self) -> PackState {
+        let bad_block = self.checker.first_bad_block(&self.pack.trailer);
+        let bad_block = bad_block.map(|number| format!("block {number} does not match its hash"));
         PackState::Readable {
-            problem: self.problem,
+            problem: self.header_problem.or(bad_block),
             bad_frames: self.bad_frames,
         }
     }

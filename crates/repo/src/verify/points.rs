@@ -2,14 +2,16 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use strongroom_chunk::{
-    ContentId, Kind, LeafEntry, Node, ObjectId, Place, SPAN_BYTES, node_bytes, root_level,
+    Child, ContentId, Kind, LeafEntry, Node, ObjectId, Place, SPAN_BYTES, node_bytes, root_level,
 };
 
 use super::damage::{DamageList, newer};
 use super::packs::PackState;
 use crate::engine::{Engine, Located};
 use crate::points::{StoredPoint, point_id};
-use crate::{Error, PointId, Result, layout};
+use crate::{Error, PointId, Remedy, Result, layout};
+
+const OTHER_LENGTH: &str = "a chunk has another length than its node says";
 
 /// Walks the points' trees and notes which parts of them damage hits.
 pub(super) struct PointCheck<'a> {
@@ -109,17 +111,10 @@ impl<'a> PointCheck<'a> {
                             problems += self.leaf(target, offset, &entries).await?;
                         }
                         Ok(Node::Inner { children, .. }) => {
-                            let bytes = node_bytes(level - 1);
-                            visits.extend(children.iter().rev().map(|child| {
-                                Visit::Node {
-                                    level: level - 1,
-                                    offset: offset.saturating_add(
-                                        bytes.saturating_mul(child.position.into()),
-                                    ),
-                                    id: child.id,
-                                    place: child.place,
-                                }
-                            }));
+                            let new = |child: &Child| !self.sound.contains(&child.id);
+                            let children: Vec<_> = children.into_iter().filter(new).collect();
+                            self.engine.prefetch_nodes(&children).await;
+                            visits.extend(visits_of(&children, level - 1, offset));
                         }
                         Err(problem) => {
                             problems += 1;
@@ -191,12 +186,12 @@ impl<'a> PointCheck<'a> {
         let text = match self.states.get(&located.pack.id) {
             None => "missing".to_owned(),
             Some(PackState::Unreadable(problem)) => problem.clone(),
+            Some(PackState::Healable(_)) if located.entry.length == entry.length => return None,
+            Some(PackState::Healable(_)) => OTHER_LENGTH.to_owned(),
             Some(PackState::Readable { bad_frames, .. }) => {
                 match bad_frames.get(&located.entry.frame) {
                     Some(problem) => problem.clone(),
-                    None if located.entry.length != entry.length => {
-                        "a chunk has another length than its node says".to_owned()
-                    }
+                    None if located.entry.length != entry.length => OTHER_LENGTH.to_owned(),
                     None => return None,
                 }
             }
@@ -212,7 +207,8 @@ impl<'a> PointCheck<'a> {
     fn note_unlisted(&mut self, located: &Located) {
         if !self.engine.index.lists_pack(located.pack.id) {
             let problem = "no index segment lists it; the next backup will";
-            self.damage.add_problem(located.pack.path.as_ref(), problem);
+            let object = located.pack.path.as_ref();
+            self.damage.add_remediable(object, problem, Remedy::Packs);
         }
     }
 
@@ -221,6 +217,17 @@ impl<'a> PointCheck<'a> {
         self.damage
             .hit(&problem.object, &problem.text, &target.id, range);
     }
+}
+
+/// The visits of children on this level below a node at `offset`, the first one last.
+fn visits_of(children: &[Child], level: u8, offset: u64) -> impl Iterator<Item = Visit> {
+    let bytes = node_bytes(level);
+    children.iter().rev().map(move |child| Visit::Node {
+        level,
+        offset: offset.saturating_add(bytes.saturating_mul(child.position.into())),
+        id: child.id,
+        place: child.place,
+    })
 }
 
 /// Why something cannot be restored.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
-use strongroom_repo::{CollectOptions, NewPoint, Point, Repository, VerifyDepth, VerifyReport};
+use strongroom_repo::{CollectOptions, NewPoint, Point};
 use strongroom_store::RequestCounts;
 use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ImageFormat, Parity, Place, collecting, keys};
-use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
+use super::{Command, ImageFormat, Parity, Place, collecting, damage, keys};
+use crate::output::{Format, human_bytes, print_json, print_line, print_table};
 use crate::progress;
 
 pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<ExitCode> {
@@ -61,8 +61,14 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
             };
             collecting::collect(&place, &options, format).await
         }
-        Command::Verify { place, read_data } => verify(&place, read_data, format).await,
         Command::Key(command) => keys::run(command, format).await,
+        Command::Verify { place, read_data } => damage::verify(&place, read_data, format).await,
+        Command::Repair { place, dry_run } => damage::repair(&place, dry_run, format).await,
+        Command::Scrub {
+            repository,
+            limit,
+            dry_run,
+        } => damage::scrub(&repository, limit, dry_run, format).await,
     }
 }
 
@@ -262,50 +268,4 @@ fn open_target(
         );
     }
     Ok(sink)
-}
-
-async fn verify(place: &Place, read_data: bool, format: Format) -> anyhow::Result<ExitCode> {
-    let repository: Repository = place.open().await?;
-    let depth = if read_data {
-        VerifyDepth::ReadData
-    } else {
-        VerifyDepth::Structure
-    };
-    let report = repository.verify(depth, &|_| ()).await?;
-    match format {
-        Format::Json => print_json(&report)?,
-        Format::Table => print_report(&report),
-    }
-    Ok(if report.is_clean() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-fn print_report(report: &VerifyReport) {
-    print_line(&format!(
-        "{} points and {} packs checked, {} read",
-        report.points_checked,
-        report.packs_checked,
-        human_bytes(report.bytes_read)
-    ));
-    if report.is_clean() {
-        print_line("no damage found");
-        return;
-    }
-    for damage in &report.damage {
-        print_line(&format!("{}: {}", damage.object, damage.problem));
-        for hit in &damage.hits {
-            print_line(&format!(
-                "  point {} loses {}",
-                hit.point,
-                human_bytes(hit.bytes)
-            ));
-            for range in &hit.ranges {
-                print_line(&format!("    bytes {}..{}", range.start, range.end));
-            }
-        }
-    }
-    remark(&format!("{} objects are damaged", report.damage_count));
 }

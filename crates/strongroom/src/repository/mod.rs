@@ -2,6 +2,7 @@
 
 mod collecting;
 mod commands;
+mod damage;
 mod keys;
 mod place;
 mod secret;
@@ -96,6 +97,26 @@ pub(crate) enum Command {
         /// Read, decrypt and hash everything, instead of checking structure alone.
         #[arg(long)]
         read_data: bool,
+    },
+    /// Make good what damage took, from parity, copies and other packs; tell what is lost for good.
+    Repair {
+        #[command(flatten)]
+        place: Place,
+        /// Tell what would be done, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Check every object against its own hashes, and heal packs from their parity. Needs no key.
+    Scrub {
+        /// The repository's folder, or `s3://bucket/prefix`.
+        #[arg(value_name = "REPO")]
+        repository: String,
+        /// Read no more than so many MiB in a second.
+        #[arg(long, value_name = "MIB")]
+        limit: Option<u64>,
+        /// Tell what would be healed, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Change what unlocks a repository.
     #[command(subcommand)]

@@ -114,7 +114,8 @@ fn damage_is_found_named_and_never_restored() {
     let pack = repo.largest_pack();
     let mut content = std::fs::read(&pack).unwrap();
     let middle = content.len() / 2;
-    content[middle] ^= 1;
+    // More than parity brings back.
+    content[middle..middle + (1 << 20)].fill(0);
     std::fs::write(&pack, &content).unwrap();
 
     let output = repo.run("verify", &["--read-data"]);
@@ -138,13 +139,43 @@ fn damage_is_found_named_and_never_restored() {
 }
 
 #[test]
+fn small_damage_heals_and_is_repaired() {
+    let repo = Repo::init();
+    let source = repo.path("disk.raw");
+    disks::random(&source, 16 << 20, 9);
+    let point = repo.back_up(&source)["point"].as_str().unwrap().to_owned();
+    let pack = repo.largest_pack();
+    let sound = std::fs::read(&pack).unwrap();
+    let mut content = sound.clone();
+    let middle = content.len() / 2;
+    content[middle..middle + (64 << 10)].fill(0);
+    std::fs::write(&pack, &content).unwrap();
+
+    let output = repo.run("verify", &["--read-data"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["damage"][0]["remedy"], "parity", "{report}");
+    let out = repo.path("out");
+    let output = repo.run("restore", &[&point, "--to", disks::text(&out)]);
+    assert!(output.status.success());
+    assert!(std::fs::read(&out).unwrap() == std::fs::read(&source).unwrap());
+
+    let repaired = repo.json("repair", &[]);
+    assert_eq!(repaired["repaired"][0]["action"], "healed", "{repaired}");
+    assert!(std::fs::read(&pack).unwrap() == sound);
+    assert_eq!(repo.json("verify", &["--read-data"])["damage_count"], 0);
+}
+
+#[test]
 fn a_list_says_which_point_it_lacks() {
     let repo = Repo::init();
     let source = repo.path("disk.raw");
     disks::random(&source, 1 << 20, 3);
     let point = repo.back_up(&source)["point"].as_str().unwrap().to_owned();
     repo.back_up(&source);
-    std::fs::write(repo.path("repo/points").join(&point), b"").unwrap();
+    for folder in ["repo/points", "repo/points-copy"] {
+        std::fs::write(repo.path(folder).join(&point), b"").unwrap();
+    }
     let output = repo.run("list", &[]);
     assert!(output.status.success());
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();

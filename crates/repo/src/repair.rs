@@ -1,0 +1,243 @@
+//! Making good what damage took, as far as anything still knows it. Every step looks at what is there, and can be
+//! done again: a repair that was interrupted is repeated.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use strongroom_chunk::{Kind, ObjectId};
+
+use crate::adopt;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::store::Created;
+use crate::verify::{self, Progress};
+use crate::{Damage, Error, Remedy, Result, VerifyDepth, layout};
+
+/// Objects of one name that were put aside before.
+const QUARANTINED_MAX: u32 = 100;
+
+/// Does a repair change anything?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Repair,
+    /// Tell what a repair would do.
+    Plan,
+}
+
+/// What a repair did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct RepairReport {
+    /// Number of objects that were found damaged.
+    pub damage_count: u64,
+    pub repaired: Vec<Repaired>,
+    /// What cannot be made good, and whom it hits. Bounded as in a verification.
+    pub left: Vec<Damage>,
+    /// More was found than one repair takes: run it again.
+    pub more: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Repaired {
+    /// Name of the object in the store.
+    pub object: String,
+    pub action: RepairAction,
+}
+
+/// What was done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairAction {
+    /// Written again as its parity says that it was.
+    Healed,
+    /// Written again from its copy.
+    Copied,
+    /// What it said was read from the packs and written anew.
+    Indexed,
+    /// Moved to `quarantine/`: nothing in it can be read, and nothing was deleted.
+    Quarantined,
+}
+
+/// What an object's name says.
+enum Target {
+    Config(&'static str),
+    Object(Kind, ObjectId),
+    PointCopy(ObjectId),
+}
+
+pub(crate) async fn repair(
+    engine: &Engine,
+    mode: Mode,
+    progress: Progress<'_>,
+) -> Result<RepairReport> {
+    let found = verify::verify(engine, VerifyDepth::ReadData, progress).await?;
+    let engine = &engine.fresh();
+    engine.refresh_marks().await?;
+    let mut report = RepairReport {
+        damage_count: found.damage_count,
+        more: found.damage_count > found.damage.len() as u64,
+        ..RepairReport::default()
+    };
+    for damage in found.damage {
+        let action = match target(&damage.object) {
+            Some(target) => act(engine, mode, &target, damage.remedy).await?,
+            None => None,
+        };
+        if let Some(action) = action {
+            let object = damage.object.clone();
+            report.repaired.push(Repaired { object, action });
+        }
+        if action.is_none_or(|action| action == RepairAction::Quarantined) {
+            report.left.push(damage);
+        }
+    }
+    if mode == Mode::Repair && report.damage_count > 0 {
+        // With an index that knows nothing of the segments that were put aside.
+        adopt::catch_up(&engine.fresh()).await?;
+    }
+    Ok(report)
+}
+
+fn target(object: &str) -> Option<Target> {
+    let path = Path::from(object);
+    if let Some(name) = layout::CONFIGS.into_iter().find(|name| *name == object) {
+        return Some(Target::Config(name));
+    }
+    if let Some(id) = layout::parse_point_copy(&path) {
+        return Some(Target::PointCopy(id));
+    }
+    layout::KINDS
+        .into_iter()
+        .find_map(|kind| layout::parse(kind, &path).map(|id| Target::Object(kind, id)))
+}
+
+/// Makes one object good, if that can be done.
+async fn act(
+    engine: &Engine,
+    mode: Mode,
+    target: &Target,
+    remedy: Option<Remedy>,
+) -> Result<Option<RepairAction>> {
+    match (target, remedy) {
+        (Target::Config(name), Some(Remedy::Copy)) => put_config_back(engine, mode, name).await,
+        (Target::Object(kind, id), Some(Remedy::Parity)) => {
+            heal_pack(engine, mode, *kind, *id).await
+        }
+        (Target::Object(Kind::IndexSegment, id), Some(Remedy::Packs)) => {
+            quarantine(engine, mode, &layout::path(Kind::IndexSegment, *id)).await?;
+            Ok(Some(RepairAction::Indexed))
+        }
+        (Target::Object(..), Some(Remedy::Packs)) => Ok(Some(RepairAction::Indexed)),
+        (Target::Object(Kind::Point, id), Some(Remedy::Copy)) => {
+            let (to, from) = (layout::path(Kind::Point, *id), layout::point_copy(*id));
+            copy_point(engine, mode, *id, &from, &to).await
+        }
+        (Target::PointCopy(id), Some(Remedy::Copy)) => {
+            let (from, to) = (layout::path(Kind::Point, *id), layout::point_copy(*id));
+            copy_point(engine, mode, *id, &from, &to).await
+        }
+        (Target::Object(kind @ (Kind::DataPack | Kind::NodePack), id), None) => {
+            let loaded = engine.packs.load_as_it_is(*kind, *id).await;
+            quarantine_if_corrupt(engine, mode, &layout::path(*kind, *id), loaded.map(drop)).await
+        }
+        (Target::Object(Kind::Point, id), None) => {
+            let copy = layout::point_copy(*id);
+            let read = engine.points.read_at(*id, &copy).await.map(drop);
+            quarantine_if_corrupt(engine, mode, &copy, read).await?;
+            let point = layout::path(Kind::Point, *id);
+            let read = engine.points.read_at(*id, &point).await.map(drop);
+            quarantine_if_corrupt(engine, mode, &point, read).await
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn put_config_back(
+    engine: &Engine,
+    mode: Mode,
+    name: &'static str,
+) -> Result<Option<RepairAction>> {
+    for other in layout::CONFIGS.into_iter().filter(|other| *other != name) {
+        let object = engine.store.read(&Path::from(other)).await?;
+        if Config::decode(&object)?.id != engine.id {
+            return Ok(None);
+        }
+        replace(engine, mode, &Path::from(name), object).await?;
+    }
+    Ok(Some(RepairAction::Copied))
+}
+
+async fn heal_pack(
+    engine: &Engine,
+    mode: Mode,
+    kind: Kind,
+    id: ObjectId,
+) -> Result<Option<RepairAction>> {
+    let Some(bytes) = engine.packs.healed(kind, id).await? else {
+        return Ok(None);
+    };
+    replace(engine, mode, &layout::path(kind, id), bytes).await?;
+    if mode == Mode::Repair && engine.marks.contains(id) {
+        engine.marks.remove(&engine.store, id).await?;
+    }
+    Ok(Some(RepairAction::Healed))
+}
+
+async fn copy_point(
+    engine: &Engine,
+    mode: Mode,
+    id: ObjectId,
+    from: &Path,
+    to: &Path,
+) -> Result<Option<RepairAction>> {
+    match engine.points.read_at(id, from).await {
+        Ok(_) => {}
+        Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let object = engine.store.read(from).await?;
+    replace(engine, mode, to, object).await?;
+    Ok(Some(RepairAction::Copied))
+}
+
+async fn replace(engine: &Engine, mode: Mode, path: &Path, object: Bytes) -> Result<()> {
+    match mode {
+        Mode::Plan => Ok(()),
+        Mode::Repair => engine.store.replace(path, vec![object]).await,
+    }
+}
+
+/// Only what is damaged: an object of a newer version, or one that is gone, is left alone.
+async fn quarantine_if_corrupt(
+    engine: &Engine,
+    mode: Mode,
+    path: &Path,
+    read: Result<()>,
+) -> Result<Option<RepairAction>> {
+    match read {
+        Err(Error::Corrupt { .. }) => {
+            quarantine(engine, mode, path).await?;
+            Ok(Some(RepairAction::Quarantined))
+        }
+        Ok(()) | Err(Error::Missing { .. } | Error::NewerVersion { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves an object aside: it stands there before it goes here.
+async fn quarantine(engine: &Engine, mode: Mode, path: &Path) -> Result<()> {
+    if mode == Mode::Plan {
+        return Ok(());
+    }
+    let object = match engine.store.read(path).await {
+        Err(Error::Missing { .. }) => return Ok(()),
+        object => object?,
+    };
+    for number in 0..QUARANTINED_MAX {
+        let aside = layout::quarantine(path, number);
+        let created = engine.store.create(&aside, vec![object.clone()]).await?;
+        if created == Created::New || engine.store.read(&aside).await? == object {
+            return engine.store.delete(path).await;
+        }
+    }
+    // What is there is left there.
+    Ok(())
+}

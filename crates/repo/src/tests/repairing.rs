@@ -1,0 +1,178 @@
+//! A repair makes good what can be made good, whatever interrupts it, and tells what cannot.
+
+use std::sync::Arc;
+
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use strongroom_testkit::{FailingStore, Fault};
+
+use super::damage::Case;
+use super::healing::{HOLE, case};
+use super::support::*;
+use crate::*;
+
+impl Case {
+    async fn repair(&self) -> RepairReport {
+        self.repository.repair(&|_| ()).await.unwrap()
+    }
+
+    /// Damages one object of each kind that can be made good; returns their names.
+    async fn damage_all(&self) -> Vec<String> {
+        let first = async |folder: &str| self.objects(folder).await[0].clone();
+        let pack = first("packs").await;
+        let mut bytes = self.read(&pack).await;
+        bytes[3000..3000 + HOLE].fill(0);
+        self.write(&pack, bytes).await;
+        let segment = first("index").await;
+        let mut bytes = self.read(&segment).await;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.write(&segment, bytes).await;
+        let point = first("points").await;
+        self.store.delete(&point).await.unwrap();
+        let config = Path::from("config");
+        self.write(&config, b"nonsense".to_vec()).await;
+        let all = [pack, segment, point, config];
+        let mut names: Vec<_> = all.iter().map(Path::to_string).collect();
+        names.sort();
+        names
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_made_good_is() {
+    let case = case().await;
+    let damaged = case.damage_all().await;
+    let plan = case.repository.plan_repair(&|_| ()).await.unwrap();
+    let report = case.repair().await;
+    assert_eq!(plan, report);
+    assert_eq!(report.left, []);
+    for name in &damaged {
+        assert!(
+            report.repaired.iter().any(|r| r.object == *name),
+            "{name} {report:?}"
+        );
+    }
+    let verified = case.verify(VerifyDepth::ReadData).await;
+    assert!(verified.is_clean(), "{verified:?}");
+    assert_eq!(case.repair().await, RepairReport::default());
+    let repository = Repository::open(Arc::clone(&case.store), &key(), env())
+        .await
+        .unwrap();
+    assert!(restore(&repository, &case.point.id).await.unwrap() == case.image);
+    assert_eq!(repository.packs_healed(), 0);
+    // What the damaged segment said is known: nothing is stored again.
+    let again = back_up(&repository, "again", &case.image).await.unwrap();
+    assert_eq!(again.bytes_new, 0);
+}
+
+#[tokio::test]
+async fn a_lost_point_is_listed_restored_and_kept_until_it_is_repaired() {
+    let case = case().await;
+    let path = case.objects("points").await[0].clone();
+    case.store.delete(&path).await.unwrap();
+    let listed = case.repository.list_points().await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(&case.point));
+    assert!(restore(&case.repository, &case.point.id).await.unwrap() == case.image);
+    let report = case.verify(VerifyDepth::Structure).await;
+    assert_eq!(report.damage[0].remedy, Some(Remedy::Copy));
+    case.repair().await;
+    assert!(case.verify(VerifyDepth::Structure).await.is_clean());
+    // A deletion takes both.
+    case.repository.delete_point(&case.point.id).await.unwrap();
+    assert!(case.repository.list_points().await.unwrap().is_empty());
+    assert!(case.verify(VerifyDepth::Structure).await.is_clean());
+}
+
+#[tokio::test]
+async fn an_interrupted_repair_is_repeated() {
+    let case = case().await;
+    case.damage_all().await;
+    let damaged: Arc<InMemory> = Arc::new(fork(&case).await);
+    for fault in [Fault::Crash, Fault::FailAfterEffect] {
+        let mut call = 1;
+        loop {
+            let store: Arc<dyn ObjectStore> = Arc::new(damaged.fork());
+            let failing = FailingStore::new(Arc::clone(&store), fault, call);
+            if let Ok(repository) = Repository::open(failing.clone(), &key(), env()).await {
+                // It fails, or the fault hit what it can spare.
+                drop(repository.repair(&|_| ()).await);
+            }
+            let repository = Repository::open(store, &key(), env()).await.unwrap();
+            let report = repository.repair(&|_| ()).await.unwrap();
+            assert_eq!(report.left, [], "{fault:?} {call}");
+            let verified = repository
+                .verify(VerifyDepth::ReadData, &|_| ())
+                .await
+                .unwrap();
+            assert!(verified.is_clean(), "{fault:?} {call} {verified:?}");
+            let restored = restore(&repository, &case.point.id).await.unwrap();
+            assert!(restored == case.image, "{fault:?} {call}");
+            if !failing.has_struck() {
+                break;
+            }
+            call += 1;
+        }
+        assert!(call > 20, "{call}");
+    }
+}
+
+/// A store of its own with the same objects.
+async fn fork(case: &Case) -> InMemory {
+    let store = InMemory::new();
+    for path in case.objects("").await {
+        let bytes = case.read(&path).await;
+        store.put(&path, bytes.into()).await.unwrap();
+    }
+    store
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_put_aside_and_what_is_lost_is_named() {
+    let case = case().await;
+    let path = case.objects("packs").await[0].clone();
+    let garbage = vec![7; 300_000];
+    case.write(&path, garbage.clone()).await;
+    let report = case.repair().await;
+    assert_eq!(report.repaired[0].action, RepairAction::Quarantined);
+    assert_eq!(report.left[0].object, path.as_ref());
+    assert_eq!(report.left[0].hits[0].point, case.point.id);
+    assert!(report.left[0].hits[0].bytes > 0);
+    let aside = Path::from(format!("quarantine/{path}"));
+    assert!(case.read(&aside).await == garbage);
+    // The same disk, backed up again, brings it back.
+    back_up(&case.repository, "again", &case.image)
+        .await
+        .unwrap();
+    let repository = Repository::open(Arc::clone(&case.store), &key(), env())
+        .await
+        .unwrap();
+    assert!(restore(&repository, &case.point.id).await.unwrap() == case.image);
+}
+
+#[tokio::test]
+async fn a_scrub_needs_no_key_and_heals() {
+    let case = case().await;
+    let storage = || Arc::clone(&case.store);
+    let clean = scrub(storage(), ScrubOptions::default()).await.unwrap();
+    assert!(clean.is_clean() && clean.objects_checked > 8, "{clean:?}");
+    let packs = case.objects("nodes").await;
+    let sound = case.read(&packs[0]).await;
+    let mut bytes = sound.clone();
+    bytes[0..HOLE].fill(0);
+    case.write(&packs[0], bytes).await;
+    let plan = ScrubOptions {
+        dry_run: true,
+        ..ScrubOptions::default()
+    };
+    for options in [plan, ScrubOptions::default()] {
+        let report = scrub(storage(), options).await.unwrap();
+        assert_eq!(report.damage_count, 1);
+        assert_eq!(report.damage[0].object, packs[0].as_ref());
+        assert!(report.damage[0].heals);
+    }
+    assert!(case.read(&packs[0]).await == sound);
+    let clean = scrub(storage(), ScrubOptions::default()).await.unwrap();
+    assert!(clean.is_clean(), "{clean:?}");
+}
