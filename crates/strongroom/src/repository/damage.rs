@@ -6,7 +6,7 @@ use strongroom_repo::{
     Damage, Error, Remedy, RepairAction, RepairReport, Repository, ScrubOptions, ScrubReport,
     VerifyDepth, VerifyReport,
 };
-use strongroom_store::Create;
+use strongroom_store::{Create, Limits};
 
 use super::Place;
 use crate::output::{Format, human_bytes, print_json, print_line, remark};
@@ -55,7 +55,9 @@ pub(super) async fn scrub(
     format: Format,
 ) -> anyhow::Result<ExitCode> {
     let place = strongroom_store::Place::parse(repository)?;
-    let storage = place.open(Create::Never).await.map_err(Error::from)?;
+    let storage = place
+        .open(Create::Never, Limits::default())
+        .map_err(Error::from)?;
     let options = ScrubOptions {
         bytes_per_second: limit.map(|mib| mib.saturating_mul(1 << 20)),
         dry_run,
