@@ -128,8 +128,8 @@ impl Points {
         Ok((point_id(id), created))
     }
 
-    /// Behind the point, so that a copy alone means that its point was lost. A point without copy is whole, and gets
-    /// its copy from the next verification.
+    /// A spare of what the point says. The point alone is the commit: a late request of a writer that died may leave
+    /// a copy behind whose point was deleted meanwhile. A point without copy gets it from the next verification.
     async fn put_copy(&self, id: ObjectId, object: Bytes) {
         let path = layout::point_copy(id);
         if let Err(error) = self.store.create(&path, vec![object]).await {
@@ -152,13 +152,10 @@ impl Points {
         }
     }
 
-    /// The point, from its copy if need be.
+    /// The point; from its copy if it is there and damaged.
     pub(crate) async fn read(&self, id: ObjectId) -> Result<StoredPoint> {
         let error = match self.read_at(id, &layout::path(Kind::Point, id)).await {
-            Err(
-                error
-                @ (Error::Corrupt { .. } | Error::NewerVersion { .. } | Error::Missing { .. }),
-            ) => error,
+            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => error,
             other => return other,
         };
         let copied = self.read_at(id, &layout::point_copy(id)).await;
@@ -189,13 +186,9 @@ impl Points {
         Ok(listed.into_iter().map(|object| object.id).collect())
     }
 
-    /// Every point, the unreadable ones included, and those that only their copies know: a collection must keep what
-    /// they need. Points removed meanwhile are left out.
+    /// Every point, the unreadable ones included. Points removed meanwhile are left out.
     pub(crate) async fn read_all(&self) -> Result<Vec<Found>> {
-        let mut listed = self.store.list(Kind::Point).await?;
-        let whole: HashSet<_> = listed.iter().map(|object| object.id).collect();
-        let copies = self.store.list_point_copies().await?;
-        listed.extend(copies.into_iter().filter(|copy| !whole.contains(&copy.id)));
+        let listed = self.store.list(Kind::Point).await?;
         let mut found: Vec<Found> = stream::iter(listed)
             .map(|object| async move { (object.id, self.read_listed(&object).await) })
             .buffer_unordered(READS_IN_FLIGHT)
@@ -230,13 +223,21 @@ impl Points {
         Ok(points)
     }
 
-    /// The copy goes first: it alone would mean that the point was lost. And once more, since a verification may have
-    /// put it back in between.
+    /// The point goes first: with it, it is deleted. A copy that stays is removed by a collection.
     pub(crate) async fn delete(&self, id: ObjectId) -> Result<()> {
-        let copy = layout::point_copy(id);
-        self.store.delete(&copy).await?;
         self.store.delete(&layout::path(Kind::Point, id)).await?;
-        self.store.delete(&copy).await
+        self.store.delete(&layout::point_copy(id)).await
+    }
+
+    /// Removes copies whose points are gone.
+    pub(crate) async fn delete_idle_copies(&self) -> Result<()> {
+        // Copies first: a point is put before its copy.
+        let copies = self.store.list_point_copies().await?;
+        let points: HashSet<_> = self.list_ids().await?.into_iter().collect();
+        for copy in copies.iter().filter(|copy| !points.contains(&copy.id)) {
+            self.store.delete(&layout::point_copy(copy.id)).await?;
+        }
+        Ok(())
     }
 
     async fn read_listed(&self, object: &Listed) -> Result<StoredPoint> {

@@ -150,8 +150,8 @@ fn pending(marker: &Marker<'_>, lists: &[Arc<CondemnedList>], report: &mut Colle
     }
 }
 
-/// Marks of packs that are gone, files that killed writers did not finish, and what the index says of packs that
-/// are gone.
+/// Marks of packs that are gone, copies of points that are gone, files that killed writers did not finish, and
+/// what the index says of packs that are gone.
 async fn clean_up(engine: &Engine, marker: &Marker<'_>) -> Result<()> {
     for pack in engine.marks.all() {
         let number = marker.table.find(pack);
@@ -159,6 +159,7 @@ async fn clean_up(engine: &Engine, marker: &Marker<'_>) -> Result<()> {
             engine.marks.remove(&engine.store, pack).await?;
         }
     }
+    engine.points.delete_idle_copies().await?;
     let (storage, clock) = (engine.store.storage(), &*engine.env.clock);
     if let Err(error) = storage.sweep_leftovers(clock, LEFTOVERS_AGE).await {
         tracing::warn!(error = %Chain(&error), "unfinished files cannot be removed");

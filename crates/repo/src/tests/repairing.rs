@@ -30,7 +30,7 @@ impl Case {
         bytes[middle] ^= 1;
         self.write(&segment, bytes).await;
         let point = first("points").await;
-        self.store.delete(&point).await.unwrap();
+        self.write(&point, b"nonsense".to_vec()).await;
         let config = Path::from("config");
         self.write(&config, b"nonsense".to_vec()).await;
         let all = [pack, segment, point, config];
@@ -68,10 +68,10 @@ async fn what_can_be_made_good_is() {
 }
 
 #[tokio::test]
-async fn a_lost_point_is_listed_restored_and_kept_until_it_is_repaired() {
+async fn a_damaged_point_is_listed_restored_and_kept_until_it_is_repaired() {
     let case = case().await;
     let path = case.objects("points").await[0].clone();
-    case.store.delete(&path).await.unwrap();
+    case.write(&path, b"nonsense".to_vec()).await;
     let listed = case.repository.list_points().await.unwrap();
     assert_eq!(listed, std::slice::from_ref(&case.point));
     assert!(restore(&case.repository, &case.point.id).await.unwrap() == case.image);
@@ -82,7 +82,19 @@ async fn a_lost_point_is_listed_restored_and_kept_until_it_is_repaired() {
     // A deletion takes both.
     case.repository.delete_point(&case.point.id).await.unwrap();
     assert!(case.repository.list_points().await.unwrap().is_empty());
+    assert_eq!(case.objects("points-copy").await, []);
+}
+
+#[tokio::test]
+async fn a_copy_without_its_point_is_no_point_and_is_collected() {
+    let case = case().await;
+    let path = case.objects("points").await[0].clone();
+    case.store.delete(&path).await.unwrap();
+    assert!(case.repository.list_points().await.unwrap().is_empty());
     assert!(case.verify(VerifyDepth::Structure).await.is_clean());
+    let options = CollectOptions::default();
+    case.repository.collect(&options, &|_| ()).await.unwrap();
+    assert_eq!(case.objects("points-copy").await, []);
 }
 
 #[tokio::test]

@@ -88,31 +88,12 @@ pub(super) async fn check_sessions(engine: &Engine, damage: &mut DamageList) -> 
     Ok(())
 }
 
-/// Points and their copies, each by itself: one is enough to restore.
+/// Points and their copies, each by itself: one is enough to restore. A copy without its point is waste.
 pub(super) async fn check_points(engine: &Engine, damage: &mut DamageList) -> Result<()> {
-    // Copies first: a point is deleted behind its copy.
     let copies = ids(engine.store.list_point_copies().await?);
     let points = ids(engine.store.list(Kind::Point).await?);
     for id in &points {
         check_point(engine, *id, copies.contains(id), damage).await?;
-    }
-    for id in copies.difference(&points) {
-        let copy = engine.points.read_at(*id, &layout::point_copy(*id)).await;
-        let point = engine
-            .points
-            .read_at(*id, &layout::path(Kind::Point, *id))
-            .await;
-        let object = layout::name(Kind::Point, *id);
-        match (point, copy) {
-            (Err(Error::Missing { .. }), Ok(_)) => {
-                damage.add_remediable(&object, "missing, but not its copy", Remedy::Copy);
-            }
-            (Err(Error::Missing { .. }), Err(error @ Error::Corrupt { .. })) => {
-                damage.add_problem(layout::point_copy(*id).as_ref(), &problem_of(&error));
-            }
-            // Made, or deleted, meanwhile.
-            _ => {}
-        }
     }
     Ok(())
 }

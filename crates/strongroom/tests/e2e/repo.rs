@@ -260,6 +260,7 @@ fn what_was_forgotten_is_freed() {
     disks::random(&other, 8 << 20, 22);
     let kept = repo.back_up(&one);
     repo.back_up(&other);
+    std::fs::remove_file(&other).unwrap();
     disks::random(&other, 8 << 20, 23);
     repo.back_up(&other);
 
