@@ -140,9 +140,13 @@ async fn act(
         }
         (Target::Object(Kind::Point, id), None) => {
             let copy = layout::point_copy(*id);
+            let point = layout::path(Kind::Point, *id);
+            let copied = copy_point(engine, mode, *id, &copy, &point).await?;
+            if copied.is_some() {
+                return Ok(copied);
+            }
             let read = engine.points.read_at(*id, &copy).await.map(drop);
             quarantine_if_corrupt(engine, mode, &copy, read).await?;
-            let point = layout::path(Kind::Point, *id);
             let read = engine.points.read_at(*id, &point).await.map(drop);
             quarantine_if_corrupt(engine, mode, &point, read).await
         }

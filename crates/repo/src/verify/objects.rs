@@ -121,7 +121,13 @@ async fn check_point(
             let problem = problem_of(damage_only(error)?);
             damage.add_remediable(path.as_ref(), &problem, Remedy::Copy);
         }
-        (Err(error), Err(_)) => damage.add(path.as_ref(), damage_only(error)?),
+        (Err(error), Err(Error::Missing { .. })) => {
+            damage.add(path.as_ref(), damage_only(error)?);
+        }
+        (Err(error), Err(of_copy)) => {
+            damage_only(of_copy)?;
+            damage.add(path.as_ref(), damage_only(error)?);
+        }
     }
     Ok(())
 }
