@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
 /// Names SeaweedFS' program, `weed`.
 const PROGRAM_VARIABLE: &str = "STRONGROOM_TEST_WEED";
@@ -129,6 +130,19 @@ impl SeaweedFs {
         ]
     }
 
+    /// Bytes of all objects below a place in the bucket, an `s3://BUCKET/PREFIX`.
+    pub fn stored_bytes(&self, place: &str) -> u64 {
+        let prefix = place
+            .strip_prefix(&format!("s3://{BUCKET}/"))
+            .expect("a place in this bucket");
+        let (s3, prefix) = (self.client(), Path::from(prefix));
+        let list = async { s3.list(Some(&prefix)).try_collect::<Vec<_>>().await };
+        // A runtime of its own, on a thread of its own: callers may be in one.
+        let objects = std::thread::scope(|scope| scope.spawn(|| block_on(list)).join());
+        let objects = objects.expect("no panic").expect("a list");
+        objects.iter().map(|object| object.size).sum()
+    }
+
     /// Kills one of a cluster's three volume servers, which does not come back.
     pub fn kill_volume_server(&mut self, number: usize) {
         assert!(number < 3 && self.processes.len() > 3, "no such process");
@@ -142,11 +156,7 @@ impl SeaweedFs {
 
     /// Ready is who takes an object: some seconds pass until volumes are allotted.
     fn wait_until_ready(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        block_on(async {
             for _ in 0..ATTEMPTS {
                 if self.make_bucket().is_ok() && self.takes_objects().await {
                     return;
@@ -176,7 +186,14 @@ impl SeaweedFs {
     }
 
     async fn takes_objects(&self) -> bool {
-        let s3 = AmazonS3Builder::new()
+        let (s3, path) = (self.client(), Path::from("ready"));
+        let put = s3.put(&path, PutPayload::from_static(b"ready"));
+        put.await.is_ok()
+    }
+
+    /// A client that asks once.
+    fn client(&self) -> AmazonS3 {
+        AmazonS3Builder::new()
             .with_endpoint(self.endpoint())
             .with_allow_http(true)
             .with_region(REGION)
@@ -188,11 +205,16 @@ impl SeaweedFs {
                 ..RetryConfig::default()
             })
             .build()
-            .expect("a complete configuration");
-        let path = Path::from("ready");
-        let put = s3.put(&path, PutPayload::from_static(b"ready")).await;
-        put.is_ok()
+            .expect("a complete configuration")
     }
+}
+
+fn block_on<F: Future>(work: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(work)
 }
 
 impl Drop for SeaweedFs {

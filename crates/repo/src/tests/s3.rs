@@ -140,6 +140,10 @@ async fn outages_that_patience_outlasts_are_survived() {
     let Some(server) = s3_server() else { return };
     let proxy = FaultProxy::start(&server.endpoint()).await;
     let image = Bytes::from(image(81, 4_000_000));
+    let thorough = CollectOptions {
+        compact_below_percent: 90,
+        ..CollectOptions::default()
+    };
     for fault in [
         ProxyFault::Refuse,
         ProxyFault::Answer(503),
@@ -172,6 +176,18 @@ async fn outages_that_patience_outlasts_are_survived() {
             .unwrap();
         assert!(report.is_clean(), "{fault:?}: {report:?}");
         assert_eq!(repository.list_points().await.unwrap().len(), 1);
+
+        let next = image.slice(1_500_000..);
+        let kept = back_up(&repository, "q", &next).await.unwrap().point;
+        proxy.fail_next(3, fault);
+        repository.delete_point(&point.id).await.unwrap();
+        proxy.fail_next(5, fault);
+        let report = repository.collect(&thorough, &|_| ()).await.unwrap();
+        assert!(report.bytes_deleted > 0, "{fault:?}: {report:?}");
+        assert!(
+            restore(&repository, &kept.id).await.unwrap() == next,
+            "{fault:?}"
+        );
     }
 }
 

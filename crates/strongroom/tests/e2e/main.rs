@@ -19,6 +19,7 @@ mod full_disk;
 mod keys;
 mod kill;
 mod repo;
+mod repo_crowd;
 mod repo_kills;
 mod repo_places;
 mod restore;

@@ -1,24 +1,63 @@
 //! The engine alone: `strongroom repo …`, without a server.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use strongroom_testkit::SeaweedFs;
 
 use crate::disks;
 use crate::server::BINARY;
 
+/// A repository in a folder of its own or in a bucket, with its key and its caches in that folder.
 pub(crate) struct Repo {
     folder: tempfile::TempDir,
+    pub(crate) place: String,
+    /// What a shell would set.
+    pub(crate) variables: BTreeMap<&'static str, String>,
+    bucket: Option<&'static SeaweedFs>,
 }
 
 impl Repo {
     pub(crate) fn init() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let repo = Self {
-            folder: tempfile::tempdir().unwrap(),
+            place: disks::text(&folder.path().join("repo")).to_owned(),
+            folder,
+            variables: BTreeMap::new(),
+            bucket: None,
         };
         assert!(repo.run("init", &[]).status.success());
         repo
+    }
+
+    /// In the bucket of a server that is reached by `endpoint`.
+    pub(crate) fn init_in(server: &'static SeaweedFs, endpoint: &str) -> Self {
+        let repo = Self::uninitialised_in(server, endpoint);
+        repo.json("init", &[]);
+        repo
+    }
+
+    pub(crate) fn uninitialised_in(server: &'static SeaweedFs, endpoint: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut variables: BTreeMap<_, _> = server.variables(endpoint).into();
+        let cache = folder.path().join("cache");
+        variables.insert("XDG_CACHE_HOME", disks::text(&cache).to_owned());
+        Self {
+            folder,
+            place: format!("s3://{}/{}", server.bucket(), server.fresh_prefix()),
+            variables,
+            bucket: Some(server),
+        }
+    }
+
+    /// An empty repository in a place of the same kind.
+    pub(crate) fn another(&self) -> Self {
+        match self.bucket {
+            Some(server) => Self::init_in(server, &server.endpoint()),
+            None => Self::init(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -33,18 +72,20 @@ impl Repo {
         let mut command = Command::new(BINARY);
         command
             .args(["repo", verb, "-o", "json", "--key-file"])
-            .args([self.path("key"), self.path("repo")])
-            .args(arguments);
+            .arg(self.path("key"))
+            .arg(&self.place)
+            .args(arguments)
+            .envs(&self.variables);
         command
     }
 
     /// Bytes of all objects.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        let folder = self.path("repo");
-        let sizes = disks::run(
-            "find",
-            &[disks::text(&folder), "-type", "f", "-printf", "%s\n"],
-        );
+        if let Some(server) = self.bucket {
+            return server.stored_bytes(&self.place);
+        }
+        let arguments = [self.place.as_str(), "-type", "f", "-printf", "%s\n"];
+        let sizes = disks::run("find", &arguments);
         sizes.lines().map(|size| size.parse::<u64>().unwrap()).sum()
     }
 

@@ -1,81 +1,37 @@
 //! Repositories in a bucket: `repo` and `serve` on `s3://`, with a network that fails.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use serde_json::{Value, json};
-use strongroom_testkit::{FaultProxy, ProxyFault, SeaweedFs, s3_server};
+use serde_json::json;
+use strongroom_testkit::{FaultProxy, ProxyFault, s3_server};
 
 use crate::api::Api;
 use crate::disks;
+use crate::repo::Repo;
 use crate::server::{BINARY, Server};
 
-/// What a shell would set.
-fn variables(server: &SeaweedFs, endpoint: &str) -> BTreeMap<&'static str, String> {
-    server.variables(endpoint).into_iter().collect()
-}
-
-struct Bucket {
-    folder: tempfile::TempDir,
-    place: String,
-    variables: BTreeMap<&'static str, String>,
-}
-
-impl Bucket {
-    fn new(server: &SeaweedFs, endpoint: &str) -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            place: format!("s3://{}/{}", server.bucket(), server.fresh_prefix()),
-            variables: variables(server, endpoint),
-        }
-    }
-
-    async fn run(&self, verb: &str, arguments: &[&str]) -> Output {
-        let mut command = tokio::process::Command::new(BINARY);
-        command
-            .args(["repo", verb, "-o", "json", "--key-file"])
-            .arg(self.folder.path().join("key"))
-            .args(["--s3-patience", "2", &self.place])
-            .args(arguments)
-            .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
-            .envs(&self.variables);
-        command.output().await.unwrap()
-    }
-
-    async fn json(&self, verb: &str, arguments: &[&str]) -> Value {
-        let output = self.run(verb, arguments).await;
-        assert!(
-            output.status.success(),
-            "{verb}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
+const IMPATIENT: &[&str] = &["--s3-patience", "2"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_goes_into_a_bucket_and_comes_back_byte_for_byte() {
     let Some(server) = s3_server() else { return };
     let proxy = FaultProxy::start(&server.endpoint()).await;
-    let bucket = Bucket::new(server, proxy.endpoint());
-    let disk = bucket.folder.path().join("disk.raw");
+    let bucket = Repo::init_in(server, proxy.endpoint());
+    let disk = bucket.path("disk.raw");
     disks::random(&disk, 80 << 20, 3);
-    bucket.json("init", &[]).await;
     proxy.fail_next(3, ProxyFault::LoseAnswer);
-    let first = bucket.json("backup", &[disks::text(&disk)]).await;
+    let first = bucket.json("backup", &[disks::text(&disk)]);
     assert!(first["requests"]["repeated"].as_u64() >= Some(3), "{first}");
-    let again = bucket.json("backup", &[disks::text(&disk)]).await;
+    let again = bucket.json("backup", &[disks::text(&disk)]);
     assert_eq!(again["bytes_new"], 0);
     assert!(again["requests"]["put"].as_u64() < Some(30), "{again}");
     proxy.fail_next(3, ProxyFault::CutAnswer(200_000));
-    let copy = bucket.folder.path().join("copy.raw");
+    let copy = bucket.path("copy.raw");
     let point = first["point"].as_str().unwrap();
-    bucket
-        .json("restore", &[point, "--to", disks::text(&copy)])
-        .await;
+    bucket.json("restore", &[point, "--to", disks::text(&copy)]);
     assert!(disks::same(&disk, &copy));
-    let report = bucket.json("verify", &["--read-data"]).await;
+    let report = bucket.json("verify", &["--read-data"]);
     assert_eq!(report["points_checked"], 2);
 }
 
@@ -83,26 +39,25 @@ async fn a_disk_goes_into_a_bucket_and_comes_back_byte_for_byte() {
 async fn a_bucket_that_does_not_answer_is_said_in_a_sentence() {
     let Some(server) = s3_server() else { return };
     let proxy = FaultProxy::start(&server.endpoint()).await;
-    let mut bucket = Bucket::new(server, proxy.endpoint());
-    bucket.json("init", &[]).await;
+    let mut bucket = Repo::init_in(server, proxy.endpoint());
     proxy.fail(ProxyFault::Answer(503));
-    let failed = bucket.run("list", &[]).await;
+    let failed = bucket.run("list", IMPATIENT);
     let message = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert_eq!(failed.status.code(), Some(1));
     assert!(message.contains("attempts failed within"), "{message}");
     proxy.heal();
-    bucket.json("list", &[]).await;
+    bucket.json("list", &[]);
     bucket
         .variables
         .insert("AWS_SECRET_ACCESS_KEY", "wrong".to_owned());
-    let refused = bucket.run("list", &[]).await;
+    let refused = bucket.run("list", IMPATIENT);
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("check credentials"), "{message}");
     assert!(!message.contains("wrong"), "{message}");
 }
 
 /// A service whose repositories lie in a bucket.
-fn serve(bucket: &Bucket, data_dir: &Path) -> Server {
+fn serve(bucket: &Repo, data_dir: &Path) -> Server {
     let mut command = Command::new(BINARY);
     command
         .env("STRONGROOM__STORAGE", &bucket.place)
@@ -115,7 +70,7 @@ fn serve(bucket: &Bucket, data_dir: &Path) -> Server {
 async fn a_service_keeps_its_repositories_in_a_bucket() {
     let Some(s3) = s3_server() else { return };
     let proxy = FaultProxy::start(&s3.endpoint()).await;
-    let bucket = Bucket::new(s3, proxy.endpoint());
+    let bucket = Repo::uninitialised_in(s3, proxy.endpoint());
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     let disk = folder.path().join("disk.raw");
@@ -149,7 +104,7 @@ async fn a_service_keeps_its_repositories_in_a_bucket() {
 async fn a_service_starts_while_its_bucket_is_away() {
     let Some(s3) = s3_server() else { return };
     let proxy = FaultProxy::start(&s3.endpoint()).await;
-    let bucket = Bucket::new(s3, proxy.endpoint());
+    let bucket = Repo::uninitialised_in(s3, proxy.endpoint());
     let folder = tempfile::tempdir().unwrap();
     proxy.fail(ProxyFault::Refuse);
     let server = serve(&bucket, &folder.path().join("data"));
