@@ -5,6 +5,8 @@
 //! universal hash of the block: chunk lengths, which a storage provider may guess, tell nothing about
 //! the key nor about how other content would be cut.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use zeroize::Zeroize;
 
@@ -45,10 +47,21 @@ impl Chunker {
 
     /// Takes the image's next bytes. Chunks inside `data` share its memory.
     pub fn push(&mut self, data: &Bytes, out: &mut impl FnMut(Piece)) {
+        self.push_compared(data, &[], out);
+    }
+
+    /// The same, with less to do: each of `chunks` is a range of `data`, in order, that equals a whole chunk of
+    /// another image cut with this key and profile. The pieces are those of [`Chunker::push`].
+    pub fn push_compared(
+        &mut self,
+        data: &Bytes,
+        chunks: &[Range<usize>],
+        out: &mut impl FnMut(Piece),
+    ) {
         let mut position = 0;
         while position < data.len() {
             if self.pending.is_empty() {
-                self.scan(data, position, out);
+                self.scan(data, position, chunks, out);
                 return;
             }
             let missing = BLOCK_BYTES - self.pending.len() % BLOCK_BYTES;
@@ -94,10 +107,26 @@ impl Chunker {
     }
 
     /// Cuts `data` from `position`, where a chunk begins, and keeps what is left of the last one.
-    fn scan(&mut self, data: &Bytes, position: usize, out: &mut impl FnMut(Piece)) {
+    fn scan(
+        &mut self,
+        data: &Bytes,
+        position: usize,
+        chunks: &[Range<usize>],
+        out: &mut impl FnMut(Piece),
+    ) {
         let mut start = position;
         let mut end = position;
+        let mut chunks = chunks.iter().peekable();
         while let Some(block) = data.get(end..end + BLOCK_BYTES) {
+            while chunks.next_if(|chunk| chunk.start < start).is_some() {}
+            if start == end
+                && let Some(chunk) = chunks.next_if(|chunk| chunk.start == start)
+                && self.ends_with(data, chunk)
+            {
+                self.emit(data.slice(chunk.clone()), out);
+                (start, end) = (chunk.end, chunk.end);
+                continue;
+            }
             if is_zero(block) {
                 if start < end {
                     self.emit(data.slice(start..end), out);
@@ -126,6 +155,18 @@ impl Chunker {
         } else if self.ends_chunk(self.pending.len() / BLOCK_BYTES, block) {
             self.emit_pending(out);
         }
+    }
+
+    /// Does the chunk that begins with `chunk`, the content of one, end with it here too? Nothing inside it ends one.
+    fn ends_with(&self, data: &[u8], chunk: &Range<usize>) -> bool {
+        let blocks = chunk.len() / BLOCK_BYTES;
+        if chunk.is_empty() || !chunk.len().is_multiple_of(BLOCK_BYTES) || blocks > self.blocks_max
+        {
+            return false;
+        }
+        let last = &data[chunk.end - BLOCK_BYTES..chunk.end];
+        let next = data.get(chunk.end..chunk.end + BLOCK_BYTES);
+        next.is_some_and(is_zero) || self.ends_chunk(blocks, last)
     }
 
     fn ends_chunk(&self, blocks: usize, last: &[u8]) -> bool {

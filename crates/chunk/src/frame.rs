@@ -35,6 +35,7 @@ pub const FRAME_BYTES_MAX: usize = 4 << 20;
 
 /// Compresses frames; keeps its tables and its buffer between them.
 pub struct FrameCompressor {
+    level: i32,
     context: Compressor<'static>,
     buffer: Vec<u8>,
 }
@@ -47,17 +48,35 @@ impl fmt::Debug for FrameCompressor {
 
 impl FrameCompressor {
     pub fn new(level: i32) -> Self {
-        let mut context = Compressor::new(level).expect("a zstd context is only memory");
-        if level == 1 {
-            // Measured on disk images: 2 % smaller than what the level chooses, a tenth slower.
-            for parameter in [CParameter::MinMatch(5), CParameter::HashLog(15)] {
-                let set = context.set_parameter(parameter);
-                set.expect("zstd takes 3 to 7 bytes, and tables of 2^6 to 2^30");
-            }
-        }
-        Self {
-            context,
+        let mut compressor = Self {
+            level,
+            context: Compressor::new(level).expect("a zstd context is only memory"),
             buffer: Vec::new(),
+        };
+        compressor.tune();
+        compressor
+    }
+
+    /// The zstd level from the next frame on.
+    pub fn set_level(&mut self, level: i32) {
+        if level != self.level {
+            self.level = level;
+            let set = self.context.set_compression_level(level);
+            set.expect("zstd takes any level that it knows");
+            self.tune();
+        }
+    }
+
+    fn tune(&mut self) {
+        // Measured on disk images: 2 % smaller than what level 1 chooses, a tenth slower. 0 leaves the choice to the level.
+        let (match_bytes, hash_log) = if self.level == 1 { (5, 15) } else { (0, 0) };
+        let parameters = [
+            CParameter::MinMatch(match_bytes),
+            CParameter::HashLog(hash_log),
+        ];
+        for parameter in parameters {
+            let set = self.context.set_parameter(parameter);
+            set.expect("zstd takes 3 to 7 bytes, and tables of 2^6 to 2^30");
         }
     }
 

@@ -49,8 +49,8 @@ pub struct PointReader {
     position: u64,
     fetches: mpsc::Receiver<Result<Fetch>>,
     ready: VecDeque<Piece>,
-    /// Collections wait for it.
-    _session: Reading,
+    /// Collections wait for it, until the last byte is handed out.
+    session: Option<Reading>,
 }
 
 impl PointReader {
@@ -71,7 +71,7 @@ impl PointReader {
             position: 0,
             fetches,
             ready: VecDeque::new(),
-            _session: session,
+            session: Some(session),
         })
     }
 
@@ -85,7 +85,11 @@ impl PointReader {
     pub async fn next(&mut self) -> Result<Option<Segment>> {
         while self.ready.is_empty() {
             let Some(fetch) = self.fetches.recv().await else {
-                return Ok(self.hole_until(self.size_bytes));
+                let hole = self.hole_until(self.size_bytes);
+                if let (None, Some(session)) = (&hole, self.session.take()) {
+                    session.end().await;
+                }
+                return Ok(hole);
             };
             let pieces = fetch?
                 .await

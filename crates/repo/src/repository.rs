@@ -253,15 +253,19 @@ impl Repository {
             Ok(()) | Err(Error::Missing { .. } | Error::Corrupt { .. }) => {}
             Err(error) => return Err(error),
         }
-        let _session = Reading::begin(&self.engine).await;
-        verify::verify(&self.engine, depth, progress).await
+        let session = Reading::begin(&self.engine).await;
+        let report = verify::verify(&self.engine, depth, progress).await;
+        session.end().await;
+        report
     }
 
     /// Verifies, reading everything, and makes good what parity, copies and packs still know. Writers and readers may
     /// go on meanwhile.
     pub async fn repair(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<RepairReport> {
-        let _session = Reading::begin(&self.engine).await;
-        repair::repair(&self.engine, repair::Mode::Repair, progress).await
+        let session = Reading::begin(&self.engine).await;
+        let report = repair::repair(&self.engine, repair::Mode::Repair, progress).await;
+        session.end().await;
+        report
     }
 
     /// What [`Repository::repair`] would do.
@@ -269,8 +273,10 @@ impl Repository {
         &self,
         progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<RepairReport> {
-        let _session = Reading::begin(&self.engine).await;
-        repair::repair(&self.engine, repair::Mode::Plan, progress).await
+        let session = Reading::begin(&self.engine).await;
+        let report = repair::repair(&self.engine, repair::Mode::Plan, progress).await;
+        session.end().await;
+        report
     }
 }
 

@@ -1,12 +1,14 @@
 //! Writing a point. Bytes pass four stages on threads of their own, joined by bounded channels:
 //!
-//! cut (zero test, cutting) → choose (look-up, frames) → assemble (seal, packs, tree) → upload.
-//! Several working threads hash chunks for choose and compress frames for assemble.
+//! compare (with the parent) → cut (zero test, cutting) → choose (look-up, frames) → assemble (seal, packs, tree) → upload.
+//! Several working threads compare for cut, hash chunks for choose and compress frames for assemble.
 
 mod assemble;
 mod choose;
+mod compare;
 mod cut;
 mod frame;
+mod parent;
 mod pipeline;
 mod session;
 mod tree;
@@ -25,7 +27,6 @@ use crate::sessions::{self, SessionKind};
 use crate::store::Created;
 use crate::{Commit, Error, NewPoint, PointId, Result};
 pub(crate) use assemble::new_pack;
-use cut::Input;
 use pipeline::Outcome;
 use session::Session;
 
@@ -33,6 +34,14 @@ use session::Session;
 const PORTION_BYTES: usize = 1 << 20;
 /// Portions below this are copied together; it is cheaper than handing them on one by one.
 const SMALL_BYTES: usize = 64 << 10;
+
+/// What the caller hands over.
+#[derive(Debug)]
+enum Input {
+    Data(Bytes),
+    Hole(u64),
+    Finish,
+}
 
 /// Takes the bytes of one point in order, from offset 0. Dropping it without [`PointWriter::commit`]
 /// leaves the repository as it was, but for packs that the next writer adopts or a collection removes.
@@ -65,10 +74,14 @@ impl PointWriter {
             .read_readable()
             .await?
             .into_iter()
-            .rfind(|(_, point)| point.lineage == new.lineage)
-            .map(|(id, _)| id);
+            .rfind(|(_, point)| point.lineage == new.lineage);
+        let (parent, root) = match parent {
+            // A root that cannot be read is damage for `verify` to tell; a point needs none before it.
+            Some((id, point)) => (Some(id), point.root().ok().flatten()),
+            None => (None, None),
+        };
         let session = Arc::new(Session::new(lease.id(), absent));
-        let (input, outcome) = pipeline::start(&engine, &session, new.size_bytes)?;
+        let (input, outcome) = pipeline::start(&engine, &session, new.size_bytes, root)?;
         Ok(Self {
             engine,
             session,

@@ -82,6 +82,64 @@ proptest! {
     }
 }
 
+/// The offset and bytes of each chunk.
+fn places(pieces: &[Piece]) -> Vec<(usize, Bytes)> {
+    let mut offset = 0;
+    let mut places = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Chunk(chunk) => {
+                places.push((offset, chunk.clone()));
+                offset += chunk.len();
+            }
+            Piece::Hole(length) => offset += usize::try_from(*length).unwrap(),
+        }
+    }
+    places
+}
+
+/// Cuts `image` by portions of `portion` bytes, told which of them equal a chunk that `earlier` has there.
+fn cut_compared(image: &[u8], earlier: &[Piece], portion: usize) -> Vec<Piece> {
+    let known = places(earlier);
+    let mut pieces = Vec::new();
+    let mut chunker = Chunker::new(keys().chunker(), Profile::Default);
+    for (number, data) in image.chunks(portion).enumerate() {
+        let begin = number * portion;
+        let equal = known.iter().filter_map(|(offset, chunk)| {
+            let start = offset.checked_sub(begin)?;
+            let range = start..start + chunk.len();
+            (data.get(range.clone()) == Some(chunk.as_ref())).then_some(range)
+        });
+        let equal: Vec<_> = equal.collect();
+        chunker.push_compared(&Bytes::copy_from_slice(data), &equal, &mut |piece| {
+            pieces.push(piece);
+        });
+    }
+    chunker.finish(&mut |piece| pieces.push(piece));
+    pieces
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn cuts_do_not_depend_on_what_an_earlier_image_has(
+        blocks in prop::collection::vec(0u16..400, 0..200),
+        changes in prop::collection::vec((0usize..200, 0u16..400), 0..6),
+        tails in (0usize..BLOCK_BYTES, 0usize..BLOCK_BYTES),
+        portion in prop::sample::select(vec![20_000usize, 65_536, 300_000, 1 << 20]),
+    ) {
+        let earlier = cut(&image(&blocks, tails.0), &[usize::MAX]);
+        let mut changed = blocks;
+        for (position, seed) in changes {
+            if let Some(block) = changed.get_mut(position) {
+                *block = seed;
+            }
+        }
+        let image = image(&changed, tails.1);
+        prop_assert_eq!(cut_compared(&image, &earlier, portion), cut(&image, &[usize::MAX]));
+    }
+}
+
 #[test]
 fn moved_data_is_cut_alike() {
     let blocks: Vec<u16> = (100..1100).collect();

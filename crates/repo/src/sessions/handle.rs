@@ -178,9 +178,7 @@ impl Drop for Session {
 /// A reader's session; nothing on a store that cannot be written to. Nobody waits for such a reader, but what it
 /// has lost it looks for again.
 #[derive(Debug)]
-pub(crate) struct Reading(
-    #[expect(dead_code, reason = "held until it is dropped")] Option<Session>,
-);
+pub(crate) struct Reading(Option<Session>);
 
 impl Reading {
     pub(crate) async fn begin(engine: &Arc<Engine>) -> Self {
@@ -190,6 +188,13 @@ impl Reading {
                 tracing::warn!(error = %Chain(&error), "reading without a session: a collection will not wait");
                 Self(None)
             }
+        }
+    }
+
+    /// Whoever waits for this reader need not wait any more.
+    pub(crate) async fn end(self) {
+        if let Some(session) = self.0 {
+            session.end().await;
         }
     }
 }

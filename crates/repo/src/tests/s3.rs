@@ -142,6 +142,8 @@ async fn outages_that_patience_outlasts_are_survived() {
     let image = Bytes::from(image(81, 4_000_000));
     let thorough = CollectOptions {
         compact_below_percent: 90,
+        // A restore ends its session behind the caller's back, and as long as requests fail that takes a while.
+        wait: Duration::from_mins(1),
         ..CollectOptions::default()
     };
     for fault in [

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use strongroom_chunk::{ContentId, Header, Kind, ObjectId, PackBuilder, Place};
 
 use super::choose::{CutChunk, FrameStep, Step};
@@ -126,6 +126,15 @@ impl Assembler {
     }
 
     fn send(&self, upload: Upload) -> Result<()> {
+        let upload = match self.uploads.try_send(upload) {
+            Ok(()) => {
+                self.session.set_waits_for_storage(false);
+                return Ok(());
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(Error::Fenced),
+            Err(TrySendError::Full(upload)) => upload,
+        };
+        self.session.set_waits_for_storage(true);
         self.uploads.send(upload).map_err(|_| Error::Fenced)
     }
 }

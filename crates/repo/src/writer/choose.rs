@@ -103,8 +103,8 @@ impl Chooser {
     fn chunk(&mut self, portion: &bytes::Bytes, cut: &Cut, id: ContentId) -> Result<()> {
         let prefix = id.prefix();
         let length = u32::try_from(cut.bytes.len()).expect("chunks are bounded");
-        let mut place = None;
-        if !self.session.is_recent(prefix) {
+        let mut place = cut.known.map(|(_, place)| place);
+        if place.is_none() && !self.session.is_recent(prefix) {
             let usable = |pack| self.session.usable(pack);
             place = self.engine.index.find(prefix, usable);
             if place.is_none() {

@@ -2,26 +2,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use strongroom_chunk::{Chunker, Piece};
-use tokio::sync::mpsc;
+use strongroom_chunk::{Chunker, ContentId, Piece, Place};
 
+use super::compare::{Candidate, Compared};
 use super::work::HashJob;
 use crate::engine::Engine;
 use crate::{Error, Result};
 
-/// What the caller hands over.
-#[derive(Debug)]
-pub(super) enum Input {
-    Data(Bytes),
-    Hole(u64),
-    Finish,
-}
-
-/// A chunk of the image, without a name yet.
+/// A chunk of the image.
 #[derive(Debug)]
 pub(super) struct Cut {
     pub(super) offset: u64,
     pub(super) bytes: Bytes,
+    /// What the parent calls it and where it lies, if the parent has it here too.
+    pub(super) known: Option<(ContentId, Place)>,
 }
 
 /// What the caller's portions were cut into, in the order of the image.
@@ -40,6 +34,8 @@ pub(super) struct Cutter {
     batches: Sender<Batch>,
     /// Where the next chunk or hole begins.
     position: u64,
+    /// Where the next portion begins.
+    taken: u64,
 }
 
 impl Cutter {
@@ -53,42 +49,65 @@ impl Cutter {
             hashes,
             batches,
             position: 0,
+            taken: 0,
         }
     }
 
-    pub(super) fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Result<()> {
+    pub(super) fn run(&mut self, inputs: &Receiver<Compared>) -> Result<()> {
         let mut chunker = Chunker::new(self.engine.keys.chunker(), self.engine.options.profile);
-        while let Some(input) = inputs.blocking_recv() {
-            let mut pieces = Vec::new();
-            let mut portion = Bytes::new();
+        let mut pieces = Vec::new();
+        for input in inputs {
             match input {
-                Input::Data(data) => {
-                    chunker.push(&data, &mut |piece| pieces.push(piece));
-                    portion = data;
+                Compared::Data(portion, matched) => {
+                    let known = match matched {
+                        Some(matched) => matched
+                            .recv()
+                            .map_err(|_| Error::Broken("a comparing thread"))?,
+                        None => Vec::new(),
+                    };
+                    let ranges: Vec<_> = known.iter().map(|one| one.range.clone()).collect();
+                    let out = &mut |piece| pieces.push(piece);
+                    chunker.push_compared(&portion, &ranges, out);
+                    self.send(portion, &mut pieces, &known)?;
                 }
-                Input::Hole(length) => chunker.hole(length, &mut |piece| pieces.push(piece)),
-                Input::Finish => {
+                Compared::Hole(length) => {
+                    self.taken += length;
+                    chunker.hole(length, &mut |piece| pieces.push(piece));
+                    self.send(Bytes::new(), &mut pieces, &[])?;
+                }
+                Compared::Finish => {
                     chunker.finish(&mut |piece| pieces.push(piece));
-                    self.send(portion, pieces)?;
+                    self.send(Bytes::new(), &mut pieces, &[])?;
                     let sent = self.batches.send(Batch::Finish);
                     return sent.map_err(|_| Error::Fenced);
                 }
             }
-            self.send(portion, pieces)?;
         }
-        // Dropped without a commit: the later stages see their channels close and stop.
+        // Who compares stopped and said why.
         Err(Error::Fenced)
     }
 
-    fn send(&mut self, portion: Bytes, pieces: Vec<Piece>) -> Result<()> {
+    /// Has the chunks among `pieces` hashed, which end in `portion`, but for those that are known. Both come in order.
+    fn send(&mut self, portion: Bytes, pieces: &mut Vec<Piece>, known: &[Candidate]) -> Result<()> {
+        let begin = self.taken;
+        self.taken += portion.len() as u64;
+        let mut known = known.iter().peekable();
+        let place = |one: &Candidate| (begin + one.range.start as u64, one.range.len());
         let mut chunks = Vec::with_capacity(pieces.len());
-        for piece in pieces {
+        for piece in pieces.drain(..) {
             match piece {
                 Piece::Hole(length) => self.position += length,
                 Piece::Chunk(bytes) => {
                     let offset = self.position;
                     self.position += bytes.len() as u64;
-                    chunks.push(Cut { offset, bytes });
+                    while known.next_if(|one| place(one).0 < offset).is_some() {}
+                    let same = known.next_if(|one| place(one) == (offset, bytes.len()));
+                    let known = same.map(|one| (one.id, one.place));
+                    chunks.push(Cut {
+                        offset,
+                        bytes,
+                        known,
+                    });
                 }
             }
         }
@@ -97,7 +116,11 @@ impl Cutter {
         }
         let (reply, hashed) = bounded(1);
         let job = HashJob::new(portion, chunks, reply);
-        self.hashes.send(job).map_err(|_| Error::Fenced)?;
+        if job.is_known() {
+            job.run(&self.engine.keys);
+        } else {
+            self.hashes.send(job).map_err(|_| Error::Fenced)?;
+        }
         let sent = self.batches.send(Batch::Chunks(hashed));
         sent.map_err(|_| Error::Fenced)
     }

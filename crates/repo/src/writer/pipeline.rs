@@ -4,12 +4,15 @@ use std::thread;
 use crossbeam_channel::bounded;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Input;
 use super::assemble::Assembler;
 use super::choose::Chooser;
-use super::cut::{Cutter, Input};
+use super::compare::Comparer;
+use super::cut::Cutter;
+use super::parent;
 use super::session::Session;
 use super::upload::Uploader;
-use super::work::Worker;
+use super::work::{Jobs, Worker};
 use crate::engine::Engine;
 use crate::points::Root;
 use crate::{Error, Result};
@@ -28,14 +31,17 @@ pub(super) struct Outcome {
     pub(super) bytes_stored: u64,
 }
 
-/// Starts the stages. They end by themselves: when the sender is dropped, or one of them fails.
+/// Starts the stages, with the tree of the point that the new one is likely to resemble. They end by themselves: when the sender is dropped, or one of them fails.
 pub(super) fn start(
     engine: &Arc<Engine>,
     session: &Arc<Session>,
     size_bytes: u64,
+    parent: Option<Root>,
 ) -> Result<(mpsc::Sender<Input>, oneshot::Receiver<Outcome>)> {
     let workers = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 16));
     let (input, mut inputs) = mpsc::channel(INPUTS_MAX);
+    let (compare_sender, compares) = bounded(workers);
+    let (compared_sender, compared) = bounded(workers);
     let (hash_sender, hashes) = bounded(workers);
     let (batch_sender, batches) = bounded(2 * workers);
     let (frame_sender, frames) = bounded(workers);
@@ -45,16 +51,27 @@ pub(super) fn start(
     let (done, outcome) = oneshot::channel();
     let mut done = Some(done);
 
+    let parent = parent::read(engine, session, parent);
+    let mut comparer = Comparer::new(parent, compare_sender, compared_sender);
+    run("compare", session, move || comparer.run(&mut inputs))?;
     let mut cutter = Cutter::new(engine, hash_sender, batch_sender);
-    run("cut", session, move || cutter.run(&mut inputs))?;
+    run("cut", session, move || cutter.run(&compared))?;
+    let jobs = Jobs {
+        frames,
+        hashes,
+        compares,
+    };
     for _ in 0..workers {
-        let (frames, hashes) = (frames.clone(), hashes.clone());
-        let mut worker = Worker::new(&engine.keys, engine.options.profile.zstd_level());
+        let jobs = jobs.clone();
+        let level = engine.options.profile.zstd_level();
+        let mut worker = Worker::new(&engine.keys, session, level);
         run("work", session, move || {
-            worker.run(&frames, &hashes);
+            worker.run(&jobs);
             Ok(())
         })?;
     }
+    // The workers' copies alone keep the channels open: a stage that stops must be noticed.
+    drop(jobs);
     let mut chooser = Chooser::new(engine, session, frame_sender, step_sender);
     run("choose", session, move || chooser.run(&batches))?;
     let mut assembler = Assembler::new(engine, session, size_bytes, upload_sender);

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strongroom_chunk::{ObjectId, Place, Prefix};
@@ -16,6 +17,8 @@ pub(super) struct Session {
     recent: Mutex<HashMap<Prefix, Option<Place>, BuildHasherDefault<PrefixHasher>>>,
     /// Packs that are gone, damaged or condemned: what lies there is stored again.
     absent: HashSet<ObjectId>,
+    /// A full pack found the storage busy with those before it.
+    waits_for_storage: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
 
@@ -25,6 +28,7 @@ impl Session {
             id,
             recent: Mutex::default(),
             absent,
+            waits_for_storage: AtomicBool::new(false),
             failure: Mutex::default(),
         }
     }
@@ -65,6 +69,15 @@ impl Session {
         for prefix in prefixes {
             recent.remove(&prefix);
         }
+    }
+
+    /// Is the storage slower than everything else just now?
+    pub(super) fn waits_for_storage(&self) -> bool {
+        self.waits_for_storage.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_waits_for_storage(&self, waits: bool) {
+        self.waits_for_storage.store(waits, Ordering::Relaxed);
     }
 
     /// Remembers why a stage stopped; the first reason counts, what follows is its consequence.

@@ -1,12 +1,16 @@
-//! What takes most of a writer's time, on as many threads as there are processors: hashing chunks and
-//! compressing frames. Results go back through a channel per job, so that order is kept elsewhere.
+//! What takes most of a writer's time, on as many threads as there are processors: hashing chunks, comparing with
+//! the parent's and compressing frames. Results go back through a channel per job, so that order is kept elsewhere.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, select_biased};
+use crossbeam_channel::{Receiver, Sender, never, select_biased};
 use strongroom_chunk::{Codec, ContentId, FrameCompressor, Keys};
 
+use super::compare::Candidate;
 use super::cut::Cut;
 use super::frame::Plain;
+use super::session::Session;
 
 /// Chunks to be hashed; comes back with their ids.
 #[derive(Debug)]
@@ -29,13 +33,42 @@ impl HashJob {
         }
     }
 
-    fn run(mut self, keys: &Keys) {
-        let chunks = self.chunks.iter();
-        self.ids = chunks.map(|cut| keys.chunk_id(&cut.bytes)).collect();
+    /// Is there nothing to hash?
+    pub(super) fn is_known(&self) -> bool {
+        self.chunks.iter().all(|cut| cut.known.is_some())
+    }
+
+    pub(super) fn run(mut self, keys: &Keys) {
+        let ids = self.chunks.iter().map(|cut| match cut.known {
+            Some((id, _)) => id,
+            None => keys.chunk_id(&cut.bytes),
+        });
+        self.ids = ids.collect();
         if let Some(reply) = self.reply.take() {
             // Whoever waits no more has stopped, and with it the channels that lead here.
             reply.send(self).ok();
         }
+    }
+}
+
+/// A portion and the parent's chunks that may lie in it; comes back with those that do.
+#[derive(Debug)]
+pub(super) struct CompareJob {
+    pub(super) portion: Bytes,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) reply: Sender<Vec<Candidate>>,
+}
+
+impl CompareJob {
+    fn run(self, keys: &Keys) {
+        let Self {
+            portion,
+            mut candidates,
+            reply,
+        } = self;
+        candidates.retain(|one| keys.chunk_id(&portion[one.range.clone()]) == one.id);
+        // As for hashes.
+        reply.send(candidates).ok();
     }
 }
 
@@ -46,46 +79,69 @@ pub(super) struct FrameJob {
     pub(super) reply: Sender<(Codec, Vec<u8>)>,
 }
 
-/// One working thread. Frames go first: they are further on their way.
+/// What working threads are asked to do. What is further on its way goes first.
+#[derive(Debug, Clone)]
+pub(super) struct Jobs {
+    pub(super) frames: Receiver<FrameJob>,
+    pub(super) hashes: Receiver<HashJob>,
+    pub(super) compares: Receiver<CompareJob>,
+}
+
+/// zstd levels above the profile's while the storage is what everybody waits for.
+const PATIENT_LEVELS: i32 = 2;
+
+/// One working thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     keys: Keys,
+    session: Arc<Session>,
+    level: i32,
     compressor: FrameCompressor,
     /// Frames that lie scattered are brought together here.
     joined: Vec<u8>,
 }
 
 impl Worker {
-    pub(super) fn new(keys: &Keys, level: i32) -> Self {
+    pub(super) fn new(keys: &Keys, session: &Arc<Session>, level: i32) -> Self {
         Self {
             keys: keys.clone(),
+            session: Arc::clone(session),
+            level,
             compressor: FrameCompressor::new(level),
             joined: Vec::new(),
         }
     }
 
-    /// Ends when nobody can send jobs any more.
-    pub(super) fn run(&mut self, frames: &Receiver<FrameJob>, hashes: &Receiver<HashJob>) {
+    /// Ends when who fills frames has stopped: nobody asks for anything then.
+    pub(super) fn run(&mut self, jobs: &Jobs) {
+        let (mut hashes, mut compares) = (jobs.hashes.clone(), jobs.compares.clone());
         loop {
             select_biased! {
-                recv(frames) -> job => match job {
+                recv(jobs.frames) -> job => match job {
                     Ok(job) => self.compress(job),
-                    // Who fills frames has stopped and asks for no hashes either.
                     Err(_) => return,
                 },
                 recv(hashes) -> job => match job {
                     Ok(job) => job.run(&self.keys),
-                    Err(_) => break,
+                    Err(_) => hashes = never(),
+                },
+                recv(compares) -> job => match job {
+                    Ok(job) => job.run(&self.keys),
+                    Err(_) => compares = never(),
                 },
             }
-        }
-        for job in frames {
-            self.compress(job);
         }
     }
 
     fn compress(&mut self, job: FrameJob) {
         let FrameJob { plain, reply } = job;
+        // Bytes that are written once and kept for years are never made larger to save time.
+        let extra = if self.session.waits_for_storage() {
+            PATIENT_LEVELS
+        } else {
+            0
+        };
+        self.compressor.set_level(self.level + extra);
         let compressed = self.compressor.compress(plain.bytes(&mut self.joined));
         drop(plain);
         // As above: an assembler that stopped ends all of this.
