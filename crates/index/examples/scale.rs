@@ -165,7 +165,9 @@ fn ask(folder: &Path) -> Result<(), Failure> {
         }
     }
     let count = opened.len();
-    catalog.replace(&[], opened)?;
+    if let Some((id, error)) = catalog.replace(&[], opened).into_iter().next() {
+        return Err(format!("{id}: {error}").into());
+    }
     let snapshot = catalog.snapshot();
     let entries: u64 = snapshot.segments().iter().map(|s| s.entry_count()).sum();
     println!(

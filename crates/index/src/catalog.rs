@@ -26,17 +26,25 @@ impl Catalog {
         self.segments.get(id).is_some()
     }
 
-    /// Adds segments and takes others away, in one step.
-    pub fn replace(&mut self, gone: &[ObjectId], added: Vec<Arc<OpenSegment>>) -> Result<()> {
+    /// Adds segments and takes others away, in one step. Those whose packs cannot be read are left out and returned.
+    pub fn replace(
+        &mut self,
+        gone: &[ObjectId],
+        added: Vec<Arc<OpenSegment>>,
+    ) -> Vec<(ObjectId, Error)> {
+        let mut damaged = Vec::new();
         let mut list = self.segments.0.to_vec();
         for segment in added {
             if list.iter().any(|known| known.id() == segment.id()) {
                 continue;
             }
-            for pack in segment.packs()? {
-                self.packs.entry(pack.id).or_insert((pack, 0)).1 += 1;
+            match segment.packs() {
+                Ok(packs) => {
+                    self.count(packs);
+                    list.push(segment);
+                }
+                Err(error) => damaged.push((segment.id(), error)),
             }
-            list.push(segment);
         }
         let (leaving, mut list): (Vec<_>, Vec<_>) = list
             .into_iter()
@@ -53,9 +61,15 @@ impl Catalog {
         });
         if known.is_err() {
             // What the lost one said about packs cannot be read any more: count again.
-            return self.count_packs();
+            self.count_again(&mut damaged);
         }
-        Ok(())
+        damaged
+    }
+
+    fn count(&mut self, packs: Vec<IndexedPack>) {
+        for pack in packs {
+            self.packs.entry(pack.id).or_insert((pack, 0)).1 += 1;
+        }
     }
 
     fn forget(&mut self, pack: ObjectId) {
@@ -67,14 +81,20 @@ impl Catalog {
         }
     }
 
-    fn count_packs(&mut self) -> Result<()> {
+    fn count_again(&mut self, damaged: &mut Vec<(ObjectId, Error)>) {
         self.packs.clear();
-        for segment in self.segments.0.iter() {
-            for pack in segment.packs()? {
-                self.packs.entry(pack.id).or_insert((pack, 0)).1 += 1;
+        let mut list = self.segments.0.to_vec();
+        list.retain(|segment| match segment.packs() {
+            Ok(packs) => {
+                self.count(packs);
+                true
             }
-        }
-        Ok(())
+            Err(error) => {
+                damaged.push((segment.id(), error));
+                false
+            }
+        });
+        self.segments = Snapshot(Arc::new(list));
     }
 
     pub fn lists_pack(&self, id: ObjectId) -> bool {

@@ -12,12 +12,20 @@ use crate::{Error, Result};
 
 const READS_IN_FLIGHT: usize = 16;
 
+/// The packs as [`catch_up`] found them.
+#[derive(Debug, Default)]
+pub(crate) struct KnownPacks {
+    pub(crate) present: HashSet<ObjectId>,
+    /// Not to be built upon: those that are listed and gone, or not as long as they were, or marked as damaged, or
+    /// condemned. What they held is stored again.
+    pub(crate) unusable: HashSet<ObjectId>,
+}
+
 /// Refreshes the index and adds the packs that no segment lists: a writer that crashed left them, or a
-/// segment was lost. Returns the packs not to build upon: those that are listed and gone, or not as long
-/// as they were, or marked as damaged, or condemned. What they held is stored again.
+/// segment was lost.
 ///
 /// Another writer's newest packs may be adopted too; they are listed twice then, which harms nothing.
-pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
+pub(crate) async fn catch_up(engine: &Engine) -> Result<KnownPacks> {
     let condemned = engine.condemned.packs();
     engine.index.refresh(&engine.store, &engine.keys).await?;
     // Before the listing: what other writers add meanwhile must not seem gone.
@@ -38,10 +46,13 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<HashSet<ObjectId>> {
         length != Some(pack.length)
     });
     engine.marks.refresh(&engine.store).await?;
-    let mut lost: HashSet<_> = lost.map(|pack| pack.id).collect();
-    lost.extend(engine.marks.all());
-    lost.extend(condemned.iter());
-    Ok(lost)
+    let mut unusable: HashSet<_> = lost.map(|pack| pack.id).collect();
+    unusable.extend(engine.marks.all());
+    unusable.extend(condemned.iter());
+    Ok(KnownPacks {
+        present: present.into_keys().collect(),
+        unusable,
+    })
 }
 
 async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {

@@ -16,7 +16,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use strongroom_chunk::Kind;
+use strongroom_types::Chain;
 
+use crate::adopt;
 use crate::engine::Engine;
 use crate::points::Root;
 use crate::sessions::{self, Seen, Session, SessionId, SessionKind};
@@ -72,30 +74,20 @@ async fn run(
     let mut report = CollectReport::default();
     // Packs before sessions before points: a pack in this listing whose session is not at work any more was
     // committed, if ever, by a point in that listing.
-    let mut table = PackTable::candidates(engine).await?;
+    let mut packs = PackTable::candidates(engine).await?;
     let sessions = sessions::survey(engine, Some(session.id())).await?;
-    if sessions.iter().any(|s| s.is_alive() && s.is_collector()) {
+    if sessions
+        .iter()
+        .any(|s| s.is_alive() && s.may_be_collector())
+    {
         return Err(Error::Busy);
     }
     report.sessions_ended = sessions::end_dead(engine, &sessions).await?;
-    table.protect(&alive(&sessions));
+    packs.protect(&alive(&sessions));
     let intents = sessions::intents(engine, session.id()).await?;
-    let mut marker = mark(engine, table, intents, progress, &mut report).await?;
-
-    let choice = choose::choose(engine, &marker.table, options.compact_below_percent).await?;
-    choice.report(&marker.table, &mut report);
     let mut copier = Copier::new(engine, session.id(), options.bytes_per_second, progress);
-    // Beside the sparse packs, what is in use of packs that an earlier collection condemned.
-    let mut copies = choice.sparse.clone();
-    copies.extend(marker.table.condemned_in_use());
-    let copied = rescue(&mut marker.table, &mut copier, copies).await?;
-    let mut condemned = choice.dead;
-    condemned.extend(
-        choice
-            .sparse
-            .into_iter()
-            .filter(|number| copied.contains(number)),
-    );
+    let condemnable = condemnable(engine, packs, &intents, options, &mut copier, &mut report);
+    let (mut marker, condemned) = condemnable.await?;
     condemn(engine, session, &mut marker.table, condemned).await?;
     sweep::sweep(
         engine,
@@ -108,6 +100,58 @@ async fn run(
     .await?;
     report.bytes_copied = copier.bytes_stored();
     Ok(report)
+}
+
+/// How often a collection begins to mark anew because of damage that it meets. Each time it knows more.
+const MARKINGS_MAX: usize = 8;
+
+/// Finds the packs that are to go, behind copying what is in use of those of which little is. What is in use was
+/// found with an index that lists every pack that can be read, and in packs that can be read if there is any.
+async fn condemnable<'a>(
+    engine: &'a Engine,
+    mut packs: PackTable,
+    intents: &[Root],
+    options: &CollectOptions,
+    copier: &mut Copier<'a>,
+    report: &mut CollectReport,
+) -> Result<(Marker<'a>, Vec<u32>)> {
+    // By number in the table as it was first listed.
+    let mut copied = HashSet::new();
+    for _ in 0..MARKINGS_MAX {
+        // Damaged segments count as lost: what they listed is listed again first.
+        adopt::catch_up(engine).await?;
+        let refused = engine.index.refused_count();
+        let table = packs.clone();
+        let mut marker = mark(engine, table, intents.to_vec(), copier.progress(), report).await?;
+        if engine.index.refused_count() != refused {
+            continue;
+        }
+        let choice = choose::choose(engine, &marker.table, options.compact_below_percent).await?;
+        choice.report(&marker.table, report);
+        let mut distrusted = marker.table.ids(&choice.unreadable);
+        if distrusted.is_empty() {
+            // Beside the sparse packs, what is in use of packs that an earlier collection condemned.
+            let mut copies = choice.sparse.clone();
+            copies.extend(marker.table.condemned_in_use());
+            let rescued = rescue(&mut marker.table, copier, copies).await?;
+            let sparse = choice.sparse.into_iter();
+            copied.extend(sparse.filter(|number| rescued.copied.contains(number)));
+            distrusted = marker.table.ids(&rescued.unreadable);
+            if distrusted.is_empty() {
+                let mut condemned = choice.dead;
+                condemned.extend(copied);
+                return Ok((marker, condemned));
+            }
+        }
+        packs.distrust(&distrusted);
+        for number in &copied {
+            packs.get_mut(*number).condemn();
+        }
+    }
+    Err(Error::Corrupt {
+        object: "packs".to_owned(),
+        detail: "each time they are read, others are damaged".to_owned(),
+    })
 }
 
 fn alive(sessions: &[Seen]) -> HashSet<SessionId> {
@@ -137,6 +181,10 @@ async fn mark<'a>(
     (report.packs, report.bytes) = table.size();
     let mut marker = Marker::new(engine, table, progress);
     marker.walk(roots).await?;
+    if marker.chunks_missing() > 0 {
+        // What is missing is in no pack that the index lists.
+        marker.table.keep_unlisted(engine);
+    }
     report.nodes_visited = marker.nodes_visited();
     report.chunks_missing = marker.chunks_missing();
     Ok(marker)
@@ -153,31 +201,41 @@ async fn roots_of_points(engine: &Engine) -> Result<Vec<Option<Root>>> {
     roots.collect()
 }
 
-/// Copies what is in use of these packs; returns those of which nothing is needed any more by that. What cannot be
-/// read stays where it is.
+/// Packs that were to be copied.
+struct Rescued {
+    /// Nothing is needed of them any more by that.
+    copied: HashSet<u32>,
+    unreadable: Vec<u32>,
+}
+
+/// Copies what is in use of these packs. What cannot be read stays where it is.
 async fn rescue(
     table: &mut PackTable,
     copier: &mut Copier<'_>,
     packs: Vec<u32>,
-) -> Result<HashSet<u32>> {
-    let mut copied = HashSet::with_capacity(packs.len());
+) -> Result<Rescued> {
+    let mut rescued = Rescued {
+        copied: HashSet::with_capacity(packs.len()),
+        unreadable: Vec::new(),
+    };
     for number in packs {
         let pack = table.get(number);
         match copier.copy(pack.kind, pack.id, pack.live()).await {
             Ok(()) => {
-                copied.insert(number);
+                rescued.copied.insert(number);
             }
             Err(error @ (Error::Corrupt { .. } | Error::Missing { .. })) => {
-                tracing::warn!(error = %strongroom_types::Chain(&error), "a pack cannot be rewritten");
+                tracing::warn!(error = %Chain(&error), "a pack cannot be rewritten");
+                rescued.unreadable.push(number);
             }
             Err(error) => return Err(error),
         }
     }
     table.add_own(copier.finish().await?);
-    for number in &copied {
+    for number in &rescued.copied {
         table.get_mut(*number).forget_live();
     }
-    Ok(copied)
+    Ok(rescued)
 }
 
 /// Nothing of these packs is needed: from here on nobody who begins uses them.

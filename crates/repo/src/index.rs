@@ -60,7 +60,7 @@ impl Index {
             // A listing that runs beside a merge may show neither what was merged nor what became of it.
             let settled = new.is_empty() && (vanished.is_empty() || before.as_ref() == Some(&ids));
             if settled {
-                self.replace(&vanished, Vec::new())?;
+                bad.extend(self.replace(&vanished, Vec::new()));
                 break;
             }
             tried.extend(new.iter().map(|object| object.id));
@@ -100,7 +100,8 @@ impl Index {
                 Err(error) => return Err(error),
             }
         }
-        self.replace(&[], loaded)
+        bad.extend(self.replace(&[], loaded));
+        Ok(())
     }
 
     /// Reads all of every segment in use, and says which are damaged.
@@ -120,7 +121,14 @@ impl Index {
 
     /// Adds a segment that is durable.
     pub(crate) fn publish(&self, segment: OpenSegment) -> Result<()> {
-        self.replace(&[], vec![Arc::new(segment)])
+        match self
+            .replace(&[], vec![Arc::new(segment)])
+            .into_iter()
+            .next()
+        {
+            Some(bad) => Err(bad.error),
+            None => Ok(()),
+        }
     }
 
     /// Where the chunk or node lies, in a pack that `usable` accepts. What a damaged segment says is not found: it is
@@ -141,17 +149,29 @@ impl Index {
             return;
         }
         tracing::warn!(error = %Chain(error), segment = %id, "an index segment is damaged and left out");
-        if let Err(error) = self.replace(&[id], Vec::new()) {
-            tracing::warn!(error = %Chain(&error), "the packs of the index cannot be counted");
-        }
+        // Others that are found damaged by that are refused too; nobody waits for their names here.
+        drop(self.replace(&[id], Vec::new()));
     }
 
-    fn replace(&self, gone: &[ObjectId], added: Vec<Arc<OpenSegment>>) -> Result<()> {
+    /// How many segments were found damaged while they were in use.
+    pub(crate) fn refused_count(&self) -> usize {
+        self.refused().len()
+    }
+
+    /// Those that cannot be used are refused and returned.
+    fn replace(&self, gone: &[ObjectId], added: Vec<Arc<OpenSegment>>) -> Vec<BadSegment> {
         if gone.is_empty() && added.is_empty() {
-            return Ok(());
+            return Vec::new();
         }
-        let replaced = self.write().replace(gone, added);
-        replaced.map_err(|error| fetch::failed("index", error))
+        let damaged = self.write().replace(gone, added);
+        let bad = damaged.into_iter().map(|(id, error)| {
+            tracing::warn!(error = %Chain(&error), segment = %id, "an index segment is damaged and left out");
+            self.refused().insert(id);
+            let object = layout::name(Kind::IndexSegment, id);
+            let error = fetch::failed(&object, error);
+            BadSegment { object, error }
+        });
+        bad.collect()
     }
 
     pub(crate) fn lists_pack(&self, id: ObjectId) -> bool {

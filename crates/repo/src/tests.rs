@@ -1,4 +1,5 @@
 mod collecting;
+mod collecting_damage;
 mod collecting_faults;
 mod concurrency;
 mod crashes;

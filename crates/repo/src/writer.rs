@@ -18,14 +18,16 @@ mod work;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use strongroom_chunk::Kind;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::adopt;
 use crate::engine::Engine;
 use crate::points::{self, StoredPoint};
+use crate::repository::object_id;
 use crate::sessions::{self, SessionKind};
 use crate::store::Created;
-use crate::{Commit, Error, NewPoint, PointId, Result};
+use crate::{Commit, Error, NewPoint, PointId, Result, layout};
 pub(crate) use assemble::new_pack;
 use pipeline::Outcome;
 use session::Session;
@@ -68,7 +70,7 @@ impl PointWriter {
         }
         let lease =
             sessions::Session::begin(&engine, SessionKind::Writer, Some(new.name.clone())).await?;
-        let absent = adopt::catch_up(&engine).await?;
+        let packs = adopt::catch_up(&engine).await?;
         let parent = engine
             .points
             .read_readable()
@@ -80,7 +82,7 @@ impl PointWriter {
             Some((id, point)) => (Some(id), point.root().ok().flatten()),
             None => (None, None),
         };
-        let session = Arc::new(Session::new(lease.id(), absent));
+        let session = Arc::new(Session::new(lease.id(), packs));
         let (input, outcome) = pipeline::start(&engine, &session, new.size_bytes, root)?;
         Ok(Self {
             engine,
@@ -135,8 +137,16 @@ impl PointWriter {
             return Err(self.session.failure());
         };
         let point = self.point(&outcome);
+        self.prove_later_packs().await?;
         self.lease.commit(&point).await?;
         let (id, winner) = self.put(&point).await?;
+        if winner.session == point.session
+            && let Err(error @ Error::Fenced) = self.lease.confirm().await
+        {
+            // Nobody was told of it, and what it needs may be gone.
+            self.engine.points.delete(object_id(&id)).await?;
+            return Err(error);
+        }
         self.lease.end().await;
         if winner.session != point.session {
             return Err(Error::PointExists(Box::new(winner.to_point(id))));
@@ -147,6 +157,26 @@ impl PointWriter {
             bytes_new: point.bytes_new,
             bytes_stored: point.bytes_stored,
         })
+    }
+
+    /// What the index learnt from others since the beginning may name packs that were gone before: a writer that was
+    /// taken for dead lists them when it wakes up. One that is there now stays for this session.
+    async fn prove_later_packs(&self) -> Result<()> {
+        let mut later = self.session.later_packs();
+        if later.is_empty() {
+            return Ok(());
+        }
+        for kind in [Kind::DataPack, Kind::NodePack] {
+            for object in self.engine.store.list(kind).await? {
+                later.remove(&object.id);
+            }
+        }
+        match later.into_iter().next() {
+            None => Ok(()),
+            Some(pack) => Err(Error::Missing {
+                object: layout::name(Kind::DataPack, pack),
+            }),
+        }
     }
 
     /// Puts the point; returns the one that stands behind it, of this writer or of a faster one.

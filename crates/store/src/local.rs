@@ -1,5 +1,6 @@
 //! A folder as a place for objects, each a file.
 
+mod list;
 mod objects;
 mod sweep;
 

@@ -78,7 +78,7 @@ impl World {
         }
         let bytes = segment.encode(&Self::header(&mut self.made), &keys());
         let opened = OpenSegment::open_bytes(bytes.into(), &keys()).unwrap();
-        self.catalog.replace(&[], vec![Arc::new(opened)]).unwrap();
+        assert!(self.catalog.replace(&[], vec![Arc::new(opened)]).is_empty());
     }
 
     fn merge(&mut self, due: &Due, gone: &HashSet<ObjectId>) {
@@ -114,7 +114,11 @@ impl World {
             assert!(opened.entry_count() <= LIMITS.entries_max * 8);
             Arc::new(opened)
         });
-        self.catalog.replace(&due.inputs, opened.collect()).unwrap();
+        assert!(
+            self.catalog
+                .replace(&due.inputs, opened.collect())
+                .is_empty()
+        );
     }
 
     fn merge_all(&mut self) {

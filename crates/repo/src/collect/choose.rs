@@ -17,6 +17,8 @@ pub(super) struct Choice {
     pub(super) sparse: Vec<u32>,
     /// Sealed bytes in use in the sparse ones.
     sparse_live_bytes: u64,
+    /// Packs in use that cannot be read.
+    pub(super) unreadable: Vec<u32>,
 }
 
 impl Choice {
@@ -47,7 +49,10 @@ pub(super) async fn choose(engine: &Engine, table: &PackTable, percent: u8) -> R
         })
         .buffer_unordered(READS_IN_FLIGHT);
     while let Some((number, share)) = reads.try_next().await? {
-        let Some((live, all)) = share else { continue };
+        let Some((live, all)) = share else {
+            choice.unreadable.push(number);
+            continue;
+        };
         if live * 100 < all * u64::from(percent) {
             choice.sparse.push(number);
             choice.sparse_live_bytes += live;

@@ -60,6 +60,10 @@ impl<'a> Copier<'a> {
         }
     }
 
+    pub(super) fn progress(&self) -> Progress<'a> {
+        self.progress
+    }
+
     /// Bytes of all objects written so far.
     pub(super) fn bytes_stored(&self) -> u64 {
         self.bytes_stored

@@ -13,8 +13,9 @@ use super::copy::Copier;
 use super::mark::Marker;
 use super::{CollectOptions, CollectPhase, CollectProgress, CollectReport, Progress};
 use crate::engine::Engine;
+use crate::points::Root;
 use crate::sessions::{self, CondemnedList, Seen, Session};
-use crate::{Result, index, layout};
+use crate::{Result, adopt, index, layout};
 
 /// How often those who are waited for are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -43,15 +44,12 @@ pub(super) async fn sweep(
     // Those who were waited for may have put points since.
     let mut roots = sessions::intents(engine, session.id()).await?;
     roots.extend(super::roots_of_points(engine).await?.into_iter().flatten());
-    engine.index.refresh(&engine.store, &engine.keys).await?;
-    marker.table.extend(engine).await?;
-    marker.walk(roots).await?;
-    let in_use = marker.table.condemned_in_use();
-    super::rescue(&mut marker.table, copier, in_use).await?;
+    let certain = copy_what_came_since(engine, marker, copier, roots).await?;
+    report.chunks_missing = marker.chunks_missing();
     // Behind this, nothing that this collection counted on can be taken away by another: what it copied is where
     // the index says, and what it deletes stays condemned.
     session.check().await?;
-    for (generation, list) in ripe {
+    for (generation, list) in ripe.into_iter().filter(|_| certain) {
         delete(engine, marker, &list, progress, report).await?;
         // The newest stays: no generation comes twice.
         if generation < newest && all_gone(marker, &list) {
@@ -64,6 +62,26 @@ pub(super) async fn sweep(
         report,
     );
     clean_up(engine, marker).await
+}
+
+/// Copies what these points use of condemned packs. False when damage was met by that: then nothing may be deleted, and
+/// the next collection, which begins with that knowledge, finds what is in use.
+async fn copy_what_came_since(
+    engine: &Engine,
+    marker: &mut Marker<'_>,
+    copier: &mut Copier<'_>,
+    roots: Vec<Root>,
+) -> Result<bool> {
+    let missing = marker.chunks_missing();
+    adopt::catch_up(engine).await?;
+    let refused = engine.index.refused_count();
+    marker.table.extend(engine).await?;
+    marker.walk(roots).await?;
+    let in_use = marker.table.condemned_in_use();
+    let rescued = super::rescue(&mut marker.table, copier, in_use).await?;
+    Ok(rescued.unreadable.is_empty()
+        && engine.index.refused_count() == refused
+        && marker.chunks_missing() == missing)
 }
 
 /// Until all that are at work know this generation, or the time is over; returns who is at work.

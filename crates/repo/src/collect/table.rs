@@ -8,13 +8,13 @@ use crate::Result;
 use crate::engine::Engine;
 use crate::sessions::SessionId;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PackTable {
     packs: Vec<PackUse>,
     numbers: HashMap<ObjectId, u32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PackUse {
     pub(super) id: ObjectId,
     pub(super) kind: Kind,
@@ -32,6 +32,8 @@ enum Standing {
     Sound,
     Damaged,
     Condemned,
+    /// Condemned, and it could not be read.
+    Lost,
 }
 
 impl PackTable {
@@ -42,15 +44,38 @@ impl PackTable {
         Ok(table)
     }
 
-    /// Adds the packs that appeared since.
+    /// Adds the packs that appeared since, and says which are damaged: marked ones, and those that are not as long as
+    /// the index says.
     pub(super) async fn extend(&mut self, engine: &Engine) -> Result<()> {
         self.list(engine, false).await?;
+        let indexed = engine.index.packs();
+        let lengths: HashMap<ObjectId, u64> = indexed.iter().map(|p| (p.id, p.length)).collect();
         for pack in &mut self.packs {
-            if pack.standing == Standing::Sound && engine.marks.contains(pack.id) {
+            let torn = lengths.get(&pack.id).is_some_and(|l| *l != pack.length);
+            if pack.standing == Standing::Sound && (torn || engine.marks.contains(pack.id)) {
                 pack.standing = Standing::Damaged;
             }
         }
         Ok(())
+    }
+
+    /// These could not be read: what is in use is looked for elsewhere first.
+    pub(super) fn distrust(&mut self, packs: &HashSet<ObjectId>) {
+        for pack in &mut self.packs {
+            if packs.contains(&pack.id) {
+                pack.standing = match pack.standing {
+                    Standing::Sound | Standing::Damaged => Standing::Damaged,
+                    Standing::Condemned | Standing::Lost => Standing::Lost,
+                };
+            }
+        }
+    }
+
+    /// Leaves alone what no segment of the index lists: it may hold what could not be found.
+    pub(super) fn keep_unlisted(&mut self, engine: &Engine) {
+        for pack in &mut self.packs {
+            pack.candidate &= engine.index.lists_pack(pack.id);
+        }
     }
 
     async fn list(&mut self, engine: &Engine, candidate: bool) -> Result<()> {
@@ -114,7 +139,12 @@ impl PackTable {
         prefix: Prefix,
         hint: Place,
     ) -> Option<(u32, u32)> {
-        for wanted in [Standing::Sound, Standing::Damaged, Standing::Condemned] {
+        for wanted in [
+            Standing::Sound,
+            Standing::Damaged,
+            Standing::Condemned,
+            Standing::Lost,
+        ] {
             let fits = |pack: ObjectId| {
                 let number = *self.numbers.get(&pack)?;
                 (self.get(number).standing == wanted).then_some(number)
@@ -142,6 +172,10 @@ impl PackTable {
         &mut self.packs[usize::try_from(number).expect("u32 fits")]
     }
 
+    pub(super) fn ids(&self, numbers: &[u32]) -> HashSet<ObjectId> {
+        numbers.iter().map(|number| self.get(*number).id).collect()
+    }
+
     pub(super) fn find(&self, pack: ObjectId) -> Option<u32> {
         self.numbers.get(&pack).copied()
     }
@@ -149,13 +183,14 @@ impl PackTable {
     /// Packs that may be condemned, with their numbers.
     pub(super) fn open(&self) -> impl Iterator<Item = (u32, &PackUse)> {
         let open = (0..).zip(&self.packs);
-        open.filter(|(_, pack)| pack.candidate && pack.standing != Standing::Condemned)
+        open.filter(|(_, pack)| pack.candidate && !pack.is_condemned())
     }
 
-    /// Condemned packs of which something is in use: it is nowhere else.
+    /// Condemned packs of which something is in use: it is nowhere else. Those that cannot be read stay as they are.
     pub(super) fn condemned_in_use(&self) -> Vec<u32> {
         let packs = (0..).zip(&self.packs);
-        let wanted = packs.filter(|(_, pack)| pack.is_condemned() && !pack.live.is_empty());
+        let wanted =
+            packs.filter(|(_, pack)| pack.standing == Standing::Condemned && !pack.live.is_empty());
         wanted.map(|(number, _)| number).collect()
     }
 
@@ -176,7 +211,7 @@ impl PackUse {
     }
 
     fn is_condemned(&self) -> bool {
-        self.standing == Standing::Condemned
+        matches!(self.standing, Standing::Condemned | Standing::Lost)
     }
 
     pub(super) fn is_gone(&self) -> bool {

@@ -99,7 +99,11 @@ async fn open_cached(
         Err(error) => Err(error),
     };
     match downloaded {
-        Ok(()) => open_file(store, file, id, keys).await,
+        Ok(()) => match open_file(store, file, id, keys).await {
+            // Swept by another process that knows newer segments.
+            Err(Error::Missing { .. }) => open_in_memory(store, keys, id).await,
+            opened => opened,
+        },
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "an index segment cannot be kept in the cache folder");
             open_in_memory(store, keys, id).await

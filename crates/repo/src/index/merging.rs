@@ -130,7 +130,10 @@ async fn run(engine: &Engine, due: &Due, gone: &HashSet<ObjectId>) -> Result<()>
         entries = due.entries,
         "merged index segments"
     );
-    engine.index.replace(&merged_ids, opened)?;
+    // What it was made of is still there.
+    if let Some(bad) = engine.index.replace(&merged_ids, opened).into_iter().next() {
+        return Err(bad.error);
+    }
     for id in &merged_ids {
         engine
             .store

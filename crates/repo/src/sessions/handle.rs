@@ -138,6 +138,15 @@ impl Session {
         }
     }
 
+    /// Whoever takes this process for gone, or a clock that was set forward, may have removed what [`Session::commit`]
+    /// put, and with it the protection of the point. [`Error::Fenced`] then: the point must not be acknowledged.
+    pub(crate) async fn confirm(&self) -> Result<()> {
+        match self.shared.read_end().await? {
+            Some(End::Committing(_)) => Ok(()),
+            Some(End::Fenced) | None => Err(Error::Fenced),
+        }
+    }
+
     /// The session ends and nothing more is put by it. Only a failure to say so is left behind, which costs others
     /// a while of waiting.
     pub(crate) async fn end(mut self) {
@@ -243,7 +252,11 @@ impl Shared {
             state.renewed_at = self.engine.env.clock.now();
             state.unsure = false;
         }
-        self.delete(number).await
+        // The one before stays until next time: a listing that goes on meanwhile finds at least one of them.
+        match number.checked_sub(1) {
+            None | Some(0) => Ok(()),
+            Some(before) => self.delete(before).await,
+        }
     }
 
     async fn remove(&self) -> Result<()> {
@@ -251,10 +264,11 @@ impl Shared {
             let state = self.lock();
             (state.number, state.unsure)
         };
-        if unsure {
-            self.delete(number + 1).await?;
+        let first = number.saturating_sub(1).max(1);
+        for number in first..=number + u64::from(unsure) {
+            self.delete(number).await?;
         }
-        self.delete(number).await
+        Ok(())
     }
 
     async fn delete(&self, number: u64) -> Result<()> {

@@ -38,8 +38,11 @@ impl Seen {
         self.standing == Standing::Alive
     }
 
-    pub(crate) fn is_collector(&self) -> bool {
-        self.kind() == SessionKind::Collector
+    /// One of which nobody knows what it is may be.
+    pub(crate) fn may_be_collector(&self) -> bool {
+        self.record
+            .as_ref()
+            .is_none_or(|record| record.kind == SessionKind::Collector)
     }
 
     /// Lists up to this one are known to it.
@@ -52,9 +55,24 @@ impl Seen {
     }
 }
 
+/// How often sessions that are renewed or ended while they are read are listed again.
+const LISTINGS_MAX: usize = 4;
+
 /// All sessions but `own`. Without an own one nothing tells the store's time, and only those are dead whose process
 /// is gone.
 pub(crate) async fn survey(engine: &Engine, own: Option<SessionId>) -> Result<Vec<Seen>> {
+    let mut listings = 1;
+    loop {
+        let (seen, all) = look(engine, own).await?;
+        if all || listings == LISTINGS_MAX {
+            return Ok(seen);
+        }
+        listings += 1;
+    }
+}
+
+/// One look at the sessions. False beside them when one that was listed was not there any more.
+async fn look(engine: &Engine, own: Option<SessionId>) -> Result<(Vec<Seen>, bool)> {
     let listed = engine.store.list(Kind::Session).await?;
     let mut sessions: BTreeMap<SessionId, Vec<(u64, Listed)>> = BTreeMap::new();
     for object in listed {
@@ -65,12 +83,20 @@ pub(crate) async fn survey(engine: &Engine, own: Option<SessionId>) -> Result<Ve
         .and_then(|own| sessions.remove(&own))
         .and_then(|objects| objects.iter().map(|(_, o)| o.modified_us).max());
     let mut seen = Vec::with_capacity(sessions.len());
+    let mut all = true;
     for (id, mut objects) in sessions {
         objects.sort_by_key(|(number, _)| *number);
         let Some((_, newest)) = objects.last() else {
             continue;
         };
-        let record = read(engine, newest.id).await?;
+        let record = match read(engine, newest.id).await {
+            // Renewed or ended since it was listed.
+            Err(Error::Missing { .. }) => {
+                all = false;
+                None
+            }
+            record => record?,
+        };
         let host = record.as_ref().and_then(|record| record.host.as_ref());
         let standing = if host.is_some_and(super::host::Host::is_dead) {
             Standing::Gone
@@ -86,14 +112,12 @@ pub(crate) async fn survey(engine: &Engine, own: Option<SessionId>) -> Result<Ve
             objects: objects.into_iter().map(|(_, object)| object.id).collect(),
         });
     }
-    Ok(seen)
+    Ok((seen, all))
 }
 
 async fn read(engine: &Engine, object: ObjectId) -> Result<Option<SessionRecord>> {
     match records::read(&engine.store, &engine.keys, Kind::Session, object).await {
         Ok(record) => Ok(Some(record)),
-        // Renewed or ended since it was listed.
-        Err(Error::Missing { .. }) => Ok(None),
         Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
             tracing::warn!(error = %Chain(&error), "a session cannot be read");
             Ok(None)
@@ -112,8 +136,8 @@ fn age(now_us: i64, object: &Listed) -> Duration {
 pub(crate) async fn end_dead(engine: &Engine, sessions: &[Seen]) -> Result<u64> {
     let mut ended = 0;
     for session in sessions.iter().filter(|session| !session.is_alive()) {
-        let may_come_back = session.standing == Standing::Silent;
-        if may_come_back && session.kind() != SessionKind::Reader {
+        // Also one whose process seems to be gone: what this one is shown of the machine may not be all there is.
+        if session.kind() != SessionKind::Reader {
             fence(engine, session.id).await?;
         }
         for object in &session.objects {
@@ -130,10 +154,13 @@ async fn fence(engine: &Engine, id: SessionId) -> Result<()> {
     let (store, keys, ids) = (&engine.store, &engine.keys, &*engine.env.ids);
     let name = (Kind::SessionEnd, id.end_object());
     if records::put(store, keys, ids, name, &End::Fenced).await? == Created::New {
-        tracing::warn!(session = %id, "a session was silent for too long and is ended");
+        tracing::warn!(session = %id, "a session that is silent or gone is ended");
     }
     Ok(())
 }
+
+/// No request reaches a server later than this behind the end of who sent it.
+const REQUESTS_LATE: Duration = Duration::from_hours(1);
 
 /// The points that sessions may still put without being at work any more, by their roots. Records that nobody can
 /// need any more are removed.
@@ -145,12 +172,15 @@ pub(crate) async fn intents(engine: &Engine, own: SessionId) -> Result<Vec<Root>
         let end = read_end(engine, object.id).await;
         let root = match end {
             Ok(None | Some(End::Fenced)) => None,
-            Ok(Some(End::Committing(intent))) if !intent.is_of_dead_process() => {
+            Ok(Some(End::Committing(intent))) => {
+                // What a process asked of the kernel ends with it; a request on its way to a server may not.
+                let local = engine.store.storage().folder().is_some();
+                let late = age(now, &object) > REQUESTS_LATE;
+                if intent.is_of_dead_process() && (local || late) {
+                    remove(engine, object.id).await?;
+                    continue;
+                }
                 root_of(&intent, object.id)?
-            }
-            Ok(Some(End::Committing(_))) => {
-                remove(engine, object.id).await?;
-                continue;
             }
             Err(error) if old => {
                 tracing::warn!(error = %Chain(&error), "an old end of a session cannot be read");

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use strongroom_chunk::{ObjectId, Place, Prefix};
 
 use crate::Error;
+use crate::adopt::KnownPacks;
 use crate::sessions::SessionId;
 
 /// What the stages of one writer share.
@@ -15,19 +16,22 @@ pub(super) struct Session {
     /// What this writer stored and the index does not list yet; without a place while on its way to a
     /// pack.
     recent: Mutex<HashMap<Prefix, Option<Place>, BuildHasherDefault<PrefixHasher>>>,
-    /// Packs that are gone, damaged or condemned: what lies there is stored again.
-    absent: HashSet<ObjectId>,
+    /// What the store had when the writer began.
+    packs: KnownPacks,
+    /// Packs that the index has learnt of since, by other writers of this process, and that may have been gone before.
+    later: Mutex<HashSet<ObjectId>>,
     /// A full pack found the storage busy with those before it.
     waits_for_storage: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
 
 impl Session {
-    pub(super) fn new(id: SessionId, absent: HashSet<ObjectId>) -> Self {
+    pub(super) fn new(id: SessionId, packs: KnownPacks) -> Self {
         Self {
             id,
             recent: Mutex::default(),
-            absent,
+            packs,
+            later: Mutex::default(),
             waits_for_storage: AtomicBool::new(false),
             failure: Mutex::default(),
         }
@@ -40,7 +44,18 @@ impl Session {
 
     /// May data be used that the index finds in this pack?
     pub(super) fn usable(&self, pack: ObjectId) -> bool {
-        !self.absent.contains(&pack)
+        if self.packs.unusable.contains(&pack) {
+            return false;
+        }
+        if !self.packs.present.contains(&pack) && SessionId::of_pack(pack) != self.id {
+            lock(&self.later).insert(pack);
+        }
+        true
+    }
+
+    /// Packs that were perhaps built upon and that were not there when the writer began.
+    pub(super) fn later_packs(&self) -> HashSet<ObjectId> {
+        lock(&self.later).clone()
     }
 
     /// Is this on its way to a pack, or in one?

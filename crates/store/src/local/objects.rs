@@ -1,5 +1,5 @@
-//! object_store's files, but for deletions: those it does not make durable, and a point that was deleted would
-//! come back after a power cut.
+//! object_store's files, but for deletions and listings: those it does not make durable, so that a point that was deleted
+//! would come back after a power cut, and these leave out what the system cannot look at.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -18,6 +18,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
+use super::list::list;
 use super::{parent_of, sync_folder};
 
 /// Deletions that one sync of each folder makes durable together.
@@ -74,7 +75,7 @@ fn sync_all(folders: &BTreeSet<PathBuf>) -> Result<()> {
     synced.try_for_each(|synced| synced.map_err(failed))
 }
 
-fn failed(source: std::io::Error) -> Error {
+pub(super) fn failed(source: std::io::Error) -> Error {
     Error::Generic {
         store: "LocalObjects",
         source: source.into(),
@@ -127,7 +128,19 @@ impl ObjectStore for LocalObjects {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list(prefix)
+        let Some(prefix) = prefix.cloned() else {
+            return self.0.list(None);
+        };
+        let files = self.0.clone();
+        let listed = async move {
+            let listed = tokio::task::spawn_blocking(move || list(&files, &prefix)).await;
+            match listed {
+                Ok(Ok(objects)) => stream::iter(objects.into_iter().map(Ok).collect::<Vec<_>>()),
+                Ok(Err(error)) => stream::iter(vec![Err(error)]),
+                Err(source) => stream::iter(vec![Err(Error::JoinError { source })]),
+            }
+        };
+        listed.into_stream().flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

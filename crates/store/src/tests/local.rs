@@ -39,6 +39,40 @@ async fn deletions_report_each_object() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_looked_at_is_not_left_out_of_a_listing() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open_local(folder.path(), Create::Never).unwrap();
+    let objects = &storage.objects;
+    let list = || {
+        objects
+            .list(Some(&Path::from("points")))
+            .try_collect::<Vec<_>>()
+    };
+    assert!(list().await.unwrap().is_empty());
+    objects
+        .put(&Path::from("points/aa/one"), "1".into())
+        .await
+        .unwrap();
+    objects
+        .put(&Path::from("points/two"), "22".into())
+        .await
+        .unwrap();
+    std::fs::write(folder.path().join("points/three#1"), "not whole").unwrap();
+    let mut found = list().await.unwrap();
+    found.sort_by_key(|object| object.size);
+    let names: Vec<&str> = found
+        .iter()
+        .map(|object| object.location.as_ref())
+        .collect();
+    assert_eq!(names, ["points/aa/one", "points/two"]);
+    let object = objects.head(&found[1].location).await.unwrap();
+    assert_eq!(object.last_modified, found[1].last_modified);
+    // The system refuses to say what this is.
+    std::os::unix::fs::symlink("loop", folder.path().join("points/loop")).unwrap();
+    assert!(list().await.is_err());
+}
+
+#[tokio::test]
 async fn what_killed_writers_left_is_swept_once_it_is_old() {
     let temporary = tempfile::tempdir().unwrap();
     let storage = open_local(temporary.path(), Create::Never).unwrap();

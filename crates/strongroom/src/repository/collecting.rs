@@ -8,7 +8,7 @@ use serde::Serialize;
 use strongroom_repo::{CollectOptions, CollectReport, Point, Repository};
 
 use super::Place;
-use crate::output::{Format, human_bytes, print_json, print_line};
+use crate::output::{Format, human_bytes, print_json, print_line, remark};
 
 /// Removes the points of these names; all of them must be there, or none goes.
 pub(super) async fn forget(
@@ -92,7 +92,14 @@ pub(super) async fn collect(
         Format::Table if options.dry_run => print_estimate(&report),
         Format::Table => print_done(&report),
     }
-    Ok(ExitCode::SUCCESS)
+    if report.chunks_missing == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    remark(&format!(
+        "{} chunks that points need are in no pack: `strongroom repo verify` names the points",
+        report.chunks_missing
+    ));
+    Ok(ExitCode::from(1))
 }
 
 fn print_found(report: &CollectReport) {

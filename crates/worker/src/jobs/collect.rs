@@ -22,6 +22,14 @@ pub(super) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         // It may stop anywhere; the next one goes on.
         () = context.cancel.cancelled() => return Err(JobError::Cancelled),
     };
+    if let Ok(report) = &collected
+        && report.chunks_missing > 0
+    {
+        tracing::error!(
+            chunks = report.chunks_missing,
+            "backups need chunks that no pack of their repository has: verify it"
+        );
+    }
     let reason = match collected {
         Ok(report) if report.packs_pending == 0 => {
             tracing::info!(
