@@ -119,10 +119,14 @@ async fn run(engine: &Engine, due: &Due, gone: &HashSet<ObjectId>) -> Result<()>
         (Ok(()), stored) => stored?,
     };
     let mut opened = Vec::with_capacity(made.len());
+    let mut overtaken = false;
     for (id, length) in made {
-        opened.push(Arc::new(
-            fetch::open(&engine.store, &engine.keys, id, length).await?,
-        ));
+        match fetch::open(&engine.store, &engine.keys, id, length).await {
+            Ok(segment) => opened.push(Arc::new(segment)),
+            // Another one has merged it already.
+            Err(Error::Missing { .. }) => overtaken = true,
+            Err(error) => return Err(error),
+        }
     }
     tracing::debug!(
         from = merged_ids.len(),
@@ -139,6 +143,9 @@ async fn run(engine: &Engine, due: &Due, gone: &HashSet<ObjectId>) -> Result<()>
             .store
             .delete(&layout::path(Kind::IndexSegment, *id))
             .await?;
+    }
+    if overtaken {
+        engine.index.refresh(&engine.store, &engine.keys).await?;
     }
     Ok(())
 }
