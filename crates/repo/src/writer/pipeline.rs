@@ -46,7 +46,7 @@ pub(super) fn start(
     let (batch_sender, batches) = bounded(2 * workers);
     let (frame_sender, frames) = bounded(workers);
     let (step_sender, steps) = bounded(STEPS_MAX);
-    // A full pack waits in the assembler while the one before is written: two packs in memory.
+    // A full pack waits in the assembler while those before are written.
     let (upload_sender, uploads) = bounded(0);
     let (done, outcome) = oneshot::channel();
     let mut done = Some(done);
