@@ -21,10 +21,11 @@ use crate::engine::Engine;
 use crate::points::Root;
 use crate::sessions::{self, Seen, Session, SessionId, SessionKind};
 use crate::{Error, Result};
+pub(crate) use choose::Shares;
 use copy::Copier;
 use mark::Marker;
 pub use report::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
-use table::PackTable;
+pub(crate) use table::{PackTable, Slots};
 
 pub(crate) type Progress<'a> = &'a (dyn Fn(CollectProgress) + Sync);
 
@@ -59,6 +60,7 @@ async fn estimate(
     let marker = mark(engine, table, Vec::new(), progress, &mut report).await?;
     let choice = choose::choose(engine, &marker.table, options.compact_below_percent).await?;
     choice.report(&marker.table, &mut report);
+    (report.packs_pending, report.bytes_pending) = marker.table.pending();
     report.sessions_alive = count(&sessions, Seen::is_alive);
     Ok(report)
 }

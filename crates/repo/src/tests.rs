@@ -1,4 +1,5 @@
 mod collecting;
+mod collecting_costs;
 mod collecting_faults;
 mod concurrency;
 mod crashes;
@@ -13,4 +14,5 @@ mod opening;
 mod repairing;
 mod round_trip;
 mod s3;
+mod statistics;
 mod support;
