@@ -55,7 +55,10 @@ impl Shares {
 /// Only the directories of packs that may be sparse are read, by what the index says of their slots; damaged packs are
 /// left as they are.
 pub(super) async fn choose(engine: &Engine, table: &PackTable, percent: u8) -> Result<Choice> {
-    let slots = engine.index.slots().await?;
+    let slots = match percent {
+        0 => HashMap::new(),
+        _ => engine.index.slots().await?,
+    };
     let mut choice = Choice::default();
     let mut suspects = Vec::new();
     for (number, pack) in table.open() {
