@@ -8,12 +8,14 @@ mod error;
 mod merge;
 mod plan;
 mod segment;
+mod slots;
 
 pub use catalog::{Catalog, Snapshot};
 pub use error::{Error, Result};
 pub use merge::{Part, merge};
 pub use plan::{Due, Limits, due};
 pub use segment::OpenSegment;
+pub use slots::slots_listed;
 
 #[cfg(test)]
 mod tests;

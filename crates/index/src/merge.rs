@@ -51,7 +51,7 @@ pub fn merge(
 }
 
 /// By its number in an input, a pack's number in the merged table; none if it is gone.
-type Numbers = Vec<Option<u32>>;
+pub(crate) type Numbers = Vec<Option<u32>>;
 
 /// All packs that are not gone, and for each input their numbers among these.
 fn number_packs(
@@ -136,7 +136,7 @@ impl<'a> Merged<'a> {
 }
 
 /// Walks the entries of one input.
-struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     segment: &'a OpenSegment,
     numbers: Numbers,
     /// The next block to be read, and the one behind the last.
@@ -148,7 +148,7 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(segment: &'a OpenSegment, numbers: Numbers) -> Self {
+    pub(crate) fn new(segment: &'a OpenSegment, numbers: Numbers) -> Self {
         let outline = segment.outline();
         let entries = outline.entries(0..outline.entry_count());
         Self {
@@ -162,7 +162,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next entry of a pack that is not gone, with that pack's number in the merged table.
-    fn next(&mut self) -> Result<Option<IndexEntry>> {
+    pub(crate) fn next(&mut self) -> Result<Option<IndexEntry>> {
         loop {
             let rest = &self.window[self.used..];
             let Some(bytes) = rest.first_chunk::<{ IndexEntry::BYTES }>().copied() else {

@@ -23,10 +23,11 @@ use crate::engine::Engine;
 use crate::points::Root;
 use crate::sessions::{self, Seen, Session, SessionId, SessionKind};
 use crate::{Error, Result};
+pub(crate) use choose::Shares;
 use copy::Copier;
 use mark::Marker;
 pub use report::{CollectOptions, CollectPhase, CollectProgress, CollectReport};
-use table::PackTable;
+pub(crate) use table::{PackTable, Slots};
 
 pub(crate) type Progress<'a> = &'a (dyn Fn(CollectProgress) + Sync);
 
@@ -61,6 +62,7 @@ async fn estimate(
     let marker = mark(engine, table, Vec::new(), progress, &mut report).await?;
     let choice = choose::choose(engine, &marker.table, options.compact_below_percent).await?;
     choice.report(&marker.table, &mut report);
+    (report.packs_pending, report.bytes_pending) = marker.table.pending();
     report.sessions_alive = count(&sessions, Seen::is_alive);
     Ok(report)
 }
@@ -123,10 +125,10 @@ async fn condemnable<'a>(
         let refused = engine.index.refused_count();
         let table = packs.clone();
         let mut marker = mark(engine, table, intents.to_vec(), copier.progress(), report).await?;
+        let choice = choose::choose(engine, &marker.table, options.compact_below_percent).await?;
         if engine.index.refused_count() != refused {
             continue;
         }
-        let choice = choose::choose(engine, &marker.table, options.compact_below_percent).await?;
         choice.report(&marker.table, report);
         let mut distrusted = marker.table.ids(&choice.unreadable);
         if distrusted.is_empty() {

@@ -9,6 +9,7 @@ use strongroom_chunk::{
 };
 
 use crate::cache::Cache;
+use crate::collect::Shares;
 use crate::index::Index;
 use crate::marks::Marks;
 use crate::packs::{Pack, Packs};
@@ -37,6 +38,7 @@ pub(crate) struct Engine {
     pub(crate) points: Points,
     pub(crate) marks: Marks,
     pub(crate) condemned: Condemned,
+    pub(crate) shares: Shares,
     node_frames: Cache<(ObjectId, u32), Arc<Vec<u8>>>,
 }
 
@@ -55,6 +57,7 @@ impl Engine {
             index: Arc::default(),
             marks: Marks::default(),
             condemned: Condemned::default(),
+            shares: Shares::default(),
             node_frames: Cache::new(NODE_CACHE_BYTES),
             id,
             store,
@@ -178,10 +181,16 @@ impl Engine {
 
     pub(crate) async fn open_node(&self, id: ContentId, located: &Located) -> Result<Node> {
         let frame = self.node_frame(located).await?;
-        let start = usize::try_from(located.entry.start).expect("u32 fits");
-        let end = start + usize::try_from(located.entry.length).expect("u32 fits");
-        Node::decode(&frame[start..end], id, &self.keys)
-            .map_err(|error| Error::decoding(located.pack.path.as_ref(), error))
+        debug_assert_eq!(id, located.entry.id);
+        self.decode_node(&located.pack, located.entry, &frame)
+    }
+
+    /// The node that lies there, from the plain bytes of its frame.
+    pub(crate) fn decode_node(&self, pack: &Pack, entry: ChunkEntry, frame: &[u8]) -> Result<Node> {
+        let start = usize::try_from(entry.start).expect("u32 fits");
+        let end = start + usize::try_from(entry.length).expect("u32 fits");
+        Node::decode(&frame[start..end], entry.id, &self.keys)
+            .map_err(|error| Error::decoding(pack.path.as_ref(), error))
     }
 
     async fn node_frame(&self, located: &Located) -> Result<Arc<Vec<u8>>> {

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod merging;
+mod slots;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -27,6 +28,7 @@ pub(crate) struct Index {
     /// One refresh at a time; the others find it done.
     refreshing: tokio::sync::Mutex<()>,
     merging: tokio::sync::Mutex<()>,
+    slots: Mutex<slots::Slots>,
     limits: Limits,
 }
 

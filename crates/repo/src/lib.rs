@@ -52,6 +52,7 @@ mod index;
 mod keyring;
 mod layout;
 mod marks;
+mod nodes;
 mod occupied;
 mod packs;
 mod point;
@@ -64,6 +65,7 @@ mod scrub;
 mod secret;
 mod segments;
 mod sessions;
+mod stats;
 mod store;
 mod text_object;
 mod verify;
@@ -79,6 +81,7 @@ pub use report::{Damage, Hit, Remedy, VerifyDepth, VerifyProgress, VerifyReport}
 pub use repository::{Env, Options, Repository};
 pub use scrub::{ScrubDamage, ScrubOptions, ScrubReport, scrub};
 pub use secret::{Secret, generate_key_file};
+pub use stats::{Holdings, LineageStats, Objects, PointStats, Stats, Unread};
 pub use strongroom_chunk::Profile;
 pub use writer::PointWriter;
 

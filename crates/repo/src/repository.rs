@@ -11,8 +11,8 @@ use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
     CollectOptions, CollectProgress, CollectReport, Error, NewPoint, Point, PointId, PointReader,
-    PointWriter, RepairReport, Result, Secret, VerifyDepth, VerifyProgress, VerifyReport, collect,
-    layout, occupied, points, repair, verify,
+    PointWriter, RepairReport, Result, Secret, Stats, VerifyDepth, VerifyProgress, VerifyReport,
+    collect, layout, occupied, points, repair, stats, verify,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -228,14 +228,24 @@ impl Repository {
         occupied::occupied(&self.engine, points).await
     }
 
+    /// What is held, by whom, and what forgetting each point would free. Writers and readers may go on meanwhile. What
+    /// cannot be read is named and left out.
+    pub async fn stats(&self) -> Result<Stats> {
+        self.refresh_keys().await?;
+        let _session = Reading::begin(&self.engine).await;
+        stats::stats(&self.engine).await
+    }
+
     /// Removes what no point needs any more, while writers and readers go on. [`Error::Busy`] when another
-    /// collection is at work.
+    /// collection is at work. A dry run writes nothing.
     pub async fn collect(
         &self,
         options: &CollectOptions,
         progress: &(dyn Fn(CollectProgress) + Sync),
     ) -> Result<CollectReport> {
-        self.engine.prove_writable().await?;
+        if !options.dry_run {
+            self.engine.prove_writable().await?;
+        }
         // What is rewritten shall be sealed under the newest keys.
         self.refresh_keys().await?;
         collect::collect(&self.engine, options, progress).await

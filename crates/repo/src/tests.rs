@@ -1,4 +1,5 @@
 mod collecting;
+mod collecting_costs;
 mod collecting_damage;
 mod collecting_faults;
 mod concurrency;
@@ -15,4 +16,5 @@ mod parents;
 mod repairing;
 mod round_trip;
 mod s3;
+mod statistics;
 mod support;

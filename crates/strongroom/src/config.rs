@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use strongroom_repo::CollectOptions;
 use strongroom_store::{Limits, Place};
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
@@ -54,6 +55,8 @@ pub(crate) struct S3 {
 pub(crate) struct Worker {
     /// Jobs that run at the same time on this host.
     pub(crate) jobs_at_once: usize,
+    /// What a collection reads for rewriting, at most; no bound when absent.
+    pub(crate) collect_mib_per_second: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,7 +96,10 @@ impl Default for Config {
             region: "region-1".to_owned(),
             public_url: None,
             database: Database::default(),
-            worker: Worker { jobs_at_once: 2 },
+            worker: Worker {
+                jobs_at_once: 2,
+                collect_mib_per_second: None,
+            },
             log: Log {
                 format: LogFormat::Text,
                 filter: "info".to_owned(),
@@ -146,6 +152,14 @@ impl Config {
         }
     }
 
+    pub(crate) fn collect_options(&self) -> CollectOptions {
+        let mib = self.worker.collect_mib_per_second;
+        CollectOptions {
+            bytes_per_second: mib.map(|mib| mib.saturating_mul(1 << 20)),
+            ..CollectOptions::default()
+        }
+    }
+
     fn validate(&self) -> anyhow::Result<()> {
         let name_ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if self.region.is_empty() || self.region.len() > 255 || !self.region.chars().all(name_ok) {
@@ -153,6 +167,9 @@ impl Config {
         }
         if !(1..=64).contains(&self.worker.jobs_at_once) {
             bail!("`worker.jobs_at_once` must be between 1 and 64");
+        }
+        if self.worker.collect_mib_per_second == Some(0) {
+            bail!("`worker.collect_mib_per_second` must be at least 1");
         }
         if !(1..=3600).contains(&self.s3.patience_seconds) {
             bail!("`s3.patience_seconds` must be between 1 and 3600");

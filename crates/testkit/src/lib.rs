@@ -2,6 +2,7 @@
 //! server, a clock that tests move, known ids.
 
 mod aging_store;
+mod counting_store;
 mod database;
 mod failing_store;
 mod fault_proxy;
@@ -9,6 +10,7 @@ mod mock;
 mod seaweedfs;
 
 pub use aging_store::AgingStore;
+pub use counting_store::{Call, CountingStore};
 pub use database::{TestDatabase, test_databases};
 pub use failing_store::{FailingStore, Fault};
 pub use fault_proxy::{FaultProxy, ProxyFault};

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_db::{Job, Lease};
+use strongroom_repo::CollectOptions;
 use strongroom_service::progress::{expire_backups, retry};
 use strongroom_service::{App, Error};
 use strongroom_types::Chain;
@@ -35,6 +36,8 @@ pub struct Worker {
     /// Unique to this process: half of the fencing token.
     pub owner: String,
     pub jobs_at_once: usize,
+    /// How collections are done.
+    pub collect: CollectOptions,
 }
 
 impl Worker {
@@ -86,6 +89,7 @@ impl Worker {
         Context {
             app: self.app.clone(),
             repositories: Arc::clone(&self.repositories),
+            collect: self.collect.clone(),
             lease: job.lease(&self.owner),
             cancel: stop.child_token(),
         }

@@ -167,6 +167,24 @@ impl World {
         let used = self.model.values().flatten().map(|place| place.pack);
         assert!(used.clone().all(|pack| listed.contains(&pack)));
         assert!(listed.iter().all(|pack| self.catalog.lists_pack(*pack)));
+        self.check_slots();
+    }
+
+    fn check_slots(&self) {
+        let mut expected: BTreeMap<ObjectId, u32> = BTreeMap::new();
+        for place in self.model.values().flatten() {
+            let slots = expected.entry(place.pack).or_default();
+            *slots = (place.slot + 1).max(*slots);
+        }
+        let mut found: BTreeMap<ObjectId, u32> = BTreeMap::new();
+        for segment in self.catalog.snapshot().segments() {
+            for (pack, listed) in slots_listed(segment).unwrap() {
+                let slots = found.entry(pack).or_default();
+                *slots = listed.max(*slots);
+            }
+        }
+        found.retain(|_, slots| *slots > 0);
+        assert_eq!(found, expected);
     }
 }
 

@@ -55,7 +55,7 @@ impl<'a> Copier<'a> {
             stored: Vec::new(),
             bytes_stored: 0,
             bytes_read: 0,
-            throttle: Throttle::new(Arc::clone(&engine.env.clock), bytes_per_second),
+            throttle: Throttle::new(bytes_per_second),
             progress,
         }
     }

@@ -7,7 +7,8 @@ use strongroom_chunk::{ContentId, Kind, Node, ObjectId, Place, Prefix};
 
 use super::table::PackTable;
 use super::{CollectPhase, CollectProgress, Progress};
-use crate::engine::{Engine, Located};
+use crate::engine::Engine;
+use crate::nodes::{self, Wanted};
 use crate::points::Root;
 use crate::{Error, Result, layout};
 
@@ -24,8 +25,7 @@ pub(super) struct Marker<'a> {
     progress: Progress<'a>,
 }
 
-/// Nodes of one pack: their slots and ids.
-type InPack = HashMap<ObjectId, Vec<(u32, ContentId)>>;
+type InPacks = HashMap<ObjectId, Wanted>;
 
 impl<'a> Marker<'a> {
     pub(super) fn new(engine: &'a Engine, table: PackTable, progress: Progress<'a>) -> Self {
@@ -73,8 +73,8 @@ impl<'a> Marker<'a> {
     }
 
     /// Marks the nodes that are new, and says where to read them.
-    fn places(&mut self, batch: Vec<(ContentId, Place)>) -> Result<InPack> {
-        let mut packs = InPack::new();
+    fn places(&mut self, batch: Vec<(ContentId, Place)>) -> Result<InPacks> {
+        let mut packs = InPacks::new();
         for (id, hint) in batch {
             if !self.seen.insert(id.prefix()) {
                 continue;
@@ -108,28 +108,7 @@ impl<'a> Marker<'a> {
     }
 }
 
-/// Reads nodes of one pack, those of one frame one after the other.
-async fn read(
-    engine: &Engine,
-    pack: ObjectId,
-    mut nodes: Vec<(u32, ContentId)>,
-) -> Result<Vec<Node>> {
-    nodes.sort_unstable_by_key(|(slot, _)| *slot);
-    let pack = engine.packs.get(Kind::NodePack, pack).await?;
-    let mut read = Vec::with_capacity(nodes.len());
-    for (slot, id) in nodes {
-        let entry = pack.directory.locate(slot).filter(|entry| entry.id == id);
-        let Some(entry) = entry else {
-            return Err(Error::Corrupt {
-                object: pack.path.to_string(),
-                detail: "it does not hold what should be there".to_owned(),
-            });
-        };
-        let located = Located {
-            pack: std::sync::Arc::clone(&pack),
-            entry,
-        };
-        read.push(engine.open_node(id, &located).await?);
-    }
-    Ok(read)
+async fn read(engine: &Engine, pack: ObjectId, wanted: Wanted) -> Result<Vec<Node>> {
+    let nodes = nodes::read_of_pack(engine, pack, wanted).await?;
+    nodes.into_iter().map(|(_, node)| node).collect()
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 /// How a collection is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectOptions {
-    /// Only say what would be freed.
+    /// Only say what would be freed; nothing is written.
     pub dry_run: bool,
     /// A pack of which less is in use is rewritten; 0 rewrites none.
     pub compact_below_percent: u8,
@@ -66,7 +66,8 @@ pub struct CollectReport {
     pub bytes_copied: u64,
     pub packs_deleted: u64,
     pub bytes_deleted: u64,
-    /// Condemned, but somebody at work may still need something of them.
+    /// Condemned, but somebody at work may still need something of them. In a dry run, those that earlier collections
+    /// left so: the next one deletes them unless somebody still may.
     pub packs_pending: u64,
     pub bytes_pending: u64,
     /// Sessions at work at the end.

@@ -1,12 +1,10 @@
 //! The second step: waiting for those who began before packs were condemned, copying what they took from them, and
 //! deleting.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use strongroom_chunk::ObjectId;
 use strongroom_types::Chain;
 
 use super::copy::Copier;
@@ -56,11 +54,7 @@ pub(super) async fn sweep(
             engine.condemned.remove(&engine.store, generation).await?;
         }
     }
-    pending(
-        marker,
-        &engine.condemned.lists().into_values().collect::<Vec<_>>(),
-        report,
-    );
+    (report.packs_pending, report.bytes_pending) = marker.table.pending();
     clean_up(engine, marker).await
 }
 
@@ -154,18 +148,6 @@ async fn delete(
 fn all_gone(marker: &Marker<'_>, list: &CondemnedList) -> bool {
     let mut packs = list.iter().filter_map(|(_, id)| marker.table.find(*id));
     packs.all(|number| marker.table.get(number).is_gone())
-}
-
-fn pending(marker: &Marker<'_>, lists: &[Arc<CondemnedList>], report: &mut CollectReport) {
-    let packs = lists.iter().flat_map(|list| list.iter());
-    let packs: HashSet<ObjectId> = packs.map(|(_, id)| *id).collect();
-    for number in packs.iter().filter_map(|id| marker.table.find(*id)) {
-        let pack = marker.table.get(number);
-        if !pack.is_gone() {
-            report.packs_pending += 1;
-            report.bytes_pending += pack.length;
-        }
-    }
 }
 
 /// Marks of packs that are gone, copies of points that are gone, files that killed writers did not finish, and

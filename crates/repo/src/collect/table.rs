@@ -9,16 +9,16 @@ use crate::engine::Engine;
 use crate::sessions::SessionId;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct PackTable {
+pub(crate) struct PackTable {
     packs: Vec<PackUse>,
     numbers: HashMap<ObjectId, u32>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct PackUse {
-    pub(super) id: ObjectId,
-    pub(super) kind: Kind,
-    pub(super) length: u64,
+pub(crate) struct PackUse {
+    pub(crate) id: ObjectId,
+    pub(crate) kind: Kind,
+    pub(crate) length: u64,
     standing: Standing,
     /// May it be condemned? Not what somebody who is at work has written, nor what appeared meanwhile.
     candidate: bool,
@@ -38,7 +38,7 @@ enum Standing {
 
 impl PackTable {
     /// The packs as they are now.
-    pub(super) async fn candidates(engine: &Engine) -> Result<Self> {
+    pub(crate) async fn candidates(engine: &Engine) -> Result<Self> {
         let mut table = Self::default();
         table.list(engine, true).await?;
         Ok(table)
@@ -46,7 +46,7 @@ impl PackTable {
 
     /// Adds the packs that appeared since, and says which are damaged: marked ones, and those that are not as long as
     /// the index says.
-    pub(super) async fn extend(&mut self, engine: &Engine) -> Result<()> {
+    pub(crate) async fn extend(&mut self, engine: &Engine) -> Result<()> {
         self.list(engine, false).await?;
         let indexed = engine.index.packs();
         let lengths: HashMap<ObjectId, u64> = indexed.iter().map(|p| (p.id, p.length)).collect();
@@ -133,7 +133,7 @@ impl PackTable {
     }
 
     /// Where content is used from: where the hint says, unless a better copy is known.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         &self,
         engine: &Engine,
         prefix: Prefix,
@@ -164,7 +164,7 @@ impl PackTable {
         self.get_mut(number).live.insert(slot);
     }
 
-    pub(super) fn get(&self, number: u32) -> &PackUse {
+    pub(crate) fn get(&self, number: u32) -> &PackUse {
         &self.packs[usize::try_from(number).expect("u32 fits")]
     }
 
@@ -180,6 +180,11 @@ impl PackTable {
         self.numbers.get(&pack).copied()
     }
 
+    /// All packs, in the order of their numbers.
+    pub(crate) fn packs(&self) -> &[PackUse] {
+        &self.packs
+    }
+
     /// Packs that may be condemned, with their numbers.
     pub(super) fn open(&self) -> impl Iterator<Item = (u32, &PackUse)> {
         let open = (0..).zip(&self.packs);
@@ -192,6 +197,12 @@ impl PackTable {
         let wanted =
             packs.filter(|(_, pack)| pack.standing == Standing::Condemned && !pack.live.is_empty());
         wanted.map(|(number, _)| number).collect()
+    }
+
+    /// Number and bytes of the packs that are condemned and still there.
+    pub(super) fn pending(&self) -> (u64, u64) {
+        let condemned = self.packs.iter().filter(|p| p.is_condemned() && !p.gone);
+        condemned.fold((0, 0), |(packs, bytes), p| (packs + 1, bytes + p.length))
     }
 
     /// Number and bytes of all packs.
@@ -234,25 +245,32 @@ impl PackUse {
 }
 
 /// A set of slots.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Slots(Vec<u64>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Slots(Vec<u64>);
 
 impl Slots {
-    fn insert(&mut self, slot: u32) {
+    /// True if it was not there yet.
+    pub(crate) fn insert(&mut self, slot: u32) -> bool {
         let (word, bit) = Self::split(slot);
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
         }
+        let new = self.0[word] & bit == 0;
         self.0[word] |= bit;
+        new
     }
 
-    pub(super) fn contains(&self, slot: u32) -> bool {
+    pub(crate) fn contains(&self, slot: u32) -> bool {
         let (word, bit) = Self::split(slot);
         self.0.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.iter().map(|bits| u64::from(bits.count_ones())).sum()
     }
 
     fn split(slot: u32) -> (usize, u64) {

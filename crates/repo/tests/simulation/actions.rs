@@ -6,17 +6,20 @@ use bytes::Bytes;
 use object_store::ObjectStore;
 use strongroom_repo::{
     CollectOptions, CollectReport, Commit, Content, Env, Error, NewPoint, Options, PointId,
-    Profile, Repository, Result, Secret, VerifyDepth, VerifyReport, generate_key_file,
+    Profile, RepairReport, Repository, Result, ScrubOptions, ScrubReport, Secret, VerifyDepth,
+    VerifyReport, generate_key_file,
 };
 use strongroom_testkit::SeededIds;
 
 use crate::disk::{Disk, Stretch};
 
-pub(crate) const OPTIONS: Options = Options {
-    profile: Profile::Dense,
-    pack_bytes_target: 64 << 10,
-    parity: false,
-};
+pub(crate) fn options(parity: bool) -> Options {
+    Options {
+        profile: Profile::Dense,
+        pack_bytes_target: 64 << 10,
+        parity,
+    }
+}
 
 pub(crate) fn key() -> Secret {
     Secret::KeyFile(generate_key_file(&SeededIds::new(9)).into_bytes())
@@ -32,6 +35,9 @@ pub(crate) enum Done {
     Forgotten(Result<()>),
     Verified(Result<VerifyReport>),
     Collected(Result<CollectReport>),
+    Repaired(Result<RepairReport>),
+    Scrubbed(Result<ScrubReport>),
+    Rotated(Result<()>),
 }
 
 pub(crate) async fn open(store: Arc<dyn ObjectStore>, env: Env) -> Done {
@@ -90,6 +96,14 @@ pub(crate) async fn restore(repository: &Repository, id: &PointId, disk: &Disk) 
 
 pub(crate) async fn verify(repository: &Repository) -> Result<VerifyReport> {
     repository.verify(VerifyDepth::ReadData, &|_| ()).await
+}
+
+pub(crate) async fn repair(repository: &Repository) -> Result<RepairReport> {
+    repository.repair(&|_| ()).await
+}
+
+pub(crate) async fn scrub(repository: &Repository, options: ScrubOptions) -> Result<ScrubReport> {
+    strongroom_repo::scrub(repository.storage().clone(), options).await
 }
 
 pub(crate) async fn collect(

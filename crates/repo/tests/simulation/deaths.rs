@@ -1,7 +1,17 @@
 //! Processes that die, and their requests that reach the store all the same.
 
+use bytes::Bytes;
+use object_store::path::Path;
+
 use crate::gate::Request;
-use crate::history::{Ghost, History, Task};
+use crate::history::{Ghost, History, TORN, Task};
+
+/// Names that nobody chooses twice: whatever lies there was never acknowledged.
+fn may_tear(path: &Path) -> bool {
+    ["packs/", "nodes/", "index/"]
+        .iter()
+        .any(|folder| path.as_ref().starts_with(folder))
+}
 
 impl History {
     pub(super) async fn crash(&mut self, index: usize) {
@@ -15,6 +25,10 @@ impl History {
         // Whatever it was: nobody hears it any more.
         drop(job.answer.await);
         drop(dead.repository);
+        let mut requests = requests;
+        if self.weather.tears {
+            self.tear(&mut requests).await;
+        }
         if self.weather.ghosts {
             self.raise_ghosts(requests, &job.task);
         }
@@ -22,6 +36,27 @@ impl History {
             (Task::BackUp { name }, Some(before)) => self.model.end_attempt(&name, before, None),
             (Task::Forget { name }, Some(before)) => self.model.end_forget(&name, before, None),
             _ => {}
+        }
+    }
+
+    /// Of packs and index segments that were being written, some are there in part. Nobody was told that they are.
+    async fn tear(&mut self, requests: &mut Vec<Request>) {
+        for request in std::mem::take(requests) {
+            let torn = match &request {
+                Request::Put(path, payload, options) if may_tear(path) && self.random.one_in(2) => {
+                    let kept = self.random.index(payload.content_length());
+                    let bytes = Bytes::from(payload.clone()).slice(..kept);
+                    Request::Put(path.clone(), bytes.into(), options.clone())
+                }
+                _ => {
+                    requests.push(request);
+                    continue;
+                }
+            };
+            self.say(|| format!("torn: {torn}"));
+            self.torn = true;
+            self.meet(TORN);
+            self.world.haunt(torn).await;
         }
     }
 

@@ -27,6 +27,12 @@ impl History {
         }
         let repository = self.open_calmly().await;
         self.check_points(&repository).await;
+        if self.torn {
+            let repaired = actions::repair(&repository).await;
+            self.say(|| format!("{repaired:?}"));
+            repaired.expect("a calm repair");
+            self.check_points(&repository).await;
+        }
         self.check_repetition(&repository).await;
         self.check_collection(&repository).await;
         self.check_emptiness(&repository).await;
@@ -41,7 +47,7 @@ impl History {
 
     async fn check_points(&mut self, repository: &Repository) {
         let report = actions::verify(repository).await.expect("it verifies");
-        assert!(report.is_clean(), "{report:?}");
+        self.check_damage(&report.damage);
         let listed = repository.list_points().await.expect("it lists");
         for point in &listed {
             let promise = &self.model.promises[&point.name];

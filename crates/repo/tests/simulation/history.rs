@@ -9,6 +9,7 @@ use strongroom_repo::{Env, Repository};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::Met;
 use crate::actions::{self, Done};
 use crate::disk::Disk;
 use crate::gate::{Life, Request, Verdict};
@@ -17,7 +18,20 @@ use crate::random::Random;
 use crate::store::{Client, Listing, World};
 use crate::time::{ThreadwiseIds, WrongClock};
 
-pub(crate) fn run(seed: u64, loud: bool) {
+/// Two processes collected at the same time.
+pub(crate) const COLLECTIONS_AT_ONCE: &str = "collections at once";
+/// A writer that slept longer than its lease was ended meanwhile, and committed nothing.
+pub(crate) const FENCED: &str = "sleepers fenced";
+/// A writer that slept longer than its lease committed all the same.
+pub(crate) const LATE_COMMIT: &str = "late commits";
+pub(crate) const POWER_CUT: &str = "power cuts";
+/// A dying process left the beginning of an object.
+pub(crate) const TORN: &str = "torn writes";
+pub(crate) const PARITY: &str = "repositories with parity";
+pub(crate) const NEW_KEYS: &str = "changes of keys";
+
+/// Returns what it met.
+pub(crate) fn run(seed: u64, loud: bool) -> Met {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -27,7 +41,8 @@ pub(crate) fn run(seed: u64, loud: bool) {
         let mut history = History::new(seed, loud).await;
         history.play().await;
         history.end().await;
-    });
+        history.met
+    })
 }
 
 /// Who is not heard of for so long may be taken for dead.
@@ -41,6 +56,10 @@ pub(crate) struct Weather {
     pub(super) pause: u64,
     /// A dead process's requests that reach the store later.
     pub(super) ghosts: bool,
+    /// All processes die at once.
+    pub(super) power_cut: u64,
+    /// What a dying process was writing may be there in part.
+    pub(super) tears: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +70,9 @@ pub(crate) enum Task {
     Forget { name: String },
     Verify,
     Collect,
+    Repair,
+    Scrub,
+    Rotate,
 }
 
 #[derive(Debug)]
@@ -59,6 +81,8 @@ pub(crate) struct Job {
     pub(super) before: Option<Before>,
     /// A call of it failed or was held up for long: it need not succeed.
     pub(super) disturbed: bool,
+    /// It was held up for longer than its lease.
+    pub(super) slept_long: bool,
     pub(super) answer: JoinHandle<Done>,
 }
 
@@ -117,6 +141,10 @@ pub(crate) struct History {
     pub(super) disks: Vec<Disk>,
     pub(super) names: u32,
     pub(super) jobs_left: u64,
+    pub(super) parity: bool,
+    /// Something was torn: there is damage, which hits no point.
+    pub(super) torn: bool,
+    pub(super) met: Met,
 }
 
 impl History {
@@ -131,6 +159,8 @@ impl History {
             0 => Weather::calm(),
             1 => Weather {
                 crash: 60,
+                power_cut: 120,
+                tears: true,
                 ..Weather::calm()
             },
             2 => Weather {
@@ -143,8 +173,11 @@ impl History {
                 failure: 120,
                 pause: 90,
                 ghosts: true,
+                power_cut: 300,
+                tears: random.one_in(2),
             },
         };
+        let parity = random.one_in(6);
         let first = Disk::new(&mut random);
         let disks = (0..=random.below(2)).map(|_| first.clone()).collect();
         let mut history = Self {
@@ -161,7 +194,13 @@ impl History {
             weather,
             random,
             loud,
+            parity,
+            torn: false,
+            met: Met::new(),
         };
+        if parity {
+            history.meet(PARITY);
+        }
         history.make_repository().await;
         for _ in 0..=history.random.below(3) {
             let process = history.new_process();
@@ -173,7 +212,7 @@ impl History {
     pub(super) async fn make_repository(&mut self) {
         let (life, store, env) = self.new_life();
         self.world.gate.set_free(life);
-        Repository::init(store, &actions::key(), actions::OPTIONS, env)
+        Repository::init(store, &actions::key(), actions::options(self.parity), env)
             .await
             .expect("a repository in an empty place");
     }
@@ -225,6 +264,10 @@ impl History {
             let seconds = self.started.elapsed().as_secs_f64();
             println!("{seconds:10.3} {}", text());
         }
+    }
+
+    pub(super) fn meet(&mut self, what: &'static str) {
+        *self.met.entry(what).or_default() += 1;
     }
 
     pub(super) async fn play(&mut self) {
@@ -325,13 +368,22 @@ impl History {
             self.advance(Duration::from_secs(5)).await;
             return;
         };
-        if self.random.one_in(self.weather.crash) {
+        if self.random.one_in(self.weather.power_cut) {
+            self.say(|| "the power is cut".to_owned());
+            self.meet(POWER_CUT);
+            for index in 0..self.processes.len() {
+                self.crash(index).await;
+            }
+        } else if self.random.one_in(self.weather.crash) {
             self.crash(index).await;
         } else if self.random.one_in(self.weather.pause) {
             let seconds = [5, 50, 130, 400][self.random.index(4)];
             let process = &mut self.processes[index];
             process.asleep_until = now + seconds * 1_000_000;
             process.disturb();
+            if let Some(job) = &mut process.job {
+                job.slept_long |= seconds > 120;
+            }
             let life = process.life;
             self.say(|| format!("{life} sleeps for {seconds} s"));
         } else {
@@ -370,6 +422,7 @@ impl Job {
             task,
             before,
             disturbed: false,
+            slept_long: false,
             answer,
         }
     }
@@ -390,6 +443,8 @@ impl Weather {
             failure: 0,
             pause: 0,
             ghosts: false,
+            power_cut: 0,
+            tears: false,
         }
     }
 }

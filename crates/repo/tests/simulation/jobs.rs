@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom_repo::{CollectOptions, Error, PointId, Repository};
 
 use crate::actions::{self, Done};
-use crate::history::{History, Job, Task};
+use crate::history::{COLLECTIONS_AT_ONCE, FENCED, History, Job, LATE_COMMIT, NEW_KEYS, Task};
 use crate::model::Promise;
 
 impl History {
@@ -18,12 +18,15 @@ impl History {
         };
         self.jobs_left -= 1;
         let acknowledged: Vec<String> = self.names_of(|promise| promise.must_exist);
-        let job = match self.random.below(20) {
+        let job = match self.random.below(23) {
             0..=7 => Some(self.back_up(repository)),
             8..=10 => self.restore(repository, &acknowledged),
             11..=13 => self.forget(repository, &acknowledged),
             14..=17 => Some(self.collect(repository)),
             18 => Some(self.verify(repository)),
+            19 => Some(self.repair(repository)),
+            20 => Some(self.scrub(repository)),
+            21 => Some(self.rotate(repository)),
             _ => None,
         };
         let life = self.processes[index].life;
@@ -40,12 +43,16 @@ impl History {
 
     /// A verification tells of packs that a collection takes away meanwhile.
     fn mind_verifications(&mut self) {
-        let mut jobs = self.processes.iter().filter_map(|p| p.job.as_ref());
-        if !jobs.any(|job| matches!(job.task, Task::Collect)) {
+        let jobs = self.processes.iter().filter_map(|p| p.job.as_ref());
+        let collections = jobs.filter(|job| matches!(job.task, Task::Collect)).count();
+        if collections == 0 {
             return;
         }
+        if collections > 1 {
+            self.meet(COLLECTIONS_AT_ONCE);
+        }
         for job in self.processes.iter_mut().filter_map(|p| p.job.as_mut()) {
-            job.disturbed |= matches!(job.task, Task::Verify);
+            job.disturbed |= matches!(job.task, Task::Verify | Task::Repair | Task::Scrub);
         }
     }
 
@@ -122,7 +129,7 @@ impl History {
     fn collect(&mut self, repository: Repository) -> Job {
         let options = CollectOptions {
             dry_run: self.random.one_in(8),
-            compact_below_percent: [0, 50, 90][self.random.index(3)],
+            compact_below_percent: u8::try_from(self.random.below(101)).expect("small"),
             bytes_per_second: self.random.one_in(4).then_some(50_000),
             wait: Duration::from_secs([0, 15, 300][self.random.index(3)]),
         };
@@ -161,6 +168,11 @@ impl History {
             (Task::BackUp { name }, Done::BackedUp(result)) => {
                 let before = job.before.expect("it has a name");
                 match &result {
+                    Err(Error::Fenced) if job.slept_long => self.meet(FENCED),
+                    Ok(_) if job.slept_long => self.meet(LATE_COMMIT),
+                    _ => {}
+                }
+                match &result {
                     Err(Error::PointExists(_) | Error::Fenced) => {}
                     // Of another attempt's point that was forgotten at once, nothing is left to be told.
                     Err(Error::Missing { .. }) if self.model.was_forgotten(name, before) => {}
@@ -184,9 +196,32 @@ impl History {
                 if let Ok(report) = result
                     && !job.disturbed
                 {
-                    assert!(report.is_clean(), "{report:?}");
+                    self.check_damage(&report.damage);
                 }
             }
+            (Task::Repair, Done::Repaired(result)) => {
+                may_fail(result.as_ref().err());
+                if let Ok(report) = result
+                    && !job.disturbed
+                {
+                    self.check_damage(&report.left);
+                }
+            }
+            (Task::Scrub, Done::Scrubbed(result)) => {
+                may_fail(result.as_ref().err());
+                if let Ok(report) = result
+                    && !job.disturbed
+                {
+                    let mut damage = report.damage.iter();
+                    assert!(damage.all(|d| self.may_be_damaged(&d.object)), "{report:?}");
+                }
+            }
+            (Task::Rotate, Done::Rotated(result)) => match &result {
+                // Somebody else changed them at the same time.
+                Err(Error::KeysChanged) => {}
+                Ok(()) => self.meet(NEW_KEYS),
+                Err(error) => may_fail(Some(error)),
+            },
             (Task::Collect, Done::Collected(result)) => match &result {
                 // Another one is at work.
                 Err(Error::Busy) => {}

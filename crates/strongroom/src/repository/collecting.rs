@@ -121,6 +121,13 @@ fn print_estimate(report: &CollectReport) {
         report.dead_packs,
         report.sparse_packs
     ));
+    if report.packs_pending > 0 {
+        print_line(&format!(
+            "{} packs, {}, were condemned before and go once nobody at work may need them",
+            report.packs_pending,
+            human_bytes(report.bytes_pending)
+        ));
+    }
 }
 
 fn print_done(report: &CollectReport) {

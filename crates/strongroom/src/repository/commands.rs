@@ -12,7 +12,7 @@ use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ImageFormat, Parity, Place, collecting, damage, keys};
+use super::{Command, ImageFormat, Parity, Place, collecting, damage, keys, stats};
 use crate::output::{Format, human_bytes, print_json, print_line, print_table};
 use crate::progress;
 
@@ -61,6 +61,7 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
             };
             collecting::collect(&place, &options, format).await
         }
+        Command::Stats { place } => stats::stats(&place, format).await,
         Command::Key(command) => keys::run(command, format).await,
         Command::Verify { place, read_data } => damage::verify(&place, read_data, format).await,
         Command::Repair { place, dry_run } => damage::repair(&place, dry_run, format).await,

@@ -6,6 +6,7 @@ mod damage;
 mod keys;
 mod place;
 mod secret;
+mod stats;
 
 use std::path::PathBuf;
 
@@ -89,6 +90,12 @@ pub(crate) enum Command {
         /// Wait so long for backups and restores at work that may still need what goes.
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         wait: u64,
+    },
+    /// Tell what is held, by which disk, how well it is deduplicated and compressed, and what forgetting each point
+    /// would free.
+    Stats {
+        #[command(flatten)]
+        place: Place,
     },
     /// Check that every point can be restored.
     Verify {

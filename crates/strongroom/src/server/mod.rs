@@ -143,6 +143,7 @@ fn worker(config: &Config, repositories: Repositories, app: &App, owner: String)
         repositories: Arc::new(repositories),
         owner,
         jobs_at_once: config.worker.jobs_at_once,
+        collect: config.collect_options(),
     }
 }
 

@@ -181,6 +181,10 @@ fn wrong_settings_are_named_wherever_they_come_from() {
         &with_file("[worker]\njobs_at_once = 0\n"),
         "`worker.jobs_at_once` must be between",
     );
+    assert_refused(
+        &with_file("[worker]\ncollect_mib_per_second = 0\n"),
+        "`worker.collect_mib_per_second` must be at least 1",
+    );
     assert_refused(&with_file("region = 5\n"), "`region`");
     assert_refused(&with_file("= 1\n"), "configuration is wrong");
     assert_refused(

@@ -326,6 +326,61 @@ fn what_was_forgotten_is_freed() {
     assert_eq!(repo.run("forget", &[]).status.code(), Some(2));
 }
 
+#[test]
+fn statistics_tell_what_forgetting_a_point_frees() {
+    let repo = Repo::init();
+    let disk = repo.path("one.raw");
+    disks::random(&disk, 8 << 20, 24);
+    repo.back_up(&disk);
+    let same = repo.back_up(&disk);
+    let other = repo.path("other.raw");
+    disks::random(&other, 4 << 20, 25);
+    let alone = repo.back_up(&other);
+
+    let stats = repo.json("stats", &[]);
+    assert_eq!(
+        (&stats["points"], &stats["garbage_bytes"]),
+        (&3.into(), &0.into())
+    );
+    let lineages = stats["lineages"].as_array().unwrap();
+    let one = lineages.iter().find(|l| l["points"] == 2).unwrap();
+    assert!(
+        (one["dedup_ratio"].as_f64().unwrap() - 2.0).abs() < 0.01,
+        "{one}"
+    );
+    assert_eq!(
+        one["referenced_bytes"].as_u64(),
+        Some(2 * one["distinct_bytes"].as_u64().unwrap())
+    );
+    let own = |point: &Value| {
+        let all = stats["point_stats"].as_array().unwrap();
+        let found = all.iter().find(|p| p["id"] == point["point"]).unwrap();
+        found["unique_bytes"].as_u64().unwrap()
+    };
+    assert_eq!(own(&same), 0);
+    repo.json("forget", &[alone["point"].as_str().unwrap()]);
+    let freed = repo.json("gc", &["--dry-run"])["dead_bytes"]
+        .as_u64()
+        .unwrap();
+    // Headers, directories, parity and trailers are no point's own.
+    assert!(
+        own(&alone) > 3 << 20 && own(&alone) < freed,
+        "{stats} {freed}"
+    );
+    assert_eq!(
+        repo.json("stats", &[])["garbage_bytes"].as_u64(),
+        Some(freed)
+    );
+    let told = Command::new(BINARY)
+        .args(["repo", "stats", "--key-file"])
+        .arg(repo.path("key"))
+        .arg(&repo.place)
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stdout).contains("all together"));
+}
+
 #[tokio::test]
 async fn what_a_killed_backup_stored_is_freed_at_once() {
     let repo = Repo::init();

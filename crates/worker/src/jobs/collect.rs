@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use strongroom_db::Job;
-use strongroom_repo::{CollectOptions, Error};
+use strongroom_repo::Error;
 use strongroom_service::progress::{Failure, fail_collection, finish_collection, retry};
 use strongroom_types::ProjectId;
 
@@ -16,9 +16,8 @@ const DOUBLINGS_MAX: i64 = 6;
 pub(super) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
     let project: ProjectId = subject(job)?;
     let repository = context.repositories.get(&project).await?;
-    let options = CollectOptions::default();
     let collected = tokio::select! {
-        collected = repository.collect(&options, &|_| ()) => collected,
+        collected = repository.collect(&context.collect, &|_| ()) => collected,
         // It may stop anywhere; the next one goes on.
         () = context.cancel.cancelled() => return Err(JobError::Cancelled),
     };

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_db::{Job, Lease};
+use strongroom_repo::CollectOptions;
 use strongroom_service::App;
 use strongroom_service::progress::report_progress;
 use strongroom_types::{BackupId, Chain, JobKind, OperationLogId};
@@ -31,6 +32,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Context {
     pub(crate) app: App,
     pub(crate) repositories: Arc<Repositories>,
+    pub(crate) collect: CollectOptions,
     pub(crate) lease: Lease,
     pub(crate) cancel: CancellationToken,
 }
