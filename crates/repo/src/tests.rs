@@ -13,4 +13,5 @@ mod opening;
 mod repairing;
 mod round_trip;
 mod s3;
+mod s3_index;
 mod support;

@@ -1,5 +1,6 @@
 //! A bucket of an S3 server as a place for objects.
 
+mod multipart;
 mod objects;
 mod repeat;
 mod transport;

@@ -15,6 +15,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use super::multipart::Upload;
 use super::repeat::{CutShort, Repeater, generic, part};
 
 /// Names that one request lists.
@@ -40,7 +41,19 @@ impl S3Objects {
         }
     }
 
-    async fn call<T, F: Future<Output = Result<T>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
+    /// One request at a time, never repeated.
+    pub(super) fn bucket(&self) -> &PrefixStore<AmazonS3> {
+        &self.bucket
+    }
+
+    pub(super) fn repeater(&self) -> &Repeater {
+        &self.repeater
+    }
+
+    pub(super) async fn call<T, F: Future<Output = Result<T>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T> {
         self.repeater.call(0, attempt).await.result
     }
 
@@ -183,13 +196,11 @@ impl ObjectStore for S3Objects {
 
     async fn put_multipart_opts(
         &self,
-        _location: &Path,
-        _options: PutMultipartOptions,
+        location: &Path,
+        options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        Err(Error::NotImplemented {
-            operation: "writing an object in parts: it could not be created exclusively".to_owned(),
-            implementer: self.to_string(),
-        })
+        let begun = Upload::begin(self.clone(), location.clone(), options).await?;
+        Ok(Box::new(begun))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

@@ -240,3 +240,57 @@ async fn a_wrong_secret_is_refused_at_once() {
     assert_eq!(fault_of(&refused), Fault::Refused);
     assert_eq!(storage.requests().unwrap().repeated, 0);
 }
+
+const PART_BYTES: usize = 5 << 20;
+
+#[tokio::test]
+async fn a_large_object_is_stored_in_parts_whatever_passes() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let content = pattern(2 * PART_BYTES + 1000);
+    let path = Path::from("large");
+    for fault in FAULTS {
+        let storage = open(server, proxy.endpoint(), Duration::from_secs(30));
+        // One after another: each request meets the fault before it succeeds.
+        proxy.fail_next(1, fault);
+        let mut upload = storage.objects.put_multipart(&path).await.unwrap();
+        for start in (0..content.len()).step_by(PART_BYTES) {
+            proxy.fail_next(1, fault);
+            let end = content.len().min(start + PART_BYTES);
+            let part = upload.put_part(content.slice(start..end).into());
+            part.await.unwrap();
+        }
+        let there = storage.objects.head(&path).await;
+        assert!(there.is_err(), "it was to be seen before it was whole");
+        proxy.fail_next(1, fault);
+        upload.complete().await.unwrap();
+        assert!(read(&storage, "large").await == content, "{fault:?}");
+        let counts = storage.requests().unwrap();
+        assert!(counts.repeated >= 5, "{fault:?}: {counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_leaves_nothing_behind() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let storage = open(server, proxy.endpoint(), SHORT);
+    let path = Path::from("large");
+    let mut upload = storage.objects.put_multipart(&path).await.unwrap();
+    upload.put_part(pattern(PART_BYTES).into()).await.unwrap();
+    proxy.fail(ProxyFault::Answer(503));
+    let failed = upload.put_part(pattern(10).into()).await.unwrap_err();
+    let text = strongroom_types::Chain(&failed).to_string();
+    assert!(text.contains("attempts failed within"), "{text}");
+    // Nor is it completed without a part.
+    proxy.heal();
+    let incomplete = upload.complete().await.unwrap_err();
+    let text = strongroom_types::Chain(&incomplete).to_string();
+    assert!(text.contains("1 of 2 parts were stored"), "{text}");
+    proxy.fail_next(1, ProxyFault::LoseAnswer);
+    upload.abort().await.unwrap();
+    let gone = upload.put_part(pattern(10).into()).await.unwrap_err();
+    assert_eq!(fault_of(&gone), Fault::Missing, "{gone:?}");
+    let left: Vec<_> = storage.objects.list(None).try_collect().await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
