@@ -36,6 +36,8 @@ pub(super) fn open_bucket(
     });
     let limits = Limits {
         patience,
+        // Who has little patience shall not spend it in half minutes.
+        silence: patience.clamp(Duration::from_secs(5), Limits::default().silence),
         ..Limits::default()
     };
     open_s3(server.bucket(), prefix, &access, limits).unwrap()

@@ -16,7 +16,7 @@ use object_store::{
 };
 
 use super::multipart::Upload;
-use super::repeat::{CutShort, Repeater, generic, part};
+use super::repeat::{CutShort, Repeater, generic};
 
 /// Names that one request lists.
 const PAGE: usize = 1000;
@@ -101,13 +101,14 @@ impl S3Objects {
 
     /// Reads to the end of the answer, so that what is cut short is asked for again.
     async fn get_whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let mut result = part(self.bucket.get_opts(location, options)).await??;
+        let answer = self.bucket.get_opts(location, options);
+        let mut result = self.repeater.part(answer).await??;
         let wanted = result.range.end - result.range.start;
         let mut content = BytesMut::with_capacity(usize::try_from(wanted).unwrap_or(0));
         let GetResultPayload::Stream(mut stream) = result.payload else {
             return Ok(result);
         };
-        while let Some(bytes) = part(stream.next()).await? {
+        while let Some(bytes) = self.repeater.part(stream.next()).await? {
             content.extend_from_slice(&bytes?);
         }
         let got = content.len() as u64;

@@ -14,6 +14,14 @@ use crate::requests::{RequestKind, Requests};
 /// A busy server's answer says little; more of it is not worth reading.
 const MESSAGE_MAX: usize = 300;
 
+/// What S3 answers with status 400 to a body that came too slowly, and to one that was changed on its way.
+const PASSING_CODES: [&str; 4] = [
+    "RequestTimeout",
+    "BadDigest",
+    "InvalidDigest",
+    "XAmzContentSHA256Mismatch",
+];
+
 #[derive(Debug)]
 pub(super) struct Connector {
     requests: Arc<Requests>,
@@ -64,10 +72,10 @@ impl HttpService for Watched {
         let (parts, body) = response.into_parts();
         let body = body.bytes().await?;
         let text = String::from_utf8_lossy(&body);
-        // S3 answers 400 to a body that came too slowly.
+        let is = |code: &&str| text.contains(&format!("<Code>{code}</Code>"));
         let passes = status >= 500
             || matches!(status, 408 | 429)
-            || (status == 400 && text.contains("<Code>RequestTimeout</Code>"));
+            || (status == 400 && PASSING_CODES.iter().any(is));
         if passes {
             return Err(busy(status, &text));
         }
