@@ -14,4 +14,5 @@ mod repairing;
 mod round_trip;
 mod s3;
 mod s3_index;
+mod s3_outages;
 mod support;
