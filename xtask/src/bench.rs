@@ -67,6 +67,9 @@ fn keep_corpus(options: &Options) -> Result<()> {
 }
 
 fn compare(options: &Options) -> Result<()> {
+    if options.program.is_some() {
+        bail!("--program is for `bench requests`:\n{USAGE}");
+    }
     let started = shell::now();
     peers::install_helpers()?;
     let mut programs: Vec<(Tool, PathBuf)> = Vec::new();

@@ -161,7 +161,6 @@ impl Repository {
 
     async fn change_keys(&self, secret: &Secret, next: NextRoot) -> Result<()> {
         self.engine.prove_writable().await?;
-        self.engine.prove_writable().await?;
         let store = &self.engine.store;
         store.change_keys(secret, next, &self.engine.env.ids).await
     }
@@ -258,20 +257,26 @@ impl Repository {
         depth: VerifyDepth,
         progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<VerifyReport> {
-        // What is sealed under keys that are newer than ours is not damaged. A keyring that is, is found below.
-        match self.refresh_keys().await {
-            Ok(()) | Err(Error::Missing { .. } | Error::Corrupt { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        self.refresh_keys_of_what_is_damaged().await?;
         let session = Reading::begin(&self.engine).await;
         let report = verify::verify(&self.engine, depth, progress).await;
         session.end().await;
         report
     }
 
+    /// What is sealed under keys that are newer than ours is not damaged. A keyring that is, is found later.
+    async fn refresh_keys_of_what_is_damaged(&self) -> Result<()> {
+        match self.refresh_keys().await {
+            Err(Error::Missing { .. } | Error::Corrupt { .. }) => Ok(()),
+            refreshed => refreshed,
+        }
+    }
+
     /// Verifies, reading everything, and makes good what parity, copies and packs still know. Writers and readers may
     /// go on meanwhile.
     pub async fn repair(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<RepairReport> {
+        self.engine.prove_writable().await?;
+        self.refresh_keys_of_what_is_damaged().await?;
         let session = Reading::begin(&self.engine).await;
         let report = repair::repair(&self.engine, repair::Mode::Repair, progress).await;
         session.end().await;
@@ -283,6 +288,7 @@ impl Repository {
         &self,
         progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<RepairReport> {
+        self.refresh_keys_of_what_is_damaged().await?;
         let session = Reading::begin(&self.engine).await;
         let report = repair::repair(&self.engine, repair::Mode::Plan, progress).await;
         session.end().await;

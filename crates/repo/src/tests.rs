@@ -16,5 +16,7 @@ mod parents;
 mod repairing;
 mod round_trip;
 mod s3;
+mod s3_index;
+mod s3_outages;
 mod statistics;
 mod support;

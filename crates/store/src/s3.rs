@@ -1,5 +1,6 @@
 //! A bucket of an S3 server as a place for objects.
 
+mod multipart;
 mod objects;
 mod repeat;
 mod transport;
@@ -51,6 +52,8 @@ impl std::fmt::Debug for S3Server {
 pub struct Limits {
     /// For how long a call that fails is repeated, from its first failure on.
     pub patience: Duration,
+    /// An answer, or the next part of one, comes within this time or never. A body that is sent gets more, by its length.
+    pub silence: Duration,
     /// Requests that are under way at a time.
     pub requests_at_once: usize,
 }
@@ -59,6 +62,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             patience: Duration::from_mins(3),
+            silence: Duration::from_secs(30),
             requests_at_once: 32,
         }
     }

@@ -149,6 +149,7 @@ impl Config {
         Limits {
             patience: Duration::from_secs(self.s3.patience_seconds),
             requests_at_once: self.s3.requests_at_once,
+            ..Limits::default()
         }
     }
 

@@ -27,8 +27,12 @@ pub enum ProxyFault {
     CutAnswer(usize),
     /// Nothing is answered until the proxy heals.
     Silence,
+    /// The byte at this offset of what the client sends arrives changed.
+    FlipRequest(usize),
     /// Everything works, this much later.
     Delay(Duration),
+    /// Everything works, with so many bytes in a second each way.
+    Slow(usize),
 }
 
 /// Forwards connections to a server, and some of them badly. Its task ends with it.
@@ -89,6 +93,19 @@ impl FaultProxy {
         self.command(Some(fault), u64::MAX);
     }
 
+    /// All connections meet the fault, until so much time has passed.
+    pub fn fail_for(&self, outage: Duration, fault: ProxyFault) {
+        let number = self.command(Some(fault), u64::MAX);
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(outage).await;
+            // A later command stands.
+            if *shared.commands.borrow() == number {
+                shared.command(None, 0);
+            }
+        });
+    }
+
     pub fn heal(&self) {
         self.command(None, 0);
     }
@@ -98,11 +115,8 @@ impl FaultProxy {
         self.shared.plan.lock().expect("no holder panics").struck
     }
 
-    fn command(&self, fault: Option<ProxyFault>, left: u64) {
-        let mut plan = self.shared.plan.lock().expect("no holder panics");
-        (plan.fault, plan.left) = (fault, left);
-        drop(plan);
-        self.shared.commands.send_modify(|number| *number += 1);
+    fn command(&self, fault: Option<ProxyFault>, left: u64) -> u64 {
+        self.shared.command(fault, left)
     }
 }
 
@@ -115,6 +129,15 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
+    /// Returns the command's number.
+    fn command(&self, fault: Option<ProxyFault>, left: u64) -> u64 {
+        let mut plan = self.plan.lock().expect("no holder panics");
+        (plan.fault, plan.left) = (fault, left);
+        drop(plan);
+        self.commands.send_modify(|number| *number += 1);
+        *self.commands.borrow()
+    }
+
     /// What the next connection meets.
     fn draw(&self) -> Option<ProxyFault> {
         let mut plan = self.plan.lock().expect("no holder panics");
@@ -148,45 +171,86 @@ async fn serve(mut client: TcpStream, upstream: &str, fault: Option<ProxyFault>)
         Some(ProxyFault::Answer(status)) => return answer(&mut client, status).await,
         Some(ProxyFault::Silence) => return std::future::pending().await,
         Some(ProxyFault::Delay(delay)) => tokio::time::sleep(delay).await,
-        Some(ProxyFault::CutRequest(_) | ProxyFault::LoseAnswer | ProxyFault::CutAnswer(_))
+        Some(
+            ProxyFault::CutRequest(_)
+            | ProxyFault::LoseAnswer
+            | ProxyFault::CutAnswer(_)
+            | ProxyFault::FlipRequest(_)
+            | ProxyFault::Slow(_),
+        )
         | None => {}
     }
     client.set_nodelay(true)?;
     let server = TcpStream::connect(upstream).await?;
     server.set_nodelay(true)?;
-    let (request_bytes, answer_bytes) = match fault {
-        Some(ProxyFault::CutRequest(bytes)) => (bytes, usize::MAX),
-        Some(ProxyFault::LoseAnswer) => (usize::MAX, 0),
-        Some(ProxyFault::CutAnswer(bytes)) => (usize::MAX, bytes),
-        _ => (usize::MAX, usize::MAX),
-    };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    let (there, back) = Way::of(fault);
     // Each direction ends with the other: no test needs half-open connections.
     tokio::select! {
-        done = copy(&mut from_client, &mut to_server, request_bytes) => done,
-        done = copy(&mut from_server, &mut to_client, answer_bytes) => done,
+        done = there.copy(&mut from_client, &mut to_server) => done,
+        done = back.copy(&mut from_server, &mut to_client) => done,
     }
 }
 
-/// Copies up to `limit` bytes, and ends when there is one more.
-async fn copy(
-    from: &mut (impl AsyncReadExt + Unpin),
-    to: &mut (impl AsyncWriteExt + Unpin),
-    limit: usize,
-) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
-    let mut left = limit;
-    loop {
-        let length = from.read(&mut piece).await?;
-        if length == 0 {
-            return Ok(());
+/// What happens to the bytes that go one way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way {
+    /// So many go through; the connection ends when there is one more.
+    limit: Option<usize>,
+    /// The one at this offset is changed.
+    flipped: Option<usize>,
+    bytes_per_second: Option<usize>,
+}
+
+impl Way {
+    /// To the server, and back.
+    fn of(fault: Option<ProxyFault>) -> (Self, Self) {
+        let (mut there, mut back) = (Self::default(), Self::default());
+        match fault {
+            Some(ProxyFault::CutRequest(bytes)) => there.limit = Some(bytes),
+            Some(ProxyFault::LoseAnswer) => back.limit = Some(0),
+            Some(ProxyFault::CutAnswer(bytes)) => back.limit = Some(bytes),
+            Some(ProxyFault::FlipRequest(offset)) => there.flipped = Some(offset),
+            Some(ProxyFault::Slow(bytes)) => {
+                there.bytes_per_second = Some(bytes);
+                back.bytes_per_second = Some(bytes);
+            }
+            _ => {}
         }
-        to.write_all(&piece[..length.min(left)]).await?;
-        if length > left {
-            return to.flush().await;
+        (there, back)
+    }
+
+    async fn copy(
+        self,
+        from: &mut (impl AsyncReadExt + Unpin),
+        to: &mut (impl AsyncWriteExt + Unpin),
+    ) -> io::Result<()> {
+        // What is slow goes in portions of a tenth of a second.
+        let portion = self.bytes_per_second.map_or(PIECE, |bytes| bytes / 10);
+        let mut piece = vec![0; portion.clamp(1, PIECE)];
+        let mut copied = 0;
+        loop {
+            let length = from.read(&mut piece).await?;
+            if length == 0 {
+                return Ok(());
+            }
+            if let Some(at) = self.flipped.and_then(|offset| offset.checked_sub(copied))
+                && at < length
+            {
+                piece[at] ^= 1;
+            }
+            if let Some(bytes) = self.bytes_per_second {
+                let micros = length as u64 * 1_000_000 / bytes.max(1) as u64;
+                tokio::time::sleep(Duration::from_micros(micros)).await;
+            }
+            let left = self.limit.map_or(usize::MAX, |limit| limit - copied);
+            to.write_all(&piece[..length.min(left)]).await?;
+            if length > left {
+                return to.flush().await;
+            }
+            copied += length;
         }
-        left -= length;
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) const USAGE: &str = "\
 cargo xtask bench [--size 4G] [--runs 3] [--quick] [--tools restic,rustic,…] [--folder FOLDER]
 cargo xtask bench corpus --folder FOLDER [--size 4G]
 cargo xtask bench index [--folder FOLDER]
-cargo xtask bench requests s3://BUCKET/PREFIX [--size 1G] [--folder FOLDER]";
+cargo xtask bench requests s3://BUCKET/PREFIX [--size 1G] [--folder FOLDER] [--program STRONGROOM]";
 
 /// The goals are stated for images of this size.
 pub(super) const GOAL_BYTES: u64 = 4 << 30;
@@ -25,6 +25,8 @@ pub(super) struct Options {
     pub(super) tools: Vec<Tool>,
     /// None: memory if it is large enough.
     pub(super) folder: Option<PathBuf>,
+    /// Counts another strongroom's requests than those of the one that this tree makes, and leaves the page alone.
+    pub(super) program: Option<PathBuf>,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ pub(super) fn parse(arguments: &[&str]) -> Result<Options> {
         runs: 3,
         tools: TOOLS.to_vec(),
         folder: None,
+        program: None,
     };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -55,6 +58,10 @@ pub(super) fn parse(arguments: &[&str]) -> Result<Options> {
             "--folder" => {
                 let folder = std::path::absolute(value).context("--folder takes a path")?;
                 options.folder = Some(folder);
+            }
+            "--program" => {
+                let program = std::path::absolute(value).context("--program takes a path")?;
+                options.program = Some(program);
             }
             _ => bail!("usage:\n{USAGE}"),
         }

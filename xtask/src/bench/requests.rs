@@ -32,7 +32,10 @@ pub(super) fn run(options: &Options, place: &str) -> Result<()> {
         bail!("requests are counted for a place like s3://bucket/prefix, not {place}");
     }
     peers::install_helpers()?;
-    let program = peers::install(Program::Strongroom)?;
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => peers::install(Program::Strongroom)?,
+    };
     let parent = options.folder.clone();
     let parent = parent.unwrap_or_else(|| scratch::default_parent(options.size_bytes * 4));
     let scratch = Scratch::new(&parent)?;
@@ -68,7 +71,11 @@ pub(super) fn run(options: &Options, place: &str) -> Result<()> {
     );
     println!("{text}");
     scratch.remove()?;
-    page::write("requests", &text)
+    // The page is about what this tree makes.
+    match options.program {
+        Some(_) => Ok(()),
+        None => page::write("requests", &text),
+    }
 }
 
 /// The counts in the object that a command prints last.
@@ -84,35 +91,37 @@ pub(super) fn counts(printed: &str) -> Result<Map<String, Value>> {
         .context("the command does not say how many requests it made")
 }
 
+/// Two tables, one below the other: what each step cost, and that for a TiB of image.
 pub(super) fn table(costs: &[Cost], image_mib: u64) -> Result<String> {
     let kinds: Vec<&String> = costs
         .first()
         .map(|cost| cost.requests.keys().collect())
         .unwrap_or_default();
-    let mut text = String::new();
     let heads: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    writeln!(
-        text,
-        "| step | s | {} | all for each TiB of image |\n|---|---|{}---|",
-        heads.join(" | "),
-        "---|".repeat(kinds.len()),
-    )?;
+    let (heads, rule) = (heads.join(" | "), "---|".repeat(kinds.len()));
+    let mut made = format!("| step | s | {heads} |\n|---|---|{rule}\n");
+    let mut for_each_tib = format!("| for each TiB of image | {heads} |\n|---|{rule}\n");
     for cost in costs {
+        let name = cost.step.name();
         let of_kind = |kind: &&String| cost.requests.get(*kind).and_then(Value::as_u64);
         let counts: Vec<u64> = kinds
             .iter()
             .map(|kind| of_kind(kind).unwrap_or(0))
             .collect();
-        let cells: Vec<String> = counts.iter().map(u64::to_string).collect();
-        #[expect(clippy::cast_precision_loss, reason = "shown without digits")]
-        let per_tib = counts.iter().sum::<u64>() as f64 / image_mib as f64 * MIB_OF_TIB;
+        let cells = counts.iter().map(u64::to_string).collect::<Vec<_>>();
         writeln!(
-            text,
-            "| {} | {:.1} | {} | {per_tib:.0} |",
-            cost.step.name(),
+            made,
+            "| {name} | {:.1} | {} |",
             cost.seconds,
-            cells.join(" | "),
+            cells.join(" | ")
         )?;
+        let cells = counts.iter().map(|count| {
+            #[expect(clippy::cast_precision_loss, reason = "shown without digits")]
+            let per_tib = *count as f64 / image_mib as f64 * MIB_OF_TIB;
+            format!("{per_tib:.0}")
+        });
+        let cells = cells.collect::<Vec<_>>();
+        writeln!(for_each_tib, "| {name} | {} |", cells.join(" | "))?;
     }
-    Ok(text)
+    Ok(format!("{made}\n{for_each_tib}"))
 }

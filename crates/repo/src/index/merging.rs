@@ -202,8 +202,10 @@ async fn store_one(
             }
             (Some(upload), Some(Part::End)) => {
                 put(upload, &path, part).await?;
-                let completed = upload.complete().await;
-                completed.map_err(|error| Error::store("write", &path, error))?;
+                if let Err(error) = upload.complete().await {
+                    abort(upload, &path).await;
+                    return Err(Error::store("write", &path, error));
+                }
                 return Ok(Some(length));
             }
             (upload, None | Some(Part::Begin(_))) => {

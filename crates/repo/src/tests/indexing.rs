@@ -18,6 +18,10 @@ fn prefix(number: u64) -> Prefix {
 
 /// A segment of entries that no pack has to hold: merging does not look.
 fn segment(numbers: std::ops::Range<u64>, pack: u8) -> Segment {
+    segment_of(numbers, ObjectId([pack; 16]))
+}
+
+pub(super) fn segment_of(numbers: std::ops::Range<u64>, pack: ObjectId) -> Segment {
     let entry = |number: u64| IndexEntry {
         prefix: prefix(number),
         pack: 0,
@@ -25,7 +29,7 @@ fn segment(numbers: std::ops::Range<u64>, pack: u8) -> Segment {
     };
     Segment {
         packs: vec![IndexedPack {
-            id: ObjectId([pack; 16]),
+            id: pack,
             kind: Kind::DataPack,
             length: 1 << 20,
         }],
@@ -39,13 +43,13 @@ async fn open(storage: &Storage) -> Repository {
         .unwrap()
 }
 
-async fn refresh(repository: &Repository) -> usize {
+pub(super) async fn refresh(repository: &Repository) -> usize {
     let engine = &repository.engine;
     let bad = engine.index.refresh(&engine.store, &engine.keys).await;
     bad.unwrap().len()
 }
 
-fn finds(repository: &Repository, numbers: std::ops::Range<u64>) -> bool {
+pub(super) fn finds(repository: &Repository, numbers: std::ops::Range<u64>) -> bool {
     let index = &repository.engine.index;
     numbers.into_iter().all(|number| {
         let place = index.find(prefix(number), |_| true);

@@ -14,15 +14,20 @@ use strongroom_testkit::{FaultProxy, ProxyFault, SeaweedFs, Shape, s3_server};
 use super::support::*;
 use crate::*;
 
-const PATIENT: Duration = Duration::from_mins(1);
-const IMPATIENT: Duration = Duration::from_millis(300);
-const TINY_PACKS: Options = Options {
+pub(super) const PATIENT: Duration = Duration::from_mins(1);
+pub(super) const IMPATIENT: Duration = Duration::from_millis(300);
+pub(super) const TINY_PACKS: Options = Options {
     pack_bytes_target: 256 << 10,
     ..SMALL_PACKS
 };
 
 /// The same bucket and prefix, as a new process finds it.
-fn open_bucket(server: &SeaweedFs, endpoint: &str, prefix: &str, patience: Duration) -> Storage {
+pub(super) fn open_bucket(
+    server: &SeaweedFs,
+    endpoint: &str,
+    prefix: &str,
+    patience: Duration,
+) -> Storage {
     let access = S3Access::Server(S3Server {
         endpoint: endpoint.to_owned(),
         region: server.region().to_owned(),
@@ -31,12 +36,14 @@ fn open_bucket(server: &SeaweedFs, endpoint: &str, prefix: &str, patience: Durat
     });
     let limits = Limits {
         patience,
+        // Who has little patience shall not spend it in half minutes.
+        silence: patience.clamp(Duration::from_secs(5), Limits::default().silence),
         ..Limits::default()
     };
     open_s3(server.bucket(), prefix, &access, limits).unwrap()
 }
 
-async fn objects(store: &Arc<dyn ObjectStore>, folder: &str) -> Vec<Path> {
+pub(super) async fn objects(store: &Arc<dyn ObjectStore>, folder: &str) -> Vec<Path> {
     let listed = store.list(Some(&Path::from(folder)));
     let objects: Vec<_> = listed
         .map_ok(|meta| meta.location)

@@ -15,7 +15,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::repeat::{CutShort, Repeater, generic, part};
+use super::multipart::Upload;
+use super::repeat::{CutShort, Repeater, generic};
 
 /// Names that one request lists.
 const PAGE: usize = 1000;
@@ -40,7 +41,19 @@ impl S3Objects {
         }
     }
 
-    async fn call<T, F: Future<Output = Result<T>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
+    /// One request at a time, never repeated.
+    pub(super) fn bucket(&self) -> &PrefixStore<AmazonS3> {
+        &self.bucket
+    }
+
+    pub(super) fn repeater(&self) -> &Repeater {
+        &self.repeater
+    }
+
+    pub(super) async fn call<T, F: Future<Output = Result<T>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T> {
         self.repeater.call(0, attempt).await.result
     }
 
@@ -88,13 +101,14 @@ impl S3Objects {
 
     /// Reads to the end of the answer, so that what is cut short is asked for again.
     async fn get_whole(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let mut result = part(self.bucket.get_opts(location, options)).await??;
+        let answer = self.bucket.get_opts(location, options);
+        let mut result = self.repeater.part(answer).await??;
         let wanted = result.range.end - result.range.start;
         let mut content = BytesMut::with_capacity(usize::try_from(wanted).unwrap_or(0));
         let GetResultPayload::Stream(mut stream) = result.payload else {
             return Ok(result);
         };
-        while let Some(bytes) = part(stream.next()).await? {
+        while let Some(bytes) = self.repeater.part(stream.next()).await? {
             content.extend_from_slice(&bytes?);
         }
         let got = content.len() as u64;
@@ -183,13 +197,11 @@ impl ObjectStore for S3Objects {
 
     async fn put_multipart_opts(
         &self,
-        _location: &Path,
-        _options: PutMultipartOptions,
+        location: &Path,
+        options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        Err(Error::NotImplemented {
-            operation: "writing an object in parts: it could not be created exclusively".to_owned(),
-            implementer: self.to_string(),
-        })
+        let begun = Upload::begin(self.clone(), location.clone(), options).await?;
+        Ok(Box::new(begun))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

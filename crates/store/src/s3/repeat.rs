@@ -15,14 +15,15 @@ use crate::requests::Requests;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// An answer, or the next part of one, comes within this time or never.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The slowest line on which a body is still sent in one request.
 const SLOWEST_BYTES_PER_SECOND: u64 = 128 << 10;
+/// For calls that tidy up behind others which have waited already.
+const BRIEFLY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Repeater {
     patience: Duration,
+    silence: Duration,
     permits: Semaphore,
     requests: Arc<Requests>,
     /// Spreads the pauses of calls that failed together.
@@ -62,6 +63,7 @@ impl Repeater {
     pub(super) fn new(limits: Limits, requests: Arc<Requests>) -> Self {
         Self {
             patience: limits.patience,
+            silence: limits.silence,
             permits: Semaphore::new(limits.requests_at_once),
             requests,
             calls: AtomicU32::new(0),
@@ -73,8 +75,28 @@ impl Repeater {
     where
         F: Future<Output = Result<T>>,
     {
+        self.call_for(self.patience, sent_bytes, attempt).await
+    }
+
+    /// A call without a body that is repeated for some seconds at most.
+    pub(super) async fn call_briefly<T, F>(&self, attempt: impl Fn() -> F) -> Outcome<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.call_for(self.patience.min(BRIEFLY), 0, attempt).await
+    }
+
+    async fn call_for<T, F>(
+        &self,
+        patience: Duration,
+        sent_bytes: u64,
+        attempt: impl Fn() -> F,
+    ) -> Outcome<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let spread = self.calls.fetch_add(1, Ordering::Relaxed);
-        let limit = SILENCE_MAX + Duration::from_secs(sent_bytes / SLOWEST_BYTES_PER_SECOND);
+        let limit = self.silence + Duration::from_secs(sent_bytes / SLOWEST_BYTES_PER_SECOND);
         let mut first_failure = None;
         let mut attempts = 0;
         loop {
@@ -91,7 +113,7 @@ impl Repeater {
             let failing_since = *first_failure.get_or_insert_with(Instant::now);
             let pause = pause_after(attempts, spread);
             let within = failing_since.elapsed();
-            if within + pause > self.patience {
+            if within + pause > patience {
                 return outcome(Err(generic(GaveUp {
                     attempts,
                     within,
@@ -99,7 +121,7 @@ impl Repeater {
                 })));
             }
             if attempts == 2 {
-                tracing::warn!(error = %strongroom_types::Chain(&error), patience = ?self.patience,
+                tracing::warn!(error = %strongroom_types::Chain(&error), ?patience,
                     "the storage does not answer as it should; trying again");
             }
             self.requests.count_repetition();
@@ -118,13 +140,13 @@ impl Repeater {
             .await
             .unwrap_or_else(|_| Err(generic(Silence(limit))))
     }
-}
 
-/// Waits for the next part of an answer, not for ever.
-pub(super) async fn part<T>(next: impl Future<Output = T>) -> Result<T> {
-    timeout(SILENCE_MAX, next)
-        .await
-        .map_err(|_| generic(Silence(SILENCE_MAX)))
+    /// Waits for the next part of an answer, not for ever.
+    pub(super) async fn part<T>(&self, next: impl Future<Output = T>) -> Result<T> {
+        timeout(self.silence, next)
+            .await
+            .map_err(|_| generic(Silence(self.silence)))
+    }
 }
 
 /// Doubles with each attempt; up to half of it is left out, differently for each call.

@@ -14,6 +14,14 @@ use crate::requests::{RequestKind, Requests};
 /// A busy server's answer says little; more of it is not worth reading.
 const MESSAGE_MAX: usize = 300;
 
+/// What S3 answers with status 400 to a body that came too slowly, and to one that was changed on its way.
+const PASSING_CODES: [&str; 4] = [
+    "RequestTimeout",
+    "BadDigest",
+    "InvalidDigest",
+    "XAmzContentSHA256Mismatch",
+];
+
 #[derive(Debug)]
 pub(super) struct Connector {
     requests: Arc<Requests>,
@@ -52,25 +60,48 @@ pub(super) struct Busy {
 impl HttpService for Watched {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.requests.count(kind_of(&request));
+        let completes = completes_upload(&request);
         let response = self.client.execute(request).await?;
         let status = response.status().as_u16();
+        if completes && status == 200 {
+            return completed(response).await;
+        }
         if status < 400 || matches!(status, 403 | 404 | 409 | 412 | 416 | 501) {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
         let body = body.bytes().await?;
         let text = String::from_utf8_lossy(&body);
-        // S3 answers 400 to a body that came too slowly.
+        let is = |code: &&str| text.contains(&format!("<Code>{code}</Code>"));
         let passes = status >= 500
             || matches!(status, 408 | 429)
-            || (status == 400 && text.contains("<Code>RequestTimeout</Code>"));
+            || (status == 400 && PASSING_CODES.iter().any(is));
         if passes {
-            let message = text.chars().take(MESSAGE_MAX).collect();
-            let busy = Busy { status, message };
-            return Err(HttpError::new(HttpErrorKind::Interrupted, busy));
+            return Err(busy(status, &text));
         }
         Ok(HttpResponse::from_parts(parts, body.into()))
     }
+}
+
+/// A server may answer 200 before it has put the parts together, and then says in the body that it could not.
+async fn completed(response: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let (parts, body) = response.into_parts();
+    let body = body.bytes().await?;
+    let text = String::from_utf8_lossy(&body);
+    if text.contains("<Error>") {
+        return Err(busy(parts.status.as_u16(), &text));
+    }
+    Ok(HttpResponse::from_parts(parts, body.into()))
+}
+
+fn busy(status: u16, text: &str) -> HttpError {
+    let message = text.chars().take(MESSAGE_MAX).collect();
+    HttpError::new(HttpErrorKind::Interrupted, Busy { status, message })
+}
+
+fn completes_upload(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method().as_str() == "POST" && query.contains("uploadId")
 }
 
 fn kind_of(request: &HttpRequest) -> RequestKind {

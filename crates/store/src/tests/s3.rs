@@ -10,6 +10,8 @@ use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 use strongroom_testkit::{FaultProxy, ProxyFault, SeaweedFs, SeededIds, s3_server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::*;
 
@@ -28,13 +30,27 @@ fn open(server: &SeaweedFs, endpoint: &str, patience: Duration) -> Storage {
     open_as(server, endpoint, patience, server.secret_key())
 }
 
-fn open_as(server: &SeaweedFs, endpoint: &str, patience: Duration, secret: &str) -> Storage {
-    let access = S3Access::Server(S3Server {
+/// A place whose server is given so much time for an answer.
+fn open_for(server: &SeaweedFs, endpoint: &str, silence: Duration) -> Storage {
+    let limits = Limits {
+        silence,
+        ..Limits::default()
+    };
+    let access = access(server, endpoint, server.secret_key());
+    open_s3(server.bucket(), &server.fresh_prefix(), &access, limits).unwrap()
+}
+
+fn access(server: &SeaweedFs, endpoint: &str, secret: &str) -> S3Access {
+    S3Access::Server(S3Server {
         endpoint: endpoint.to_owned(),
         region: server.region().to_owned(),
         access_key: server.access_key().to_owned(),
         secret_key: secret.to_owned(),
-    });
+    })
+}
+
+fn open_as(server: &SeaweedFs, endpoint: &str, patience: Duration, secret: &str) -> Storage {
+    let access = access(server, endpoint, secret);
     let limits = Limits {
         patience,
         ..Limits::default()
@@ -239,4 +255,159 @@ async fn a_wrong_secret_is_refused_at_once() {
     let refused = create(&storage, "x", pattern(10)).await.unwrap_err();
     assert_eq!(fault_of(&refused), Fault::Refused);
     assert_eq!(storage.requests().unwrap().repeated, 0);
+}
+
+const PART_BYTES: usize = 5 << 20;
+
+#[tokio::test]
+async fn a_large_object_is_stored_in_parts_whatever_passes() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let content = pattern(2 * PART_BYTES + 1000);
+    let path = Path::from("large");
+    for fault in FAULTS {
+        let storage = open(server, proxy.endpoint(), Duration::from_secs(30));
+        // One after another: each request meets the fault before it succeeds.
+        proxy.fail_next(1, fault);
+        let mut upload = storage.objects.put_multipart(&path).await.unwrap();
+        for start in (0..content.len()).step_by(PART_BYTES) {
+            proxy.fail_next(1, fault);
+            let end = content.len().min(start + PART_BYTES);
+            let part = upload.put_part(content.slice(start..end).into());
+            part.await.unwrap();
+        }
+        let there = storage.objects.head(&path).await;
+        assert!(there.is_err(), "it was to be seen before it was whole");
+        proxy.fail_next(1, fault);
+        upload.complete().await.unwrap();
+        assert!(read(&storage, "large").await == content, "{fault:?}");
+        let counts = storage.requests().unwrap();
+        assert!(counts.repeated >= 5, "{fault:?}: {counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_leaves_nothing_behind() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let storage = open(server, proxy.endpoint(), SHORT);
+    let path = Path::from("large");
+    let mut upload = storage.objects.put_multipart(&path).await.unwrap();
+    upload.put_part(pattern(PART_BYTES).into()).await.unwrap();
+    proxy.fail(ProxyFault::Answer(503));
+    let failed = upload.put_part(pattern(10).into()).await.unwrap_err();
+    let text = strongroom_types::Chain(&failed).to_string();
+    assert!(text.contains("attempts failed within"), "{text}");
+    // Nor is it completed without a part.
+    proxy.heal();
+    let incomplete = upload.complete().await.unwrap_err();
+    let text = strongroom_types::Chain(&incomplete).to_string();
+    assert!(text.contains("1 of 2 parts were stored"), "{text}");
+    proxy.fail_next(1, ProxyFault::LoseAnswer);
+    upload.abort().await.unwrap();
+    let gone = upload.put_part(pattern(10).into()).await.unwrap_err();
+    assert_eq!(fault_of(&gone), Fault::Missing, "{gone:?}");
+    let left: Vec<_> = storage.objects.list(None).try_collect().await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn silence_ends() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let storage = open_for(server, proxy.endpoint(), Duration::from_secs(2));
+    let content = pattern(200_000);
+    proxy.fail_next(1, ProxyFault::Silence);
+    create(&storage, "a", content.clone()).await.unwrap();
+    proxy.fail_next(1, ProxyFault::Silence);
+    assert_eq!(read(&storage, "a").await, content);
+    proxy.fail_next(1, ProxyFault::Silence);
+    let listed: Vec<_> = storage.objects.list(None).try_collect().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    proxy.fail_next(1, ProxyFault::Silence);
+    storage.objects.delete(&Path::from("a")).await.unwrap();
+    assert_eq!(proxy.struck(), 4);
+}
+
+#[tokio::test]
+async fn a_body_that_is_changed_on_its_way_is_refused_and_sent_again() {
+    let Some(server) = s3_server() else { return };
+    let proxy = FaultProxy::start(&server.endpoint()).await;
+    let storage = open(server, proxy.endpoint(), Duration::from_secs(30));
+    let content = pattern(300_000);
+    let in_the_body = ProxyFault::FlipRequest(150_000);
+    proxy.fail_next(1, in_the_body);
+    create(&storage, "a", content.clone()).await.unwrap();
+    assert_eq!(proxy.struck(), 1);
+    assert!(storage.requests().unwrap().repeated >= 1);
+    assert_eq!(read(&storage, "a").await, content);
+    // Of several parts too.
+    let path = Path::from("b");
+    let mut upload = storage.objects.put_multipart(&path).await.unwrap();
+    proxy.fail_next(1, in_the_body);
+    upload.put_part(content.clone().into()).await.unwrap();
+    upload.complete().await.unwrap();
+    assert_eq!(read(&storage, "b").await, content);
+
+    // The server refuses it, and nothing of it is there.
+    let prefix = server.fresh_prefix();
+    let [once, patient] = [Duration::ZERO, Duration::from_secs(30)].map(|patience| {
+        let access = access(server, proxy.endpoint(), server.secret_key());
+        let limits = Limits {
+            patience,
+            ..Limits::default()
+        };
+        open_s3(server.bucket(), &prefix, &access, limits).unwrap()
+    });
+    proxy.fail(in_the_body);
+    let failed = create(&once, "c", content).await.unwrap_err();
+    let text = strongroom_types::Chain(&failed).to_string();
+    assert!(text.contains("the server answered 400"), "{text}");
+    proxy.heal();
+    let missing = patient.objects.head(&Path::from("c")).await.unwrap_err();
+    assert_eq!(fault_of(&missing), Fault::Missing);
+}
+
+/// Answers one request, after it has been read to its end; returns its head.
+async fn answer_one(listener: TcpListener, body: &[u8]) -> String {
+    let (mut client, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(body) {
+        assert!(client.read_buf(&mut request).await.unwrap() > 0);
+    }
+    let answer = b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 0\r\n\r\n";
+    client.write_all(answer).await.unwrap();
+    String::from_utf8_lossy(&request).to_lowercase()
+}
+
+#[tokio::test]
+async fn uploads_carry_the_hash_of_their_body() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let access = S3Access::Server(S3Server {
+        endpoint: format!("http://{}", listener.local_addr().unwrap()),
+        region: "r".to_owned(),
+        access_key: "a".to_owned(),
+        secret_key: "s".to_owned(),
+    });
+    let storage = open_s3("bucket", "prefix", &access, Limits::default()).unwrap();
+    // The hash of "abc" is the first example of FIPS 180-2.
+    let body = Bytes::from_static(b"abc");
+    let (head, created) = tokio::join!(
+        answer_one(listener, b"\r\n\r\nabc"),
+        create(&storage, "x", body)
+    );
+    created.unwrap();
+    let base64 = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=".to_lowercase();
+    let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    for line in [
+        format!("x-amz-checksum-sha256: {base64}"),
+        format!("x-amz-content-sha256: {hex}"),
+        "if-none-match: *".to_owned(),
+    ] {
+        assert!(head.contains(&line), "{line}: {head}");
+    }
+    assert!(
+        head.contains("x-amz-checksum-sha256;"),
+        "it is signed: {head}"
+    );
 }

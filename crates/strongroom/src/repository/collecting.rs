@@ -8,7 +8,8 @@ use serde::Serialize;
 use strongroom_repo::{CollectOptions, CollectReport, Point, Repository};
 
 use super::Place;
-use crate::output::{Format, human_bytes, print_json, print_line, remark};
+use super::answer::print_answer;
+use crate::output::{Format, human_bytes, print_line, remark};
 
 /// Removes the points of these names; all of them must be there, or none goes.
 pub(super) async fn forget(
@@ -71,7 +72,7 @@ async fn remove(
         answer.forgotten.push(point.id.to_string());
     }
     match format {
-        Format::Json => print_json(&answer)?,
+        Format::Json => print_answer(repository.storage(), &answer)?,
         Format::Table => print_line(&format!(
             "{} points forgotten; `strongroom repo gc` frees their space",
             answer.forgotten.len()
@@ -88,7 +89,7 @@ pub(super) async fn collect(
     let repository = place.open().await?;
     let report = repository.collect(options, &|_| ()).await?;
     match format {
-        Format::Json => print_json(&report)?,
+        Format::Json => print_answer(repository.storage(), &report)?,
         Format::Table if options.dry_run => print_estimate(&report),
         Format::Table => print_done(&report),
     }

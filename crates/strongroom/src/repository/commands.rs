@@ -7,13 +7,13 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
 use strongroom_repo::{CollectOptions, NewPoint, Point};
-use strongroom_store::RequestCounts;
 use strongroom_types::{IdSource, SystemIds, VolumeFormat};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::print_answer;
 use super::{Command, ImageFormat, Parity, Place, collecting, damage, keys, stats};
-use crate::output::{Format, human_bytes, print_json, print_line, print_table};
+use crate::output::{Format, human_bytes, print_line, print_table};
 use crate::progress;
 
 pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<ExitCode> {
@@ -66,10 +66,10 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
         Command::Verify { place, read_data } => damage::verify(&place, read_data, format).await,
         Command::Repair { place, dry_run } => damage::repair(&place, dry_run, format).await,
         Command::Scrub {
-            repository,
-            limit,
+            location,
+            limit_rate,
             dry_run,
-        } => damage::scrub(&repository, limit, dry_run, format).await,
+        } => damage::scrub(&location, limit_rate, dry_run, format).await,
     }
 }
 
@@ -96,13 +96,19 @@ async fn init(
     }
     let repository = place.init(profile, parity).await?;
     match format {
-        Format::Json => print_json(&Made {
-            repository: repository.id(),
-        })?,
+        Format::Json => {
+            let repository_id = repository.id();
+            print_answer(
+                repository.storage(),
+                &Made {
+                    repository: repository_id,
+                },
+            )?;
+        }
         Format::Table => print_line(&format!(
             "repository {} made in {}",
             repository.id(),
-            place.repository
+            place.location.repository
         )),
     }
     Ok(ExitCode::SUCCESS)
@@ -122,8 +128,6 @@ async fn back_up(
         bytes_scanned: u64,
         bytes_new: u64,
         bytes_stored: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        requests: Option<RequestCounts>,
     }
     let repository = place.open().await?;
     let path = source
@@ -148,10 +152,9 @@ async fn back_up(
         bytes_scanned: commit.bytes_scanned,
         bytes_new: commit.bytes_new,
         bytes_stored: commit.bytes_stored,
-        requests: repository.storage().requests(),
     };
     match format {
-        Format::Json => print_json(&answer)?,
+        Format::Json => print_answer(repository.storage(), &answer)?,
         Format::Table => print_line(&format!(
             "point {}: {} scanned, {} new, {} stored",
             answer.point,
@@ -168,9 +171,10 @@ async fn list(place: &Place, format: Format) -> anyhow::Result<ExitCode> {
     struct Points {
         points: Vec<Point>,
     }
-    let points = place.open().await?.list_points().await?;
+    let repository = place.open().await?;
+    let points = repository.list_points().await?;
     if format == Format::Json {
-        print_json(&Points { points })?;
+        print_answer(repository.storage(), &Points { points })?;
         return Ok(ExitCode::SUCCESS);
     }
     let row = |point: Point| {
@@ -201,8 +205,6 @@ async fn restore(
         point: String,
         size_bytes: u64,
         bytes_written: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        requests: Option<RequestCounts>,
     }
     let repository = place.open().await?;
     let point = repository
@@ -230,10 +232,9 @@ async fn restore(
         point: point.id.to_string(),
         size_bytes: restored.size_bytes,
         bytes_written: restored.written_bytes,
-        requests: repository.storage().requests(),
     };
     match format {
-        Format::Json => print_json(&answer)?,
+        Format::Json => print_answer(repository.storage(), &answer)?,
         Format::Table => print_line(&format!(
             "{} restored to {}: {} written",
             human_bytes(answer.size_bytes),

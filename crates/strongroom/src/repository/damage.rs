@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use strongroom_repo::{
-    Damage, Error, Remedy, RepairAction, RepairReport, Repository, ScrubOptions, ScrubReport,
-    VerifyDepth, VerifyReport,
+    Damage, Remedy, RepairAction, RepairReport, Repository, ScrubOptions, ScrubReport, VerifyDepth,
+    VerifyReport,
 };
-use strongroom_store::{Create, Limits};
+use strongroom_store::Create;
 
-use super::Place;
-use crate::output::{Format, human_bytes, print_json, print_line, remark};
+use super::answer::print_answer;
+use super::{Location, Place};
+use crate::output::{Format, human_bytes, print_line, remark};
 
 pub(super) async fn verify(
     place: &Place,
@@ -24,7 +25,7 @@ pub(super) async fn verify(
     };
     let report = repository.verify(depth, &|_| ()).await?;
     match format {
-        Format::Json => print_json(&report)?,
+        Format::Json => print_answer(repository.storage(), &report)?,
         Format::Table => print_verified(&report),
     }
     Ok(code(report.is_clean()))
@@ -42,29 +43,26 @@ pub(super) async fn repair(
         repository.repair(&|_| ()).await?
     };
     match format {
-        Format::Json => print_json(&report)?,
+        Format::Json => print_answer(repository.storage(), &report)?,
         Format::Table => print_repaired(&report),
     }
     Ok(code(report.left.is_empty() && !report.more))
 }
 
 pub(super) async fn scrub(
-    repository: &str,
-    limit: Option<u64>,
+    location: &Location,
+    limit_rate: Option<u64>,
     dry_run: bool,
     format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let place = strongroom_store::Place::parse(repository)?;
-    let storage = place
-        .open(Create::Never, Limits::default())
-        .map_err(Error::from)?;
+    let storage = location.storage(Create::Never)?;
     let options = ScrubOptions {
-        bytes_per_second: limit.map(|mib| mib.saturating_mul(1 << 20)),
+        bytes_per_second: limit_rate.map(|mib| mib.saturating_mul(1 << 20)),
         dry_run,
     };
-    let report = strongroom_repo::scrub(storage, options).await?;
+    let report = strongroom_repo::scrub(storage.clone(), options).await?;
     match format {
-        Format::Json => print_json(&report)?,
+        Format::Json => print_answer(&storage, &report)?,
         Format::Table => print_scrubbed(&report),
     }
     Ok(code(report.is_clean()))

@@ -7,8 +7,9 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::Place;
+use super::answer::print_answer;
 use super::secret::NewSecret;
-use crate::output::{Format, print_json, print_line};
+use crate::output::{Format, print_line};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -60,7 +61,7 @@ pub(super) async fn run(command: KeyCommand, format: Format) -> anyhow::Result<E
     };
     let generation = repository.key_generation();
     match format {
-        Format::Json => print_json(&Changed { generation })?,
+        Format::Json => print_answer(repository.storage(), &Changed { generation })?,
         Format::Table => print_line(&format!("done; the newest root key is number {generation}")),
     }
     Ok(ExitCode::SUCCESS)

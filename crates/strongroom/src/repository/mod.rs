@@ -1,5 +1,6 @@
 //! `strongroom repo …`: the engine alone, without a server or a database.
 
+mod answer;
 mod collecting;
 mod commands;
 mod damage;
@@ -115,12 +116,11 @@ pub(crate) enum Command {
     },
     /// Check every object against its own hashes, and heal packs from their parity. Needs no key.
     Scrub {
-        /// The repository's folder, or `s3://bucket/prefix`.
-        #[arg(value_name = "REPO")]
-        repository: String,
-        /// Read no more than so many MiB in a second.
+        #[command(flatten)]
+        location: Location,
+        /// Read at most so many MiB/s.
         #[arg(long, value_name = "MIB")]
-        limit: Option<u64>,
+        limit_rate: Option<u64>,
         /// Tell what would be healed, and change nothing.
         #[arg(long)]
         dry_run: bool,
@@ -133,11 +133,18 @@ pub(crate) enum Command {
 /// Where a repository is and what unlocks it.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
+    #[command(flatten)]
+    location: Location,
+    #[command(flatten)]
+    secret: secret::SecretPlace,
+}
+
+/// Where a repository is.
+#[derive(Debug, Args)]
+pub(crate) struct Location {
     /// The repository: a folder, or s3://BUCKET/PREFIX with the usual AWS variables in the environment.
     #[arg(value_name = "REPO")]
     repository: String,
-    #[command(flatten)]
-    secret: secret::SecretPlace,
     /// For how long a request to an S3 server is repeated when it fails.
     #[arg(
         long,

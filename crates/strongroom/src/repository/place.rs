@@ -8,7 +8,7 @@ use strongroom_store::{Create, Limits, Storage};
 use strongroom_types::{SystemClock, SystemIds};
 
 use super::secret::make_key_file;
-use super::{Parity, Place, Profile};
+use super::{Location, Parity, Place, Profile};
 
 impl Place {
     pub(super) async fn init(
@@ -27,7 +27,7 @@ impl Place {
             std::fs::remove_file(file)
                 .with_context(|| format!("{} cannot be removed", file.display()))?;
         }
-        made.with_context(|| format!("no repository was made in {}", self.repository))
+        made.with_context(|| format!("no repository was made in {}", self.location.repository))
     }
 
     async fn init_in(
@@ -40,7 +40,7 @@ impl Place {
             Profile::Dense => strongroom_repo::Profile::Dense,
             Profile::Archive => strongroom_repo::Profile::Archive,
         };
-        let storage = self.storage(Create::IfMissing)?;
+        let storage = self.location.storage(Create::IfMissing)?;
         let suited = Options::suited_to(&storage);
         let options = Options {
             profile,
@@ -52,15 +52,21 @@ impl Place {
 
     pub(super) async fn open(&self) -> anyhow::Result<Repository> {
         let open = async {
-            let storage = self.storage(Create::Never)?;
+            let storage = self.location.storage(Create::Never)?;
             let opened = Repository::open(storage, &self.secret.read()?, env()).await;
             opened.map_err(anyhow::Error::from)
         };
-        open.await
-            .with_context(|| format!("the repository {} cannot be opened", self.repository))
+        open.await.with_context(|| {
+            format!(
+                "the repository {} cannot be opened",
+                self.location.repository
+            )
+        })
     }
+}
 
-    fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
+impl Location {
+    pub(super) fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
         let place = strongroom_store::Place::parse(&self.repository)?;
         let limits = Limits {
             patience: Duration::from_secs(self.s3_patience),

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use strongroom_repo::{Holdings, Objects, Stats};
 
 use super::Place;
-use crate::output::{Format, human_bytes, print_json, print_line, print_table, remark};
+use super::answer::print_answer;
+use crate::output::{Format, human_bytes, print_line, print_table, remark};
 
 pub(super) async fn stats(place: &Place, format: Format) -> anyhow::Result<ExitCode> {
     let repository = place.open().await?;
     let stats = repository.stats().await?;
     match format {
-        Format::Json => print_json(&stats)?,
+        Format::Json => print_answer(repository.storage(), &stats)?,
         Format::Table => print_all(&stats),
     }
     if stats.damage_count == 0 {

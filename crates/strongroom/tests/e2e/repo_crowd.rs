@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use strongroom_testkit::s3_server;
+
 use crate::disks;
 use crate::repo::Repo;
 
@@ -13,16 +15,22 @@ const DAYS: u64 = 6;
 
 #[test]
 fn two_processes_back_up_while_a_third_verifies_and_a_fourth_collects() {
-    let repo = Repo::init();
+    work_at_once(&Repo::init());
+}
+
+#[test]
+fn two_processes_back_up_into_a_bucket_while_a_third_verifies_and_a_fourth_collects() {
+    let Some(server) = s3_server() else { return };
+    work_at_once(&Repo::init_in(server, &server.endpoint()));
+}
+
+fn work_at_once(repo: &Repo) {
     let done = AtomicBool::new(false);
     let written = thread::scope(|scope| {
-        let writers = [0, 1].map(|number| {
-            let repo = &repo;
-            scope.spawn(move || back_up_days(repo, number))
-        });
+        let writers = [0, 1].map(|number| scope.spawn(move || back_up_days(repo, number)));
         let others = [
-            scope.spawn(|| repeat(&done, || verify(&repo))),
-            scope.spawn(|| repeat(&done, || collect(&repo))),
+            scope.spawn(|| repeat(&done, || verify(repo))),
+            scope.spawn(|| repeat(&done, || collect(repo))),
         ];
         let written: Vec<_> = writers
             .into_iter()
@@ -42,14 +50,14 @@ fn two_processes_back_up_while_a_third_verifies_and_a_fourth_collects() {
     let points = listed["points"].as_array().unwrap();
     assert_eq!(points.len(), 4, "two of each disk are kept");
     let restored = repo.path("restored.raw");
-    collect(&repo);
+    collect(repo);
     for point in points {
         let id = point["id"].as_str().unwrap();
         repo.json("restore", &[id, "--to", disks::text(&restored)]);
         assert!(disks::hash(&restored) == contents[id], "{id}");
         std::fs::remove_file(&restored).unwrap();
     }
-    verify(&repo);
+    verify(repo);
 }
 
 fn back_up_days(repo: &Repo, number: u64) -> Vec<(String, blake3::Hash)> {
