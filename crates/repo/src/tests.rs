@@ -14,3 +14,4 @@ mod repairing;
 mod round_trip;
 mod s3;
 mod support;
+mod unreadable;
