@@ -10,6 +10,7 @@ mod indexing;
 mod keys;
 mod model;
 mod opening;
+mod power;
 mod repairing;
 mod round_trip;
 mod s3;
