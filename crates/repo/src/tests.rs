@@ -8,6 +8,7 @@ mod faults;
 mod healing;
 mod indexing;
 mod keys;
+mod mending_faults;
 mod model;
 mod opening;
 mod power;
