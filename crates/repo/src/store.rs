@@ -115,6 +115,11 @@ impl Store {
         }
     }
 
+    /// Makes durable that these objects, which others wrote, are there.
+    pub(crate) async fn make_durable(&self, paths: Vec<Path>) -> Result<()> {
+        Ok(self.storage.make_durable(paths).await?)
+    }
+
     /// Begins an object of several parts, for names that nobody else uses: it is there, whole and durable, once it
     /// is completed, and replaces what has its name.
     pub(crate) async fn begin_upload(&self, path: &Path) -> Result<Box<dyn MultipartUpload>> {

@@ -72,7 +72,7 @@ async fn scene(operation: Operation) -> Scene {
             repository.delete_point(&filler).await.unwrap();
             repository.delete_point(&forgotten).await.unwrap();
         }
-        Operation::Repair => damage(&*store).await,
+        Operation::Repair => damage(&store).await,
         Operation::BackUp | Operation::Forget | Operation::ChangeKeys => {}
     }
     Scene {

@@ -88,6 +88,19 @@ fn faults_are_told_apart() {
 }
 
 #[tokio::test]
+async fn what_others_wrote_is_made_durable() {
+    let temporary = tempfile::tempdir().unwrap();
+    let storage = open_local(temporary.path(), Create::Never).unwrap();
+    let path = Path::from("x/a");
+    let payload = PutPayload::from_static(b"content");
+    storage.objects.put(&path, payload).await.unwrap();
+    // One that was removed with its folder meanwhile does not hinder the others.
+    let both = vec![path, Path::from("y/z/b")];
+    storage.make_durable(both).await.unwrap();
+    storage.make_durable(Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_name_is_taken_once() {
     let temporary = tempfile::tempdir().unwrap();
     let storage = open_local(temporary.path(), Create::Never).unwrap();
