@@ -1,4 +1,4 @@
-//! Config, keyring, the JSON of a point.
+//! Config, keyring, key file, and the JSON of points, sessions, their ends and condemned lists.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -5,6 +5,8 @@
 mod catalog;
 mod content;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod merge;
 mod plan;
 mod segment;

@@ -8,7 +8,7 @@ use strongroom_types::Chain;
 
 use crate::engine::Engine;
 use crate::segments::{self, SegmentBuilder};
-use crate::{Error, Result};
+use crate::{Error, Result, layout};
 
 const READS_IN_FLIGHT: usize = 16;
 
@@ -56,6 +56,9 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<KnownPacks> {
 }
 
 async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {
+    // Their writer may have died before it synced their folders, and points will need them.
+    let paths = orphans.iter().map(|(kind, id)| layout::path(*kind, *id));
+    engine.store.make_durable(paths.collect()).await?;
     let mut loads = stream::iter(orphans)
         .map(|(kind, id)| engine.packs.load(kind, id))
         .buffer_unordered(READS_IN_FLIGHT);

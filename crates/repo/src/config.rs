@@ -3,7 +3,7 @@
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use strongroom_chunk::{Key, ObjectId, Profile};
+use strongroom_chunk::{Key, Profile};
 use strongroom_types::{Chain, IdSource, Timestamp};
 
 use crate::keyring::{Keyring, LiveKeys, Lock, parse_id};
@@ -172,10 +172,6 @@ impl Config {
             }
         }
         Ok(config)
-    }
-
-    pub(crate) fn object_id(&self) -> Result<ObjectId> {
-        parse_id(&self.id)
     }
 
     pub(crate) fn options(&self) -> Result<Options> {

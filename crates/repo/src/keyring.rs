@@ -16,7 +16,7 @@ use crate::{Error, Result, Secret, text_object};
 pub(crate) use live::{LiveKeys, NextRoot};
 #[cfg(test)]
 pub(crate) use objects::create;
-pub(crate) use objects::{FOLDER, newest};
+pub(crate) use objects::{COPIES, FOLDER, mend, newest};
 use objects::{finish, path};
 
 const FORMAT: Format = Format {

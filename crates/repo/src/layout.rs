@@ -57,11 +57,14 @@ pub(crate) fn parse_point_copy(path: &Path) -> Option<ObjectId> {
     (*path == point_copy(id)).then_some(id)
 }
 
+/// The folder of what was put aside.
+pub(crate) const QUARANTINE: &str = "quarantine";
+
 /// Where what is of no use any more is put aside.
 pub(crate) fn quarantine(path: &Path, number: u32) -> Path {
     match number {
-        0 => Path::from(format!("quarantine/{path}")),
-        _ => Path::from(format!("quarantine/{path}.{number}")),
+        0 => Path::from(format!("{QUARANTINE}/{path}")),
+        _ => Path::from(format!("{QUARANTINE}/{path}.{number}")),
     }
 }
 

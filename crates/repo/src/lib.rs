@@ -27,7 +27,7 @@
 //! | `verify` | writers, `delete_point` | it lists points before packs: what a listed point needs was durable before |
 //! | `verify` | `verify`, writers | a mark is one put-if-absent or one deletion, and is only advice: at worst a chunk is stored twice |
 //! | `repair` | everything | it replaces only what is damaged, by what it was; what it puts aside nobody can read |
-//! | `scrub` | everything | the same, for packs |
+//! | `scrub` | everything | the same |
 //! | `init` | `init` | the first put-if-absent of the config wins |
 //! | a change of the keys | everything, also of other processes | every keyring has all keys; who meets an object of newer keys reads the newest keyring, and who began before goes on with the older ones |
 //! | a change of the keys | another one | the first put-if-absent of the next serial wins, the other gets [`Error::KeysChanged`] |

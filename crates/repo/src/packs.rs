@@ -200,14 +200,19 @@ impl Packs {
     }
 
     /// Ranges of the pack's bytes, to be opened by [`Pack::open_frame`]. If that finds damage,
-    /// [`Packs::read_healed`] may help.
+    /// [`Packs::read_healed`] may help; what the disk cannot read is healed here.
     pub(crate) async fn read(&self, pack: &Pack, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         if pack.damaged
             && let Some(parts) = self.read_healed(pack, ranges).await?
         {
             return Ok(parts);
         }
-        self.store.read_ranges(&pack.path, ranges).await
+        match self.store.read_ranges(&pack.path, ranges).await {
+            Err(error @ Error::Corrupt { .. }) => {
+                self.read_healed(pack, ranges).await?.ok_or(error)
+            }
+            parts => parts,
+        }
     }
 
     /// [`Packs::read`] as parity says that they were; nothing if it cannot.

@@ -172,7 +172,17 @@ impl Points {
         self.decode(id, path, &bytes)
     }
 
+    /// As [`Points::find`], and durable: its writer may have died in between.
     pub(crate) async fn find_named(&self, name: &str) -> Result<Option<(PointId, StoredPoint)>> {
+        let found = self.find(name).await?;
+        if found.is_some() {
+            let path = layout::path(Kind::Point, self.keys.point_id(name));
+            self.store.make_durable(vec![path]).await?;
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<(PointId, StoredPoint)>> {
         let id = self.keys.point_id(name);
         match self.read(id).await {
             Ok(point) => Ok(Some((point_id(id), point))),

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::store::Created;
 use crate::verify::{self, Progress};
-use crate::{Damage, Error, Remedy, Result, VerifyDepth, layout};
+use crate::{Damage, Error, Remedy, Result, VerifyDepth, keyring, layout};
 
 /// Objects of one name that were put aside before.
 const QUARANTINED_MAX: u32 = 100;
@@ -61,6 +61,7 @@ enum Target {
     Config(&'static str),
     Object(Kind, ObjectId),
     PointCopy(ObjectId),
+    Keyring(Path),
 }
 
 pub(crate) async fn repair(
@@ -104,6 +105,9 @@ fn target(object: &str) -> Option<Target> {
     if let Some(id) = layout::parse_point_copy(&path) {
         return Some(Target::PointCopy(id));
     }
+    if path.prefix_matches(&Path::from(keyring::FOLDER)) {
+        return Some(Target::Keyring(path));
+    }
     layout::KINDS
         .into_iter()
         .find_map(|kind| layout::parse(kind, &path).map(|id| Target::Object(kind, id)))
@@ -133,6 +137,13 @@ async fn act(
         (Target::PointCopy(id), Some(Remedy::Copy)) => {
             let (from, to) = (layout::path(Kind::Point, *id), layout::point_copy(*id));
             copy_point(engine, mode, *id, &from, &to).await
+        }
+        (Target::Keyring(path), Some(Remedy::Copy)) => {
+            let done = match mode {
+                Mode::Plan => true,
+                Mode::Repair => keyring::mend(&engine.store, &engine.id, path).await?,
+            };
+            Ok(done.then_some(RepairAction::Copied))
         }
         (Target::Object(kind @ (Kind::DataPack | Kind::NodePack), id), None) => {
             let loaded = engine.packs.load_as_it_is(*kind, *id).await;
@@ -198,6 +209,10 @@ async fn copy_point(
         Err(error) => return Err(error),
     }
     let object = engine.store.read(from).await?;
+    // What was deleted meanwhile stays so.
+    if !engine.store.exists(to).await? {
+        return Ok(None);
+    }
     replace(engine, mode, to, object).await?;
     Ok(Some(RepairAction::Copied))
 }
@@ -233,15 +248,32 @@ async fn quarantine(engine: &Engine, mode: Mode, path: &Path) -> Result<()> {
     }
     let object = match engine.store.read(path).await {
         Err(Error::Missing { .. }) => return Ok(()),
-        object => object?,
+        // What cannot be read cannot be copied, and keeps its bad sectors out of use.
+        Err(Error::Corrupt { .. }) => None,
+        object => Some(object?),
     };
     for number in 0..QUARANTINED_MAX {
         let aside = layout::quarantine(path, number);
+        let Some(object) = &object else {
+            match engine.store.rename(path, &aside).await? {
+                Created::New => return Ok(()),
+                Created::WasThere => continue,
+            }
+        };
         let created = engine.store.create(&aside, vec![object.clone()]).await?;
-        if created == Created::New || engine.store.read(&aside).await? == object {
+        if created == Created::New || is(engine, &aside, object).await? {
             return engine.store.delete(path).await;
         }
     }
     // What is there is left there.
     Ok(())
+}
+
+/// Has an earlier repair put it aside already?
+async fn is(engine: &Engine, aside: &Path, object: &Bytes) -> Result<bool> {
+    match engine.store.read(aside).await {
+        Ok(there) => Ok(there == *object),
+        Err(Error::Missing { .. } | Error::Corrupt { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -32,10 +32,14 @@ pub struct VerifyReport {
     pub damage: Vec<Damage>,
     /// Number of damaged objects.
     pub damage_count: u64,
+    /// Points of which only the copy is there, at most [`VerifyReport::LONE_COPIES_MAX`]: deleted, or lost. Not damage;
+    /// the next collection removes the copies.
+    pub lone_copies: Vec<PointId>,
 }
 
 impl VerifyReport {
     pub const DAMAGE_MAX: usize = 1000;
+    pub const LONE_COPIES_MAX: usize = 1000;
 
     pub fn is_clean(&self) -> bool {
         self.damage_count == 0

@@ -186,7 +186,7 @@ impl Repository {
 
     /// The point whose name this is, or whose id begins so. [`Error::PointAmbiguous`] when several do.
     pub async fn find_point(&self, name: &str) -> Result<Option<Point>> {
-        if let Some((id, point)) = self.engine.points.find_named(name).await? {
+        if let Some((id, point)) = self.engine.points.find(name).await? {
             return Ok(Some(point.to_point(id)));
         }
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {

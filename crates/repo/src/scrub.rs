@@ -1,4 +1,7 @@
-//! Finding accidents without any key: every object has clear hashes of itself. What parity heals is healed.
+//! Finding accidents without any key: every object has clear hashes of itself. What parity heals is healed, and what has
+//! a copy comes back from it.
+
+mod texts;
 
 use std::time::Duration;
 
@@ -6,9 +9,9 @@ use object_store::path::Path;
 use strongroom_chunk::{BodyChecker, HEADER_BYTES, Header, Kind, ObjectId, Trailer, heal};
 use strongroom_store::Storage;
 
-use crate::config::Config;
+use crate::keyring::parse_id;
 use crate::repository::blocking;
-use crate::store::Store;
+use crate::store::{Holes, Store};
 use crate::{Error, Result, layout};
 
 const TAIL_BYTES: u64 = 128 << 10;
@@ -27,6 +30,8 @@ pub struct ScrubOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct ScrubReport {
     pub objects_checked: u64,
+    /// Objects that a repair has put aside; they are not checked.
+    pub objects_quarantined: u64,
     pub bytes_read: u64,
     /// At most [`ScrubReport::DAMAGE_MAX`] objects.
     pub damage: Vec<ScrubDamage>,
@@ -38,7 +43,7 @@ pub struct ScrubReport {
 pub struct ScrubDamage {
     pub object: String,
     pub problem: String,
-    /// Its parity brings all of it back, or has done so.
+    /// Its parity or its copy brings all of it back, or has done so.
     pub heals: bool,
 }
 
@@ -61,14 +66,19 @@ impl ScrubReport {
     }
 }
 
-/// Checks every object against its own hashes. Forgery is found by a verification only, which has the key.
+/// Checks every object against its own hashes. Forgery is found by a verification only, which has the key. What was
+/// put aside is counted and not checked: it is known to be damaged.
 pub async fn scrub(storage: impl Into<Storage>, options: ScrubOptions) -> Result<ScrubReport> {
     let store = Store::new(storage.into());
     let mut report = ScrubReport::default();
-    let repository = scrub_configs(&store, &mut report).await?;
+    let id = texts::scrub_configs(&store, options, &mut report).await?;
+    texts::scrub_keyrings(&store, &id, options, &mut report).await?;
+    texts::scrub_marks(&store, &mut report).await?;
+    let repository = parse_id(&id)?;
     for kind in layout::KINDS {
         for object in store.list(kind).await? {
             let path = layout::path(kind, object.id);
+            let copy = (kind == Kind::Point).then(|| layout::point_copy(object.id));
             let scrub = Scrub {
                 store: &store,
                 options,
@@ -77,6 +87,7 @@ pub async fn scrub(storage: impl Into<Storage>, options: ScrubOptions) -> Result
                     id: object.id,
                     repository,
                 },
+                copy,
             };
             scrub.object(&path, &mut report).await?;
         }
@@ -90,40 +101,14 @@ pub async fn scrub(storage: impl Into<Storage>, options: ScrubOptions) -> Result
                 id: object.id,
                 repository,
             },
+            copy: Some(layout::path(Kind::Point, object.id)),
         };
         let path = layout::point_copy(object.id);
         scrub.object(&path, &mut report).await?;
     }
+    let aside = store.list_names(layout::QUARANTINE).await?;
+    report.objects_quarantined = aside.len() as u64;
     Ok(report)
-}
-
-/// The repository's id.
-async fn scrub_configs(store: &Store, report: &mut ScrubReport) -> Result<ObjectId> {
-    let mut found: Option<ObjectId> = None;
-    let mut first = Err(Error::NotARepository);
-    for name in layout::CONFIGS {
-        report.objects_checked += 1;
-        match Config::read(store, name).await {
-            Ok(Some(config)) => match config.object_id() {
-                Ok(id) if found.is_none_or(|found| found == id) => found = Some(id),
-                _ => report.add(
-                    name.to_owned(),
-                    "it is of another repository".to_owned(),
-                    false,
-                ),
-            },
-            Ok(None) => report.add(name.to_owned(), "missing".to_owned(), false),
-            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
-                report.add(name.to_owned(), error.to_string(), false);
-                first = first.or(Err(error));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match found {
-        Some(id) => Ok(id),
-        None => first,
-    }
 }
 
 /// What must stand in an object's header.
@@ -144,6 +129,8 @@ struct Scrub<'a> {
     store: &'a Store,
     options: ScrubOptions,
     header: Expected,
+    /// Where the same bytes lie again.
+    copy: Option<Path>,
 }
 
 impl Scrub<'_> {
@@ -169,10 +156,17 @@ impl Scrub<'_> {
     }
 
     async fn heal(&self, path: &Path) -> Result<bool> {
+        if let Some(copy) = &self.copy {
+            return self.copy_back(path, copy).await;
+        }
         if !matches!(self.header.kind, Kind::DataPack | Kind::NodePack) {
             return Ok(false);
         }
-        let damaged = self.store.read(path).await?;
+        let damaged = match self.store.salvage(path).await {
+            Ok(salvaged) => salvaged.bytes,
+            Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
         let expected = self.header;
         let healed = blocking(move || {
             let healed = heal(damaged.into()).ok();
@@ -185,6 +179,26 @@ impl Scrub<'_> {
         if !self.options.dry_run {
             self.store.replace(path, vec![healed.into()]).await?;
         }
+        Ok(true)
+    }
+
+    async fn copy_back(&self, path: &Path, copy: &Path) -> Result<bool> {
+        match check_clear(self.store, copy, self.header, None).await {
+            Ok(_) => {}
+            Err(Error::Missing { .. } | Error::Corrupt { .. } | Error::NewerVersion { .. }) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        if self.options.dry_run {
+            return Ok(true);
+        }
+        let object = self.store.read(copy).await?;
+        // What was deleted meanwhile stays so.
+        if !self.store.exists(path).await? {
+            return Ok(false);
+        }
+        self.store.replace(path, vec![object]).await?;
         Ok(true)
     }
 }
@@ -212,14 +226,15 @@ pub(crate) async fn check_clear(
         return Err(bad("it is another object under this name".to_owned()));
     }
     let mut checker = BodyChecker::default();
+    let mut holes = Holes::default();
     let mut position = 0;
     while position < trailer.body_length {
         let end = trailer.body_length.min(position + WINDOW_BYTES);
-        let range = position..end;
-        let ranges = std::slice::from_ref(&range);
-        let bytes = store.read_ranges(path, ranges).await?.swap_remove(0);
+        let salvaged = store.salvage_range(path, position..end).await?;
+        let bytes = salvaged.bytes;
+        holes.extend(salvaged.holes);
         let head = bytes.get(..HEADER_BYTES).map(Header::decode);
-        if position == 0 && head != Some(Ok(trailer.header)) {
+        if position == 0 && holes.is_empty() && head != Some(Ok(trailer.header)) {
             return Err(bad("the header is damaged".to_owned()));
         }
         checker = blocking(move || {
@@ -232,6 +247,9 @@ pub(crate) async fn check_clear(
             tokio::time::sleep(Duration::from_nanos(nanos)).await;
         }
         position = end;
+    }
+    if !holes.is_empty() {
+        return Err(holes.error(path));
     }
     match checker.first_bad_block(&trailer) {
         None => Ok(length),

@@ -17,6 +17,8 @@ use strongroom_types::IdSource;
 
 pub(crate) use condemned::{Condemned, CondemnedList};
 pub(crate) use handle::{Reading, Session};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use records::decode_records;
 pub(crate) use records::{SessionKind, parse_root};
 pub(crate) use survey::{Seen, end_dead, intents, survey};
 

@@ -1,5 +1,7 @@
 //! The few things the engine asks of an object store, with errors in its own words.
 
+mod salvage;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use strongroom_types::IdSource;
 
 use crate::keyring::{LiveKeys, NextRoot};
 use crate::{Error, Result, Secret, layout, marks};
+pub(crate) use salvage::Holes;
+use salvage::cut_short;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -111,6 +115,11 @@ impl Store {
         }
     }
 
+    /// Makes durable that these objects, which others wrote, are there.
+    pub(crate) async fn make_durable(&self, paths: Vec<Path>) -> Result<()> {
+        Ok(self.storage.make_durable(paths).await?)
+    }
+
     /// Begins an object of several parts, for names that nobody else uses: it is there, whole and durable, once it
     /// is completed, and replaces what has its name.
     pub(crate) async fn begin_upload(&self, path: &Path) -> Result<Box<dyn MultipartUpload>> {
@@ -118,6 +127,7 @@ impl Store {
         begun.map_err(|error| Error::store("write", path, error))
     }
 
+    /// Reads an object; [`Error::Corrupt`] if the disk cannot read all of it, as of every read here.
     pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {
         let bytes = self.read_plain(path).await?;
         self.meet(Some(&bytes)).await?;
@@ -126,26 +136,31 @@ impl Store {
 
     /// Reads an object that is no sealed one.
     pub(crate) async fn read_plain(&self, path: &Path) -> Result<Bytes> {
-        let failed = |error| Error::store("read", path, error);
-        let result = self.storage.objects.get(path).await.map_err(failed)?;
-        result.bytes().await.map_err(failed)
+        self.salvage(path).await?.whole(path)
     }
 
     /// The last `length` bytes of an object, or all of it if it is shorter, and its whole length.
     pub(crate) async fn read_tail(&self, path: &Path, length: u64) -> Result<(Bytes, u64)> {
-        let failed = |error| Error::store("read", path, error);
         let options = GetOptions {
             range: Some(GetRange::Suffix(length)),
             ..GetOptions::default()
         };
-        let result = self
-            .storage
-            .objects
-            .get_opts(path, options)
-            .await
-            .map_err(failed)?;
-        let object_length = result.meta.size;
-        let tail = result.bytes().await.map_err(failed)?;
+        let read = match self.storage.objects.get_opts(path, options).await {
+            Ok(result) => {
+                let object_length = result.meta.size;
+                result.bytes().await.map(|tail| (tail, object_length))
+            }
+            Err(error) => Err(error),
+        };
+        let (tail, object_length) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                let object_length = self.length_of_unreadable(path, error).await?;
+                let range = object_length.saturating_sub(length)..object_length;
+                let tail = self.salvage_range(path, range).await?;
+                (tail.whole(path)?, object_length)
+            }
+        };
         let footer = tail.len().checked_sub(FOOTER_BYTES);
         self.meet(footer.map(|at| &tail[at..])).await?;
         Ok((tail, object_length))
@@ -159,17 +174,32 @@ impl Store {
         let parts = self.storage.objects.get_ranges(path, ranges).await;
         let parts = match parts {
             Ok(parts) => parts,
+            Err(error) if fault_of(&error) == Fault::Unreadable => {
+                return self.read_each(path, ranges).await;
+            }
             Err(error) => return Err(self.explain(path, ranges, error).await),
         };
         for (part, range) in parts.iter().zip(ranges) {
             if part.len() as u64 != range.end - range.start {
-                return Err(Error::Corrupt {
-                    object: path.to_string(),
-                    detail: "cut short".to_owned(),
-                });
+                return Err(cut_short(path));
             }
         }
         Ok(parts)
+    }
+
+    /// Says which bytes it was that could not be read.
+    async fn read_each(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let mut parts = Vec::with_capacity(ranges.len());
+        let mut holes = Holes::default();
+        for range in ranges {
+            let salvaged = self.salvage_range(path, range.clone()).await?;
+            holes.extend(salvaged.holes);
+            parts.push(salvaged.bytes);
+        }
+        if holes.is_empty() {
+            return Ok(parts);
+        }
+        Err(holes.error(path))
     }
 
     /// Places refuse ranges that lie behind an object's end, each in its own words.
@@ -184,10 +214,7 @@ impl Store {
             && let Ok(meta) = self.storage.objects.head(path).await
             && meta.size < end
         {
-            return Error::Corrupt {
-                object: path.to_string(),
-                detail: "cut short".to_owned(),
-            };
+            return cut_short(path);
         }
         Error::store("read", path, error)
     }
@@ -257,6 +284,24 @@ impl Store {
         let put = self.storage.objects.put(path, payload).await;
         put.map(drop)
             .map_err(|error| Error::store("replace", path, error))
+    }
+
+    /// Gives an object another name, unless something has it, without reading it.
+    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<Created> {
+        match self.storage.objects.rename_if_not_exists(from, to).await {
+            Ok(()) => Ok(Created::New),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::WasThere),
+            Err(error) => Err(Error::store("move", from, error)),
+        }
+    }
+
+    /// Is there an object of this name, whatever it holds?
+    pub(crate) async fn exists(&self, path: &Path) -> Result<bool> {
+        match self.storage.objects.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(Error::store("look for", path, error)),
+        }
     }
 
     /// Removes an object; nothing happens if there is none.

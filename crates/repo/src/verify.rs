@@ -37,7 +37,7 @@ pub(crate) async fn verify(
     let mut damage = DamageList::default();
     objects::check_configs(engine, &mut damage).await?;
     check_keyring(engine, &mut damage).await?;
-    objects::check_points(engine, &mut damage).await?;
+    let lone_copies = objects::check_points(engine, &mut damage).await?;
     objects::check_sessions(engine, &mut damage).await?;
     objects::check_segments(engine, &mut damage).await?;
     let mut bad = engine.index.refresh(&engine.store, &engine.keys).await?;
@@ -64,6 +64,7 @@ pub(crate) async fn verify(
         bytes_read: done.bytes_read,
         damage,
         damage_count,
+        lone_copies,
     })
 }
 
@@ -76,7 +77,7 @@ async fn check_keyring(engine: &Engine, damage: &mut DamageList) -> Result<()> {
     match &newest.found {
         Some(found) => {
             for path in &found.unsound {
-                damage.add_problem(path.as_ref(), "damaged or missing");
+                damage.add_remediable(path.as_ref(), "damaged or missing", Remedy::Copy);
             }
         }
         None if changed => damage.add_problem(keyring::FOLDER, "missing"),

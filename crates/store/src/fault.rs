@@ -12,6 +12,9 @@ pub enum Fault {
     ReadOnly,
     /// The place does not let us in: credentials or permissions.
     Refused,
+    /// A disk cannot give what was asked for: a bad sector, or a checksum of the file system that does not fit. Other
+    /// bytes may still be readable, of the same object too.
+    Unreadable,
     /// Anything else: the place does not work, or not now.
     Failed,
 }
@@ -23,7 +26,7 @@ impl Fault {
             Self::Full => Some("no space is left; free some, or make the place larger"),
             Self::ReadOnly => Some("the file system is mounted read-only"),
             Self::Refused => Some("access is denied; check credentials and permissions"),
-            Self::Missing | Self::Failed => None,
+            Self::Missing | Self::Unreadable | Self::Failed => None,
         }
     }
 }
@@ -49,7 +52,12 @@ fn io_cause(error: &object_store::Error) -> Option<&io::Error> {
     None
 }
 
-fn fault_of_io(error: &io::Error) -> Fault {
+/// What Linux says of bytes that cannot be read: EIO, and what file systems and block devices say more exactly where
+/// they can (ENODATA for a bad medium, EBADMSG for a checksum, EILSEQ for protection information).
+const UNREADABLE: [i32; 4] = [5, 61, 74, 84];
+
+/// Finds out what an error of the operating system means.
+pub fn fault_of_io(error: &io::Error) -> Fault {
     use io::ErrorKind::{
         FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
@@ -57,6 +65,12 @@ fn fault_of_io(error: &io::Error) -> Fault {
         StorageFull | QuotaExceeded | FileTooLarge => Fault::Full,
         ReadOnlyFilesystem => Fault::ReadOnly,
         PermissionDenied => Fault::Refused,
+        _ if is_unreadable(error) => Fault::Unreadable,
         _ => Fault::Failed,
     }
+}
+
+fn is_unreadable(error: &io::Error) -> bool {
+    let number = error.raw_os_error();
+    number.is_some_and(|number| UNREADABLE.contains(&number))
 }

@@ -14,7 +14,7 @@ mod s3;
 mod storage;
 
 pub use error::{Error, Result, Source};
-pub use fault::{Fault, fault_of};
+pub use fault::{Fault, fault_of, fault_of_io};
 pub use local::{Create, Swept, open_local};
 pub use place::Place;
 pub use requests::RequestCounts;

@@ -4,10 +4,13 @@ mod list;
 mod objects;
 mod sweep;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use object_store::path::Path as ObjectPath;
 
 use objects::LocalObjects;
 pub use sweep::Swept;
@@ -64,4 +67,25 @@ fn parent_of(path: &Path) -> &Path {
 /// Makes durable which names the folder holds.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
+}
+
+/// Syncs the folders that hold these objects.
+pub(crate) async fn make_durable(folder: &Path, objects: Vec<ObjectPath>) -> Result<()> {
+    let place = folder.to_owned();
+    let work = move || {
+        let files = objects.iter().map(|object| place.join(object.as_ref()));
+        let folders: BTreeSet<PathBuf> = files.map(|file| parent_of(&file).to_owned()).collect();
+        folders.iter().try_for_each(|folder| {
+            match sync_folder(folder) {
+                // With everything that was in it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                synced => synced,
+            }
+        })
+    };
+    let action = || format!("make durable what lies in {}", folder.display());
+    match tokio::task::spawn_blocking(work).await {
+        Ok(synced) => synced.map_err(|source| Error::unavailable(action(), source)),
+        Err(source) => Err(Error::unavailable(action(), source)),
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::path::Path as ObjectPath;
 use strongroom_types::{Clock, IdSource};
 use tokio::sync::OnceCell;
 
@@ -101,6 +102,15 @@ impl Storage {
                 let prove = || probe::prove_exclusive_create(&self.objects, ids);
                 self.proven.get_or_try_init(prove).await.copied()
             }
+        }
+    }
+
+    /// Makes durable that these objects are there. Those that were put by this process are already: a writer that was
+    /// killed may have named one and not have got further.
+    pub async fn make_durable(&self, objects: Vec<ObjectPath>) -> Result<()> {
+        match self.folder() {
+            Some(folder) if !objects.is_empty() => local::make_durable(folder, objects).await,
+            _ => Ok(()),
         }
     }
 

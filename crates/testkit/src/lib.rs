@@ -1,18 +1,22 @@
-//! Fixtures that several crates' tests share: databases of both kinds, a store and a proxy that fail, an S3
+//! Fixtures that several crates' tests share: databases of both kinds, stores and a proxy that fail, an S3
 //! server, a clock that tests move, known ids.
 
 mod aging_store;
+mod bad_sectors;
 mod counting_store;
 mod database;
 mod failing_store;
 mod fault_proxy;
 mod mock;
+mod power_cut;
 mod seaweedfs;
 
 pub use aging_store::AgingStore;
+pub use bad_sectors::BadSectors;
 pub use counting_store::{Call, CountingStore};
 pub use database::{TestDatabase, test_databases};
 pub use failing_store::{FailingStore, Fault};
 pub use fault_proxy::{FaultProxy, ProxyFault};
 pub use mock::{MockClock, SeededIds};
+pub use power_cut::PowerCut;
 pub use seaweedfs::{SeaweedFs, Shape, s3_server};

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::vectors::{first_form_segment, header, inner, keys, leaf, pack, segment};
-use crate::fuzzing::decode_all;
+use crate::fuzzing::{decode_all, heal_damaged};
 use crate::trailer::{BlockHasher, Section};
 use crate::*;
 
@@ -97,4 +97,29 @@ proptest! {
             }
         }
     }
+
+    /// A pack with any damage heals to what it was, or not at all.
+    #[test]
+    fn any_damage(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        heal_damaged(&bytes);
+    }
+}
+
+/// The fuzzer's own seeds, whole and cut in every half.
+#[test]
+fn the_vectors_are_taken_by_every_target() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/vectors");
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let Ok(bytes) = hex::decode(text.split_whitespace().collect::<String>()) else {
+            continue;
+        };
+        for end in [bytes.len(), bytes.len() / 2, bytes.len() / 4] {
+            decode_all(&bytes[..end]);
+            heal_damaged(&bytes[..end]);
+        }
+        seeds += 1;
+    }
+    assert!(seeds > 8, "{seeds}");
 }

@@ -296,3 +296,16 @@ fn a_damaged_block_is_an_error_and_never_an_answer() {
         assert!(OpenSegment::open_file(&file, &keys()).is_err());
     }
 }
+
+/// The fuzzer's target over changes that are the same every time: few ones far apart, many ones close together.
+#[test]
+fn a_changed_segment_is_refused_or_ends() {
+    for seed in 0..64_u64 {
+        let mut bytes = vec![0; usize::try_from(seed).unwrap() * 8];
+        blake3::Hasher::new_derive_key("strongroom segments")
+            .update(&seed.to_le_bytes())
+            .finalize_xof()
+            .fill(&mut bytes);
+        crate::fuzzing::open_segments(&bytes);
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use strongroom_chunk::{HEADER_BYTES, Keys, Kind, ObjectId};
 use strongroom_index::{Error as IndexError, OpenSegment};
+use strongroom_store::{Fault, fault_of_io};
 use strongroom_types::Chain;
 use tempfile::NamedTempFile;
 
@@ -26,13 +27,11 @@ pub(super) async fn open(
     length: u64,
 ) -> Result<OpenSegment> {
     let segment = if let Some(folder) = store.storage().folder() {
-        open_file(
-            store,
-            folder.join(layout::name(Kind::IndexSegment, id)),
-            id,
-            keys,
-        )
-        .await?
+        let file = folder.join(layout::name(Kind::IndexSegment, id));
+        match open_file(store, file, id, keys).await {
+            Err(error) => return Err(in_place(store, id, error).await),
+            segment => segment?,
+        }
     } else if let Some(cache) = cache_folder(store, keys)
         && !OpenSegment::is_small(length)
     {
@@ -149,6 +148,7 @@ fn keep(copy: NamedTempFile, target: &Path) -> io::Result<()> {
 /// Reads all of a segment as the store has it now.
 pub(super) async fn check(store: &Store, keys: &Keys, segment: Arc<OpenSegment>) -> Result<()> {
     let (id, length, keys) = (segment.id(), segment.length(), keys.clone());
+    let is_in_place = store.storage().folder().is_some();
     let copy = match cache_folder(store, &keys) {
         Some(cache) if !OpenSegment::is_small(length) => {
             let copy = download(store, id, length, &cache).await?;
@@ -156,14 +156,33 @@ pub(super) async fn check(store: &Store, keys: &Keys, segment: Arc<OpenSegment>)
         }
         _ => None,
     };
-    blocking(move || {
+    let checked = blocking(move || {
         let checked = match copy {
             Some(copy) => OpenSegment::open_file(copy.path(), &keys).and_then(|s| s.check_all()),
             None => segment.check_all(),
         };
         checked.map_err(|error| failed(&layout::name(Kind::IndexSegment, id), error))
-    })
-    .await
+    });
+    match checked.await {
+        Err(error) if is_in_place => Err(in_place(store, id, error).await),
+        checked => checked,
+    }
+}
+
+/// What `error` means for a segment that lies in the repository's own folder: a bad sector under it is damage, and
+/// the packs say what it said.
+async fn in_place(store: &Store, id: ObjectId, error: Error) -> Error {
+    let Error::Unavailable { action, source } = error else {
+        return error;
+    };
+    let fault = source.downcast_ref().map(fault_of_io);
+    if fault == Some(Fault::Unreadable) && store.is_otherwise_readable().await {
+        return Error::Corrupt {
+            object: layout::name(Kind::IndexSegment, id),
+            detail: "the disk cannot read it".to_owned(),
+        };
+    }
+    Error::Unavailable { action, source }
 }
 
 /// Where copies of this repository's segments are kept, if it lies elsewhere.

@@ -11,6 +11,8 @@ use crate::store::{Created, Store};
 use crate::{Error, Result, layout};
 
 pub(crate) const FOLDER: &str = "keys";
+/// Objects that hold each keyring.
+pub(crate) const COPIES: u64 = 2;
 /// How often the search begins anew because what was listed had been replaced when it was read.
 const ATTEMPTS: usize = 8;
 
@@ -151,6 +153,24 @@ pub(crate) async fn create(store: &Store, ring: &Keyring) -> Result<()> {
         return Err(Error::KeysChanged);
     }
     Ok(())
+}
+
+/// Puts back the object of the keyring that counts, or its copy, where the other one is sound; true if `path` was one
+/// of them. Needs no key.
+pub(crate) async fn mend(store: &Store, repository: &str, path: &Path) -> Result<bool> {
+    let Some(found) = newest(store, repository).await?.found else {
+        return Ok(false);
+    };
+    if !found.unsound.contains(path) {
+        return Ok(false);
+    }
+    let bytes = found.ring.encode();
+    store.replace(path, vec![bytes.into()]).await?;
+    // A change that came meanwhile has taken it away: what it held must not come back.
+    if list(store).await?.last() != Some(&found.ring.serial) {
+        store.delete(path).await?;
+    }
+    Ok(true)
 }
 
 /// What follows once `found` counts: its copy is there, the config holds no key any more, older keyrings are gone.

@@ -40,9 +40,10 @@ impl Healing {
         // Before the next one takes as much memory.
         *last = None;
         let path = layout::path(kind, id);
-        let damaged = match self.store.read(&path).await {
-            Ok(bytes) => bytes,
-            Err(Error::Missing { .. }) => return Ok(None),
+        // What the disk cannot read is lost like what it reads wrong.
+        let damaged = match self.store.salvage(&path).await {
+            Ok(salvaged) => salvaged.bytes,
+            Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let healed = blocking(move || Ok(healed(kind, id, damaged))).await?;

@@ -145,15 +145,29 @@ async fn load(store: &Store, keys: &Keys, generation: u64) -> Result<Option<Cond
 async fn read(store: &Store, keys: &Keys, generation: u64) -> Result<CondemnedList> {
     let id = object_of(generation);
     let record: CondemnedRecord = records::read(store, keys, Kind::Condemned, id).await?;
-    let data = record.data_packs.iter().map(|id| (Kind::DataPack, id));
-    let nodes = record.node_packs.iter().map(|id| (Kind::NodePack, id));
-    data.chain(nodes)
-        .map(|(kind, id)| ObjectId::from_hex(id).map(|id| (kind, id)))
-        .collect::<Option<_>>()
-        .ok_or_else(|| Error::Corrupt {
-            object: layout::name(Kind::Condemned, id),
-            detail: "it names something that is no pack".to_owned(),
-        })
+    record.list().ok_or_else(|| Error::Corrupt {
+        object: layout::name(Kind::Condemned, id),
+        detail: "it names something that is no pack".to_owned(),
+    })
+}
+
+impl CondemnedRecord {
+    /// Nothing if it names something that is no pack.
+    fn list(&self) -> Option<CondemnedList> {
+        let data = self.data_packs.iter().map(|id| (Kind::DataPack, id));
+        let nodes = self.node_packs.iter().map(|id| (Kind::NodePack, id));
+        let packs = data.chain(nodes);
+        let packs = packs.map(|(kind, id)| ObjectId::from_hex(id).map(|id| (kind, id)));
+        packs.collect()
+    }
+}
+
+/// For the fuzzer: `json` as what a list says.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn decode(json: &[u8]) {
+    if let Ok(record) = serde_json::from_slice::<CondemnedRecord>(json) {
+        let _ = record.list();
+    }
 }
 
 /// The last eight bytes count, so that names sort by generation.

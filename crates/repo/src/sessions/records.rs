@@ -118,3 +118,15 @@ pub(super) async fn read<T: DeserializeOwned>(
     }
     serde_json::from_slice(&json).map_err(|_| malformed("a record with missing fields"))
 }
+
+/// For the fuzzer: `json` as everything that a session's object may say.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn decode_records(json: &[u8]) {
+    if let Ok(record) = serde_json::from_slice::<SessionRecord>(json) {
+        let _ = record.host.is_some_and(|host| host.is_dead());
+    }
+    if let Ok(End::Committing(intent)) = serde_json::from_slice(json) {
+        let _ = intent.root();
+    }
+    super::condemned::decode(json);
+}

@@ -1,4 +1,5 @@
-//! At every call to a local folder a backup dies; nothing is ever lost by it. `faults` has the other faults.
+//! At every call to a local folder a backup dies, and other faults strike it and a collection; nothing is ever lost by
+//! it. `faults` has all calls.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use strongroom_store::{Create, open_local};
-use strongroom_testkit::{FailingStore, Fault};
+use strongroom_testkit::{AgingStore, FailingStore, Fault};
 
 use super::support::*;
 use crate::*;
@@ -84,6 +85,101 @@ async fn nothing_is_lost_at_any_call_on_disk() {
         call += 1;
     }
     assert!(call > 15, "{call}");
+}
+
+/// A backup, and a collection of what a deleted point needed, with the fault at this call; false when both have fewer.
+async fn strike_on_disk(fault: Fault, call: u64) -> bool {
+    let case = format!("{fault:?} {call}");
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open_local(folder.path(), Create::IfMissing).unwrap();
+    let store = storage.objects;
+    let options = Options {
+        pack_bytes_target: 64 << 10,
+        ..Options::default()
+    };
+    let repository = init(&store, options).await;
+    let before = image(11, 300_000);
+    let mut during = before.clone();
+    during[100_000..200_000].copy_from_slice(&image(12, 200_000)[..100_000]);
+    let gone = back_up(&repository, "gone", &image(13, 200_000)).await;
+    let kept = back_up(&repository, "before", &before).await.unwrap().point;
+    repository
+        .delete_point(&gone.unwrap().point.id)
+        .await
+        .unwrap();
+    let failing = FailingStore::new(Arc::clone(&store), fault, call);
+    let acknowledged = back_up_and_collect(failing.clone(), &during).await;
+    assert!(acknowledged.is_ok() || failing.has_struck(), "{case}");
+    let repository = open(&store).await;
+    let restored = restore(&repository, &kept.id).await.unwrap();
+    assert!(restored == before, "{case}");
+    if let Ok(Some(id)) = &acknowledged {
+        assert!(restore(&repository, id).await.unwrap() == during, "{case}");
+    }
+    // Twice: what is done again may be done once more.
+    for _ in 0..2 {
+        let aging = AgingStore::new(Arc::clone(&store));
+        aging.pass(std::time::Duration::from_hours(1));
+        let again = back_up_and_collect(aging, &during).await;
+        // Half a record is a riddle: nothing is removed then.
+        let riddle = fault == Fault::Torn && matches!(again, Err(Error::Corrupt { .. }));
+        assert!(again.is_ok() || riddle, "{case} {again:?}");
+        let repository = open(&store).await;
+        let report = repository.verify(VerifyDepth::ReadData, &|_| ()).await;
+        let report = report.unwrap();
+        assert!(
+            report.is_clean() || fault == Fault::Torn,
+            "{case} {report:?}"
+        );
+        for (name, image) in [("before", &before), ("during", &during)] {
+            let point = repository.find_point(name).await;
+            match point {
+                Ok(point) => {
+                    let restored = restore(&repository, &point.unwrap().id).await;
+                    assert!(restored.unwrap() == *image, "{case} {name}");
+                }
+                // Half a point says nothing, and was never acknowledged.
+                Err(Error::Corrupt { .. }) => {
+                    assert!(fault == Fault::Torn && name == "during", "{case}");
+                }
+                Err(error) => panic!("{case} {error:?}"),
+            }
+        }
+    }
+    failing.has_struck()
+}
+
+async fn open(store: &Arc<dyn ObjectStore>) -> Repository {
+    let repository = Repository::open(Arc::clone(store), &key(), env()).await;
+    repository.unwrap()
+}
+
+/// The point, if this attempt was told that it is there.
+async fn back_up_and_collect(store: Arc<dyn ObjectStore>, image: &[u8]) -> Result<Option<PointId>> {
+    let point = match backup_through(Arc::clone(&store), image).await {
+        Ok(commit) => Some(commit.point.id),
+        Err(Error::PointExists(point)) => Some(point.id),
+        Err(error) => return Err(error),
+    };
+    let repository = Repository::open(store, &key(), env()).await?;
+    let options = CollectOptions {
+        wait: std::time::Duration::ZERO,
+        ..CollectOptions::default()
+    };
+    repository.collect(&options, &|_| ()).await?;
+    Ok(point)
+}
+
+/// Each kind at every seventh call, each beginning at another one.
+#[tokio::test]
+async fn every_fault_on_disk_is_survived() {
+    for (first, fault) in (1..).zip(Fault::ALL) {
+        let mut call = first;
+        while strike_on_disk(fault, call).await {
+            call += 7;
+        }
+        assert!(call > 30, "{fault:?} {call}");
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,14 @@ async fn case() -> Case {
 
 impl Case {
     pub(super) async fn new(store: Arc<dyn ObjectStore>, repository: Repository) -> Self {
-        let image = image(31, 6_000_000);
+        Self::of(store, repository, image(31, 6_000_000)).await
+    }
+
+    pub(super) async fn of(
+        store: Arc<dyn ObjectStore>,
+        repository: Repository,
+        image: Vec<u8>,
+    ) -> Self {
         let point = back_up(&repository, "p", &image).await.unwrap().point;
         Self {
             store,

@@ -304,6 +304,34 @@ async fn a_damaged_or_lost_keyring_is_made_good_from_its_copy() {
     assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
 }
 
+/// One of each text that the fuzzer begins with.
+#[test]
+fn every_text_of_a_repository_is_taken_whole_and_cut() {
+    let id = "22".repeat(16);
+    let (root, host) = (
+        "33".repeat(32),
+        serde_json::json!({
+            "boot": "b", "pid_namespace": "pid:[1]", "pid": 1, "started": 1,
+        }),
+    );
+    let texts = [
+        serde_json::json!({"kind": "writer", "generation": 3, "point": "p", "host": &host}),
+        serde_json::json!({"end": "fenced"}),
+        serde_json::json!({"end": "committing", "point": "p", "root": &root, "root_place": [&id, 7], "host": &host}),
+        serde_json::json!({"data_packs": [&id], "node_packs": ["nonsense"]}),
+        serde_json::json!({
+            "name": "p", "lineage": "l", "size_bytes": 1, "created_at_us": 1, "profile": "default", "root": &root,
+            "root_place": [&id, 7], "attributes": {}, "bytes_scanned": 1, "bytes_new": 1, "bytes_stored": 1,
+        }),
+    ];
+    let key_file = generate_key_file(&strongroom_testkit::SeededIds::new(9));
+    for text in texts.map(|text| text.to_string()).iter().chain([&key_file]) {
+        for end in 0..=text.len() {
+            crate::fuzzing::decode_all(&text.as_bytes()[..end]);
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn configs_keyrings_and_points_take_any_text(text in "[ -~\n]{0,200}") {

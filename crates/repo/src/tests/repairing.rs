@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use object_store::memory::InMemory;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use strongroom_testkit::{FailingStore, Fault};
 
 use super::damage::Case;
 use super::healing::{HOLE, case};
@@ -18,7 +16,7 @@ impl Case {
     }
 
     /// Damages one object of each kind that can be made good; returns their names.
-    async fn damage_all(&self) -> Vec<String> {
+    pub(super) async fn damage_all(&self) -> Vec<String> {
         let first = async |folder: &str| self.objects(folder).await[0].clone();
         let pack = first("packs").await;
         let mut bytes = self.read(&pack).await;
@@ -91,57 +89,12 @@ async fn a_copy_without_its_point_is_no_point_and_is_collected() {
     let path = case.objects("points").await[0].clone();
     case.store.delete(&path).await.unwrap();
     assert!(case.repository.list_points().await.unwrap().is_empty());
-    assert!(case.verify(VerifyDepth::Structure).await.is_clean());
+    let report = case.verify(VerifyDepth::Structure).await;
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.lone_copies, std::slice::from_ref(&case.point.id));
     let options = CollectOptions::default();
     case.repository.collect(&options, &|_| ()).await.unwrap();
     assert_eq!(case.objects("points-copy").await, []);
-}
-
-#[tokio::test]
-async fn an_interrupted_repair_is_repeated() {
-    let case = case().await;
-    case.damage_all().await;
-    let damaged: Arc<InMemory> = Arc::new(fork(&case).await);
-    for fault in [Fault::Crash, Fault::FailAfterEffect] {
-        let mut call = 1;
-        loop {
-            let store: Arc<dyn ObjectStore> = Arc::new(damaged.fork());
-            let failing = FailingStore::new(Arc::clone(&store), fault, call);
-            if let Ok(repository) = Repository::open(failing.clone(), &key(), env()).await {
-                // It fails, or the fault hit what it can spare.
-                drop(repository.repair(&|_| ()).await);
-            }
-            let repository = Repository::open(store, &key(), env()).await.unwrap();
-            let report = repository.repair(&|_| ()).await.unwrap();
-            assert_eq!(report.left, [], "{fault:?} {call}");
-            let verified = repository
-                .verify(VerifyDepth::ReadData, &|_| ())
-                .await
-                .unwrap();
-            assert!(verified.is_clean(), "{fault:?} {call} {verified:?}");
-            let restored = restore(&repository, &case.point.id).await;
-            assert!(
-                restored.as_ref().is_ok_and(|r| *r == case.image),
-                "{fault:?} {call} {report:?} {:?}",
-                restored.err()
-            );
-            if !failing.has_struck() {
-                break;
-            }
-            call += 1;
-        }
-        assert!(call > 20, "{call}");
-    }
-}
-
-/// A store of its own with the same objects.
-async fn fork(case: &Case) -> InMemory {
-    let store = InMemory::new();
-    for path in case.objects("").await {
-        let bytes = case.read(&path).await;
-        store.put(&path, bytes.into()).await.unwrap();
-    }
-    store
 }
 
 #[tokio::test]
@@ -191,4 +144,86 @@ async fn a_scrub_needs_no_key_and_heals() {
     assert!(case.read(&packs[0]).await == sound);
     let clean = scrub(storage(), ScrubOptions::default()).await.unwrap();
     assert!(clean.is_clean(), "{clean:?}");
+}
+
+async fn scrubbed(case: &Case, dry_run: bool) -> ScrubReport {
+    let options = ScrubOptions {
+        dry_run,
+        ..ScrubOptions::default()
+    };
+    scrub(Arc::clone(&case.store), options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_scrub_copies_back_what_lies_twice() {
+    let case = case().await;
+    case.repository.rotate_keys(&key()).await.unwrap();
+    let mut paths = vec![Path::from("config"), Path::from("config-copy")];
+    for folder in ["points", "points-copy", "keys"] {
+        paths.extend(case.objects(folder).await);
+    }
+    assert_eq!(paths.len(), 6);
+    for path in paths {
+        let sound = case.read(&path).await;
+        case.write(&path, b"nonsense".to_vec()).await;
+        for dry_run in [true, false] {
+            let report = scrubbed(&case, dry_run).await;
+            assert_eq!(report.damage_count, 1, "{path}");
+            assert_eq!(report.damage[0].object, path.as_ref());
+            assert!(report.damage[0].heals, "{path}");
+            assert_eq!(case.read(&path).await == sound, !dry_run, "{path}");
+        }
+        assert!(scrubbed(&case, false).await.is_clean(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_scrub_does_not_bring_back_a_deleted_point() {
+    let case = case().await;
+    let path = case.objects("points").await[0].clone();
+    case.store.delete(&path).await.unwrap();
+    assert!(scrubbed(&case, false).await.is_clean());
+    assert_eq!(case.objects("points").await, []);
+}
+
+#[tokio::test]
+async fn a_scrub_sees_marks_and_counts_what_was_put_aside() {
+    let case = case().await;
+    let before = scrubbed(&case, true).await;
+    let pack = case.objects("packs").await[0].clone();
+    case.write(&pack, vec![7; 300_000]).await;
+    case.repair().await;
+    let after = scrubbed(&case, false).await;
+    assert!(after.is_clean(), "{after:?}");
+    assert_eq!(after.objects_quarantined, 1);
+    // The pack is aside, and there is a mark.
+    assert_eq!(after.objects_checked, before.objects_checked);
+    let mark = Path::from("damaged/nonsense");
+    case.write(&mark, b"x".to_vec()).await;
+    let report = scrubbed(&case, false).await;
+    assert_eq!(report.damage[0].object, mark.as_ref());
+}
+
+#[tokio::test]
+async fn a_keyring_damaged_while_the_repository_is_open_is_repaired() {
+    let case = case().await;
+    case.repository.rotate_keys(&key()).await.unwrap();
+    for path in case.objects("keys").await {
+        let sound = case.read(&path).await;
+        for lost in [true, false] {
+            if lost {
+                case.store.delete(&path).await.unwrap();
+            } else {
+                case.write(&path, b"nonsense".to_vec()).await;
+            }
+            let plan = case.repository.plan_repair(&|_| ()).await.unwrap();
+            let report = case.repair().await;
+            assert_eq!(plan, report);
+            assert_eq!(report.left, [], "{path}");
+            assert_eq!(report.repaired[0].object, path.as_ref());
+            assert_eq!(report.repaired[0].action, RepairAction::Copied);
+            assert!(case.read(&path).await == sound, "{path}");
+        }
+    }
+    assert!(case.verify(VerifyDepth::Structure).await.is_clean());
 }

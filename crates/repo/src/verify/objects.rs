@@ -8,8 +8,9 @@ use strongroom_chunk::{Kind, ObjectId, open_object};
 use super::damage::{DamageList, problem_of};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::points::point_id;
 use crate::scrub::{Expected, check_clear};
-use crate::{Error, Remedy, Result, layout};
+use crate::{Error, PointId, Remedy, Result, VerifyReport, layout};
 
 const READS_IN_FLIGHT: usize = 16;
 
@@ -74,6 +75,10 @@ pub(super) async fn check_sessions(engine: &Engine, damage: &mut DamageList) -> 
             let path = layout::path(kind, object.id);
             let bytes = match engine.store.read(&path).await {
                 Err(Error::Missing { .. }) => continue,
+                Err(error @ Error::Corrupt { .. }) => {
+                    damage.add(path.as_ref(), &error);
+                    continue;
+                }
                 bytes => bytes?,
             };
             match open_object(&bytes, kind, &engine.keys) {
@@ -88,14 +93,18 @@ pub(super) async fn check_sessions(engine: &Engine, damage: &mut DamageList) -> 
     Ok(())
 }
 
-/// Points and their copies, each by itself: one is enough to restore. A copy without its point is waste.
-pub(super) async fn check_points(engine: &Engine, damage: &mut DamageList) -> Result<()> {
+/// Points and their copies, each by itself: one is enough to restore. A copy without its point is no damage: whoever
+/// deletes a point takes it first. Returns those, since it may have been lost as well.
+pub(super) async fn check_points(engine: &Engine, damage: &mut DamageList) -> Result<Vec<PointId>> {
     let copies = ids(engine.store.list_point_copies().await?);
     let points = ids(engine.store.list(Kind::Point).await?);
     for id in &points {
         check_point(engine, *id, copies.contains(id), damage).await?;
     }
-    Ok(())
+    let mut alone: Vec<ObjectId> = copies.difference(&points).copied().collect();
+    alone.sort_unstable();
+    alone.truncate(VerifyReport::LONE_COPIES_MAX);
+    Ok(alone.into_iter().map(point_id).collect())
 }
 
 async fn check_point(

@@ -12,6 +12,7 @@ use super::damage::newer;
 use crate::engine::Engine;
 use crate::packs::Pack;
 use crate::repository::blocking;
+use crate::store::Holes;
 use crate::{Error, Result, VerifyDepth};
 
 /// What is known of a pack.
@@ -95,15 +96,16 @@ async fn check_as_it_is(
     let window_bytes = window_bytes(engine);
     let mut reading = Reading::new(Arc::clone(&pack), engine.keys.clone());
     while let Some(window) = reading.next_window(window_bytes) {
-        let ranges = std::slice::from_ref(&window);
-        let bytes = match engine.store.read_ranges(&pack.path, ranges).await {
+        let start = window.start;
+        let salvaged = match engine.store.salvage_range(&pack.path, window).await {
             Err(Error::Corrupt { detail, .. }) => {
-                return Ok((PackState::Unreadable(detail), window.start));
+                return Ok((PackState::Unreadable(detail), start));
             }
-            parts => parts?.swap_remove(0),
+            salvaged => salvaged?,
         };
         reading = blocking(move || {
-            reading.window(&bytes);
+            reading.holes.extend(salvaged.holes);
+            reading.window(&salvaged.bytes);
             Ok(reading)
         })
         .await?;
@@ -126,6 +128,7 @@ struct Reading {
     /// Where the next window begins.
     position: u64,
     checker: BodyChecker,
+    holes: Holes,
     header_problem: Option<String>,
     bad_frames: HashMap<u32, String>,
     next_frame: usize,
@@ -139,6 +142,7 @@ impl Reading {
             keys,
             position: 0,
             checker: BodyChecker::default(),
+            holes: Holes::default(),
             header_problem: None,
             bad_frames: HashMap::new(),
             next_frame: 0,
@@ -160,6 +164,7 @@ impl Reading {
         Some(self.position..end)
     }
 
+    /// The next bytes; their holes were added before.
     fn window(&mut self, bytes: &[u8]) {
         if self.position == 0 && Header::decode(bytes) != Ok(self.pack.trailer.header) {
             self.header_problem = Some("the header is damaged".to_owned());
@@ -174,7 +179,12 @@ impl Reading {
             }
             let from = usize::try_from(range.start - self.position).expect("windows are small");
             let to = usize::try_from(range.end - self.position).expect("windows are small");
-            if let Some(problem) = self.frame_problem(&bytes[from..to]) {
+            let problem = if self.holes.hit(&range) {
+                Some(self.holes.to_string())
+            } else {
+                self.frame_problem(&bytes[from..to])
+            };
+            if let Some(problem) = problem {
                 let number = u32::try_from(self.next_frame).expect("frames are counted in 32 bits");
                 let text = format!("frame {number}: {problem}");
                 self.bad_frames.insert(number, text);
@@ -222,10 +232,11 @@ impl Reading {
     }
 
     fn finish(self) -> PackState {
+        let unreadable = (!self.holes.is_empty()).then(|| self.holes.to_string());
         let bad_block = self.checker.first_bad_block(&self.pack.trailer);
         let bad_block = bad_block.map(|number| format!("block {number} does not match its hash"));
         PackState::Readable {
-            problem: self.header_problem.or(bad_block),
+            problem: unreadable.or(self.header_problem).or(bad_block),
             bad_frames: self.bad_frames,
         }
     }

@@ -33,6 +33,15 @@ impl LocalObjects {
         Ok(Self(files.with_fsync(true)))
     }
 
+    /// An object that is there may have been named by a writer that died before it synced the folder. Who is told that it
+    /// exists takes it for durable.
+    async fn make_durable(self, location: &Path) -> Result<()> {
+        let file = self.0.path_to_filesystem(location)?;
+        let work = move || sync_folder(parent_of(&file)).map_err(failed);
+        let joined = tokio::task::spawn_blocking(work).await;
+        joined.map_err(|source| Error::JoinError { source })?
+    }
+
     /// Removes the files, then makes that durable. Results are in the order of the locations.
     async fn remove(self, locations: Vec<Result<Path>>) -> Vec<Result<Path>> {
         let work = move || {
@@ -96,7 +105,11 @@ impl ObjectStore for LocalObjects {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.0.put_opts(location, payload, options).await
+        let put = self.0.put_opts(location, payload, options).await;
+        if matches!(put, Err(Error::AlreadyExists { .. })) {
+            self.clone().make_durable(location).await?;
+        }
+        put
     }
 
     async fn put_multipart_opts(

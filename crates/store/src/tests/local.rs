@@ -120,3 +120,53 @@ fn faults_are_told_apart() {
         assert_eq!(fault_of(&error), fault);
     }
 }
+
+#[tokio::test]
+async fn what_others_wrote_is_made_durable() {
+    let temporary = tempfile::tempdir().unwrap();
+    let storage = open_local(temporary.path(), Create::Never).unwrap();
+    let path = Path::from("x/a");
+    let payload = PutPayload::from_static(b"content");
+    storage.objects.put(&path, payload).await.unwrap();
+    // One that was removed with its folder meanwhile does not hinder the others.
+    let both = vec![path, Path::from("y/z/b")];
+    storage.make_durable(both).await.unwrap();
+    storage.make_durable(Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let storage = open_local(temporary.path(), Create::Never).unwrap();
+    let path = Path::from("x/a");
+    for expected in [true, false] {
+        let payload = PutPayload::from_static(b"content");
+        let options = object_store::PutMode::Create.into();
+        let put = storage.objects.put_opts(&path, payload, options).await;
+        match put {
+            Ok(_) => assert!(expected),
+            Err(error) => {
+                let taken = matches!(error, object_store::Error::AlreadyExists { .. });
+                assert!(!expected && taken, "{error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bad_sector_is_told_from_other_failures() {
+    use std::io::{Error as Io, ErrorKind};
+    let fault = |error: Io| {
+        fault_of(&object_store::Error::Generic {
+            store: "test",
+            source: Box::new(error),
+        })
+    };
+    // EIO, ENODATA, EBADMSG, EILSEQ.
+    for number in [5, 61, 74, 84] {
+        assert_eq!(fault(Io::from_raw_os_error(number)), Fault::Unreadable);
+    }
+    assert_eq!(fault(Io::from_raw_os_error(13)), Fault::Refused);
+    assert_eq!(fault(Io::from_raw_os_error(30)), Fault::ReadOnly);
+    assert_eq!(fault(ErrorKind::TimedOut.into()), Fault::Failed);
+}

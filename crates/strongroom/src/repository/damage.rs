@@ -83,6 +83,11 @@ fn print_verified(report: &VerifyReport) {
         report.packs_checked,
         human_bytes(report.bytes_read)
     ));
+    for point in &report.lone_copies {
+        print_line(&format!(
+            "points-copy/{point}: a copy without its point, which was deleted, or lost"
+        ));
+    }
     if report.is_clean() {
         print_line("no damage found");
         return;
@@ -145,9 +150,15 @@ fn print_scrubbed(report: &ScrubReport) {
         report.objects_checked,
         human_bytes(report.bytes_read)
     ));
+    if report.objects_quarantined > 0 {
+        print_line(&format!(
+            "{} objects in quarantine/, not checked",
+            report.objects_quarantined
+        ));
+    }
     for damage in &report.damage {
         let heals = if damage.heals {
-            " (its parity heals it)"
+            " (its parity or its copy heals it)"
         } else {
             ""
         };

@@ -114,7 +114,9 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Check every object against its own hashes, and heal packs from their parity. Needs no key.
+    /// Check every object against its own hashes, and heal what parity or a copy brings back. Needs no key.
+    ///
+    /// What a repair has put aside is counted, and not checked.
     Scrub {
         #[command(flatten)]
         location: Location,
