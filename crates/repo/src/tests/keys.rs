@@ -136,6 +136,24 @@ async fn a_process_with_the_same_secret_learns_newer_keys_as_it_meets_them() {
 }
 
 #[tokio::test]
+async fn a_repair_takes_nothing_that_newer_keys_sealed_for_damaged() {
+    let (store, repository) = in_memory().await;
+    back_up(&repository, "before", &image(81, 300_000))
+        .await
+        .unwrap();
+    let other = open(&store, &key()).await.unwrap();
+    other.rotate_keys(&key()).await.unwrap();
+    let image = image(82, 900_000);
+    let point = back_up(&other, "after", &image).await.unwrap().point;
+    let planned = repository.plan_repair(&|_| ()).await.unwrap();
+    assert_eq!((planned.damage_count, planned.left.len()), (0, 0));
+    let repaired = repository.repair(&|_| ()).await.unwrap();
+    assert_eq!((repaired.damage_count, repaired.left.len()), (0, 0));
+    assert_eq!(repository.key_generation(), 1);
+    assert!(restore(&repository, &point.id).await.unwrap() == image);
+}
+
+#[tokio::test]
 async fn a_process_with_the_old_secret_is_told_so() {
     let (store, old) = in_memory().await;
     let mut writer = old.begin_point(new_point("begun", 5)).await.unwrap();

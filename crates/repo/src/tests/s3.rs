@@ -143,6 +143,30 @@ async fn damage_in_a_bucket_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_write_tries_out_conditional_writes_once_and_readers_do_not() {
+    let Some(server) = s3_server() else { return };
+    let prefix = server.fresh_prefix();
+    let bucket = || open_bucket(server, &server.endpoint(), &prefix, PATIENT);
+    Repository::init(bucket(), &key(), TINY_PACKS, env())
+        .await
+        .unwrap();
+    let puts = |repository: &Repository| repository.storage().requests().unwrap().put;
+    let [planning, repairing, rotating] = [bucket(), bucket(), bucket()]
+        .map(|bucket| async move { Repository::open(bucket, &key(), env()).await.unwrap() });
+    let (planning, repairing, rotating) = (planning.await, repairing.await, rotating.await);
+    planning.plan_repair(&|_| ()).await.unwrap();
+    // A probe takes six writes.
+    assert!(puts(&planning) < 6, "{}", puts(&planning));
+    repairing.repair(&|_| ()).await.unwrap();
+    let proven = puts(&repairing);
+    assert!(proven >= 6, "{proven}");
+    repairing.repair(&|_| ()).await.unwrap();
+    assert!(puts(&repairing) < proven + 6);
+    rotating.rotate_keys(&key()).await.unwrap();
+    assert!((6..12).contains(&puts(&rotating)), "{}", puts(&rotating));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outages_that_patience_outlasts_are_survived() {
     let Some(server) = s3_server() else { return };
     let proxy = FaultProxy::start(&server.endpoint()).await;
