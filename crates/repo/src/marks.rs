@@ -60,6 +60,6 @@ impl Marks {
     }
 }
 
-fn path(pack: ObjectId) -> Path {
+pub(crate) fn path(pack: ObjectId) -> Path {
     Path::from(format!("{FOLDER}/{pack}"))
 }

@@ -125,7 +125,7 @@ async fn damage_for_scrub(case: &Case) {
 #[tokio::test]
 async fn a_scrub_survives_every_fault_at_every_call() {
     let case = case().await;
-    let sound = content(&case.store).await;
+    let sound = lasting(content(&case.store).await);
     damage_for_scrub(&case).await;
     let damaged = fork(&case.store).await;
     for fault in Fault::ALL {
@@ -139,13 +139,13 @@ async fn a_scrub_survives_every_fault_at_every_call() {
             let again = scrub(Arc::clone(&store), ScrubOptions::default()).await;
             let heals = again.unwrap().damage.iter().all(|damage| damage.heals);
             assert!(heals || fault == Fault::Torn, "{what}");
-            let once = content(&store).await;
+            let once = lasting(content(&store).await);
             assert!(once == sound || fault == Fault::Torn, "{what}");
             // Half a pack may be more than its parity brings back; nothing else is lost by it.
             let third = scrub(Arc::clone(&store), ScrubOptions::default()).await;
             let third = third.unwrap();
             assert!(third.damage_count == u64::from(!heals), "{what} {third:?}");
-            assert!(content(&store).await == once, "{what}");
+            assert!(lasting(content(&store).await) == once, "{what}");
             if !failing.has_struck() {
                 break;
             }

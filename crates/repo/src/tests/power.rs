@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use strongroom_store::{Create, open_local};
 use strongroom_testkit::{AgingStore, PowerCut, SeededIds};
 
@@ -247,4 +247,79 @@ async fn a_repair_survives_a_power_cut_at_every_step() {
 #[tokio::test]
 async fn a_change_of_the_keys_survives_a_power_cut_at_every_step() {
     cut_everywhere(Operation::ChangeKeys, 15).await;
+}
+
+/// All files below a folder, with what they hold.
+fn files(folder: &FilePath) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            found.push((name, std::fs::read(path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+async fn put(store: &dyn ObjectStore, name: &str, mode: PutMode) -> object_store::Result<()> {
+    let content = format!("{name} {mode:?}");
+    let path = Path::from(name);
+    let put = store.put_opts(&path, content.into(), mode.into());
+    put.await.map(drop)
+}
+
+#[tokio::test]
+async fn the_model_does_what_a_folder_does() {
+    let power = PowerCut::new(&InMemory::new(), 0).await.unwrap();
+    let real = tempfile::tempdir().unwrap();
+    let local = open_local(real.path(), Create::Never).unwrap().objects;
+    for store in [&*power as &dyn ObjectStore, &*local] {
+        put(store, "a", PutMode::Create).await.unwrap();
+        put(store, "x/b", PutMode::Create).await.unwrap();
+        put(store, "x/y/c", PutMode::Overwrite).await.unwrap();
+        put(store, "x/b", PutMode::Overwrite).await.unwrap();
+        put(store, "a", PutMode::Create).await.unwrap_err();
+        store.delete(&Path::from("x/y/c")).await.unwrap();
+        store.delete(&Path::from("x/y/c")).await.unwrap_err();
+    }
+    // Behind a sync luck has no say, but about the names of files that are linked to their own already.
+    let all = |mut files: Vec<(String, Vec<u8>)>| {
+        files.retain(|(name, _)| !name.contains('#'));
+        files
+    };
+    for survives in [false, true] {
+        let after = tempfile::tempdir().unwrap();
+        let mut luck = luck(survives, 1);
+        power.write_survivors(after.path(), &mut luck).unwrap();
+        assert_eq!(all(files(after.path())), all(files(real.path())));
+    }
+}
+
+#[tokio::test]
+async fn the_model_loses_an_earlier_name_and_keeps_a_later_one() {
+    let (mut lost_earlier, mut lost_later) = (false, false);
+    for cut_at in 1..20 {
+        // With its folder, so that both take the same steps from here on.
+        let start = InMemory::new();
+        put(&start, "x/first", PutMode::Create).await.unwrap();
+        let power = PowerCut::new(&start, cut_at).await.unwrap();
+        // Whichever way they end: the power goes.
+        let _ = tokio::join!(
+            put(&*power, "x/earlier", PutMode::Create),
+            put(&*power, "x/later", PutMode::Create)
+        );
+        for seed in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let mut luck = luck(true, seed);
+            power.write_survivors(folder.path(), &mut luck).unwrap();
+            let [earlier, later] = ["earlier", "later"].map(|n| folder.path().join("x").join(n));
+            lost_earlier |= !earlier.exists() && later.exists();
+            lost_later |= earlier.exists() && !later.exists();
+        }
+    }
+    assert!(lost_earlier && lost_later);
 }

@@ -162,6 +162,12 @@ async fn without_parity_a_bad_sector_costs_what_lies_on_it_and_is_named() {
         "the others too"
     );
 
+    let mark = scene.first("damaged").await;
+    scene.disk.spoil(&mark, 0..1);
+    let scrubbed = scene.scrub(true).await;
+    assert_eq!(scrubbed.damage_count, 3);
+    assert!(scrubbed.damage.iter().any(|d| d.object == mark.as_ref()));
+
     // They are marked: the same disk, backed up again, brings everything back.
     let repository = scene.open().await;
     back_up(&repository, "again", &scene.case.image)
