@@ -92,7 +92,11 @@ impl Index {
                 Ok(segment) => loaded.push(Arc::new(segment)),
                 // Merged since it was listed: what became of it is listed next time.
                 Err(Error::Missing { .. }) => {}
-                Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                Err(
+                    error @ (Error::Corrupt { .. }
+                    | Error::NewerVersion { .. }
+                    | Error::NewerKeys { .. }),
+                ) => {
                     tracing::warn!(error = %Chain(&error), "an index segment cannot be used");
                     let object = layout::name(Kind::IndexSegment, id);
                     bad.push(BadSegment { object, error });
@@ -144,6 +148,17 @@ impl Index {
         if let Err(error) = self.replace(&[id], Vec::new()) {
             tracing::warn!(error = %Chain(&error), "the packs of the index cannot be counted");
         }
+    }
+
+    /// From now on these segments count as lost, whatever is in them.
+    pub(crate) fn leave_out(&self, ids: &[ObjectId]) -> Result<()> {
+        self.refused().extend(ids);
+        self.replace(ids, Vec::new())
+    }
+
+    /// Reads all of a segment from the store itself; [`Error::Corrupt`] if it cannot be used.
+    pub(crate) async fn look_again(store: &Store, keys: &Keys, id: ObjectId) -> Result<()> {
+        fetch::check_stored(store, keys, id).await
     }
 
     fn replace(&self, gone: &[ObjectId], added: Vec<Arc<OpenSegment>>) -> Result<()> {

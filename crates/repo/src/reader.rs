@@ -42,12 +42,21 @@ pub(crate) struct Piece {
 
 type Fetch = JoinHandle<Result<Vec<Piece>>>;
 
+/// What the walk over the tree says. A walk that falls silent has not come to the end.
+#[derive(Debug)]
+enum Planned {
+    Fetch(Fetch),
+    /// Behind the last fetch there are only zeros.
+    End,
+}
+
 /// Streams a point from its first byte to its last, holes included, without gaps.
 #[derive(Debug)]
 pub struct PointReader {
     size_bytes: u64,
     position: u64,
-    fetches: mpsc::Receiver<Result<Fetch>>,
+    fetches: mpsc::Receiver<Result<Planned>>,
+    all_planned: bool,
     ready: VecDeque<Piece>,
     /// Collections wait for it.
     _session: Reading,
@@ -70,6 +79,7 @@ impl PointReader {
             size_bytes: point.size_bytes,
             position: 0,
             fetches,
+            all_planned: root.is_none(),
             ready: VecDeque::new(),
             _session: session,
         })
@@ -84,13 +94,17 @@ impl PointReader {
     /// reader is of no use behind an error.
     pub async fn next(&mut self) -> Result<Option<Segment>> {
         while self.ready.is_empty() {
-            let Some(fetch) = self.fetches.recv().await else {
+            if self.all_planned {
                 return Ok(self.hole_until(self.size_bytes));
-            };
-            let pieces = fetch?
-                .await
-                .map_err(|_| Error::Broken("a reading task"))??;
-            self.ready.extend(pieces);
+            }
+            let gone = Error::Broken("a task that walks a tree");
+            match self.fetches.recv().await.ok_or(gone)?? {
+                Planned::End => self.all_planned = true,
+                Planned::Fetch(fetch) => {
+                    let pieces = fetch.await.map_err(|_| Error::Broken("a reading task"))??;
+                    self.ready.extend(pieces);
+                }
+            }
         }
         let offset = self.ready[0].offset;
         if let Some(hole) = self.hole_until(offset) {

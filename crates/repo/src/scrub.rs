@@ -9,7 +9,7 @@ use strongroom_store::Storage;
 use crate::config::Config;
 use crate::repository::blocking;
 use crate::store::Store;
-use crate::{Error, Result, layout};
+use crate::{Error, Result, keyring, layout};
 
 const TAIL_BYTES: u64 = 128 << 10;
 const WINDOW_BYTES: u64 = 4 << 20;
@@ -65,7 +65,9 @@ impl ScrubReport {
 pub async fn scrub(storage: impl Into<Storage>, options: ScrubOptions) -> Result<ScrubReport> {
     let store = Store::new(storage.into());
     let mut report = ScrubReport::default();
-    let repository = scrub_configs(&store, &mut report).await?;
+    let config = scrub_configs(&store, &mut report).await?;
+    let repository = config.object_id()?;
+    scrub_keyring(&store, &config, &mut report).await?;
     for kind in layout::KINDS {
         for object in store.list(kind).await? {
             let path = layout::path(kind, object.id);
@@ -97,21 +99,24 @@ pub async fn scrub(storage: impl Into<Storage>, options: ScrubOptions) -> Result
     Ok(report)
 }
 
-/// The repository's id.
-async fn scrub_configs(store: &Store, report: &mut ScrubReport) -> Result<ObjectId> {
-    let mut found: Option<ObjectId> = None;
+/// What the sound ones say.
+async fn scrub_configs(store: &Store, report: &mut ScrubReport) -> Result<Config> {
+    let mut found: Option<Config> = None;
     let mut first = Err(Error::NotARepository);
     for name in layout::CONFIGS {
         report.objects_checked += 1;
         match Config::read(store, name).await {
-            Ok(Some(config)) => match config.object_id() {
-                Ok(id) if found.is_none_or(|found| found == id) => found = Some(id),
-                _ => report.add(
-                    name.to_owned(),
-                    "it is of another repository".to_owned(),
-                    false,
-                ),
-            },
+            Ok(Some(config))
+                if config.object_id().is_ok()
+                    && found.as_ref().is_none_or(|found| found.id == config.id) =>
+            {
+                found = Some(config);
+            }
+            Ok(Some(_)) => report.add(
+                name.to_owned(),
+                "it is of another repository".to_owned(),
+                false,
+            ),
             Ok(None) => report.add(name.to_owned(), "missing".to_owned(), false),
             Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
                 report.add(name.to_owned(), error.to_string(), false);
@@ -121,9 +126,31 @@ async fn scrub_configs(store: &Store, report: &mut ScrubReport) -> Result<Object
         }
     }
     match found {
-        Some(id) => Ok(id),
+        Some(config) => Ok(config),
         None => first,
     }
+}
+
+/// The keyring and its copy, by the hash of their line.
+async fn scrub_keyring(store: &Store, config: &Config, report: &mut ScrubReport) -> Result<()> {
+    let newest = keyring::newest(store, &config.id).await?;
+    if let Some(error) = &newest.damage {
+        report.add(keyring::FOLDER.to_owned(), error.to_string(), false);
+    }
+    match newest.found {
+        Some(found) => {
+            report.objects_checked += 2;
+            for path in found.unsound {
+                let problem = "damaged or missing, or not as its copy is".to_owned();
+                report.add(path.to_string(), problem, false);
+            }
+        }
+        None if newest.damage.is_none() && config.has_no_key() => {
+            report.add(keyring::FOLDER.to_owned(), "missing".to_owned(), false);
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 /// What must stand in an object's header.
@@ -172,7 +199,11 @@ impl Scrub<'_> {
         if !matches!(self.header.kind, Kind::DataPack | Kind::NodePack) {
             return Ok(false);
         }
-        let damaged = self.store.read(path).await?;
+        let damaged = match self.store.read(path).await {
+            // Too large to be a pack.
+            Err(Error::Corrupt { .. }) => return Ok(false),
+            read => read?,
+        };
         let expected = self.header;
         let healed = blocking(move || {
             let healed = heal(damaged.into()).ok();

@@ -14,8 +14,8 @@ use strongroom_chunk::{FOOTER_BYTES, Header, Kind, ObjectId};
 use strongroom_store::{Fault, Storage, fault_of};
 use strongroom_types::IdSource;
 
-use crate::keyring::{LiveKeys, NextRoot};
-use crate::{Error, Result, Secret, layout, marks};
+use crate::keyring::{Checked, LiveKeys, NextRoot, Opener};
+use crate::{Error, Result, layout, marks};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -70,12 +70,20 @@ impl Store {
     /// See [`LiveKeys::change`].
     pub(crate) async fn change_keys(
         &self,
-        secret: &Secret,
+        opener: Opener<'_>,
         next: NextRoot,
         ids: &Arc<dyn IdSource>,
     ) -> Result<()> {
         match &self.keys {
-            Some(keys) => keys.change(self, secret, next, ids).await,
+            Some(keys) => keys.change(self, opener, next, ids).await,
+            None => Err(Error::Broken("a place without keys")),
+        }
+    }
+
+    /// See [`LiveKeys::check`].
+    pub(crate) async fn check_keys(&self) -> Result<Checked> {
+        match &self.keys {
+            Some(keys) => keys.check(self).await,
             None => Err(Error::Broken("a place without keys")),
         }
     }
@@ -118,6 +126,7 @@ impl Store {
         begun.map_err(|error| Error::store("write", path, error))
     }
 
+    /// The whole object. [`Error::Corrupt`] if it is larger than [`layout::bytes_max`].
     pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {
         let bytes = self.read_plain(path).await?;
         self.meet(Some(&bytes)).await?;
@@ -128,6 +137,13 @@ impl Store {
     pub(crate) async fn read_plain(&self, path: &Path) -> Result<Bytes> {
         let failed = |error| Error::store("read", path, error);
         let result = self.storage.objects.get(path).await.map_err(failed)?;
+        // It is brought into memory: a file that only looks large must not end the process.
+        if result.meta.size > layout::bytes_max(path) {
+            return Err(Error::Corrupt {
+                object: path.to_string(),
+                detail: "larger than anything of its kind".to_owned(),
+            });
+        }
         result.bytes().await.map_err(failed)
     }
 

@@ -42,7 +42,8 @@ impl Healing {
         let path = layout::path(kind, id);
         let damaged = match self.store.read(&path).await {
             Ok(bytes) => bytes,
-            Err(Error::Missing { .. }) => return Ok(None),
+            // Corrupt: too large to be a pack.
+            Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let healed = blocking(move || Ok(healed(kind, id, damaged))).await?;
