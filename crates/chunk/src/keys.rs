@@ -25,6 +25,16 @@ impl Key {
         Self(blake3::derive_key(purpose, &self.0))
     }
 
+    /// What proves that whoever wrote `content` had this key.
+    pub fn authenticate(&self, content: &[u8]) -> [u8; 32] {
+        self.mac(&[content]).0
+    }
+
+    /// Is `mac` what [`Key::authenticate`] gives for `content`? Takes as long whatever the answer is.
+    pub fn is_authentic(&self, content: &[u8], mac: &[u8; 32]) -> bool {
+        blake3::Hash::from_bytes(self.authenticate(content)) == *mac
+    }
+
     fn mac(&self, parts: &[&[u8]]) -> Key {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         for part in parts {
@@ -117,7 +127,8 @@ impl Keys {
         }
     }
 
-    /// Adds the root keys of generations 1 and later, all of them in order. What is known is not forgotten.
+    /// Adds the root keys of generations 1 and later, all of them in order. What is known is not forgotten: a caller who
+    /// is offered fewer than are known has met a keyring that was rolled back.
     pub fn learn(&self, later: &[Key]) {
         let mut seals = self.seals.write().unwrap_or_else(PoisonError::into_inner);
         let known = seals.len() - 1;

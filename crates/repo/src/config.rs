@@ -3,7 +3,7 @@
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use strongroom_chunk::{Key, Profile};
+use strongroom_chunk::{Key, ObjectId, Profile};
 use strongroom_types::{Chain, IdSource, Timestamp};
 
 use crate::keyring::{Keyring, LiveKeys, Lock, parse_id};
@@ -115,26 +115,43 @@ impl Config {
         }
     }
 
-    /// Takes the key out of the config or copy called `name`. A damaged one is left to the repair.
-    pub(crate) async fn remove_key(store: &Store, name: &str) -> Result<()> {
-        match Self::read(store, name).await {
-            Ok(Some(config)) if config.key.is_some() => {
-                let bytes = config.without_key().encode();
-                store.replace(&Path::from(name), vec![bytes.into()]).await
+    /// Takes the key out of the configs of this repository. A damaged one may still say it: it is written anew.
+    pub(crate) async fn remove_keys(store: &Store, repository: &str) -> Result<()> {
+        let mut sound = None;
+        let (mut damaged, mut with_key) = (Vec::new(), Vec::new());
+        for name in layout::CONFIGS {
+            match Self::read(store, name).await {
+                Ok(Some(config)) if config.id == repository => {
+                    if config.key.is_some() {
+                        with_key.push(name);
+                    }
+                    sound = Some(config);
+                }
+                Ok(_) => {}
+                Err(Error::Corrupt { .. }) => damaged.push(name),
+                Err(error) => return Err(error),
             }
-            Ok(_) | Err(Error::Corrupt { .. }) => Ok(()),
-            Err(error) => Err(error),
         }
+        let Some(config) = sound else { return Ok(()) };
+        // The damaged one first: as long as the other has its key, whoever opens the repository comes here.
+        for name in damaged.into_iter().chain(with_key) {
+            let bytes = config.without_key().encode();
+            store.replace(&Path::from(name), vec![bytes.into()]).await?;
+        }
+        Ok(())
     }
 
     /// Writes a new repository's config. [`Error::Exists`] when another one is there.
     pub(crate) async fn store(&self, store: &Store) -> Result<()> {
         let [first, copy] = layout::CONFIGS.map(Path::from);
-        if store.create(&first, vec![self.encode().into()]).await? == Created::WasThere {
+        let bytes = self.encode();
+        let created = store.create(&first, vec![bytes.clone().into()]).await?;
+        // Ours may be there already: the answer to a first attempt was lost.
+        if created == Created::WasThere && *store.read_plain(&first).await? != *bytes {
             return Err(Error::Exists);
         }
         // Someone who opened the repository in between may have written it.
-        store.create(&copy, vec![self.encode().into()]).await?;
+        store.create(&copy, vec![bytes.into()]).await?;
         Ok(())
     }
 
@@ -172,6 +189,10 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    pub(crate) fn object_id(&self) -> Result<ObjectId> {
+        parse_id(&self.id)
     }
 
     pub(crate) fn options(&self) -> Result<Options> {

@@ -17,6 +17,9 @@ pub enum Error {
     /// The key file or the passphrase is not the one that opens the repository, or not any more.
     #[error("wrong key: it does not open this repository")]
     WrongKey,
+    /// A key file was given where a passphrase is wanted, or a passphrase where a key file is.
+    #[error("wrong key: this repository is opened by {wanted}")]
+    WrongKind { wanted: &'static str },
     /// Another process changed the keys, or is about to: open the repository again, with its present secret.
     #[error(
         "the repository's keys were changed; open it again with its present key file or passphrase"
@@ -28,6 +31,12 @@ pub enum Error {
     /// Written by a newer Strongroom: update the program.
     #[error("{object} has format version {version}, newer than this program understands")]
     NewerVersion { object: String, version: u16 },
+    /// Sealed under a root key that the keyring does not have: the storage lost the newest keyring or went back to an
+    /// older one. Nothing is wrong with the object; bring the keyring back.
+    #[error(
+        "{object} is sealed under generation {generation} of the keys, which the keyring does not have: it is older than the object"
+    )]
+    NewerKeys { object: String, generation: u16 },
     #[error("no point `{0}`")]
     PointNotFound(String),
     /// More than one point starts with the given prefix.
@@ -85,6 +94,10 @@ impl Error {
             strongroom_chunk::Error::NewerVersion(version) => Self::NewerVersion {
                 object: object.to_owned(),
                 version,
+            },
+            strongroom_chunk::Error::NewerKeys(generation) => Self::NewerKeys {
+                object: object.to_owned(),
+                generation,
             },
             other => Self::Corrupt {
                 object: object.to_owned(),

@@ -94,7 +94,11 @@ impl Index {
                 Ok(segment) => loaded.push(Arc::new(segment)),
                 // Merged since it was listed: what became of it is listed next time.
                 Err(Error::Missing { .. }) => {}
-                Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                Err(
+                    error @ (Error::Corrupt { .. }
+                    | Error::NewerVersion { .. }
+                    | Error::NewerKeys { .. }),
+                ) => {
                     tracing::warn!(error = %Chain(&error), "an index segment cannot be used");
                     let object = layout::name(Kind::IndexSegment, id);
                     bad.push(BadSegment { object, error });
@@ -158,6 +162,18 @@ impl Index {
     /// How many segments were found damaged while they were in use.
     pub(crate) fn refused_count(&self) -> usize {
         self.refused().len()
+    }
+
+    /// From now on these segments count as lost, whatever is in them.
+    pub(crate) fn leave_out(&self, ids: &[ObjectId]) {
+        self.refused().extend(ids);
+        // As for one that is refused.
+        drop(self.replace(ids, Vec::new()));
+    }
+
+    /// Reads all of a segment from the store itself; [`Error::Corrupt`] if it cannot be used.
+    pub(crate) async fn look_again(store: &Store, keys: &Keys, id: ObjectId) -> Result<()> {
+        fetch::check_stored(store, keys, id).await
     }
 
     /// Those that cannot be used are refused and returned.

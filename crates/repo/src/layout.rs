@@ -19,6 +19,19 @@ pub(crate) fn folder(kind: Kind) -> &'static str {
     }
 }
 
+/// How large an object of this name can be that is read into memory as a whole. Far above what writers make, since it
+/// only has to keep damaged and forged objects from exhausting the memory.
+pub(crate) fn bytes_max(path: &Path) -> u64 {
+    let folder = path.parts().next();
+    match folder.as_ref().map_or("", |folder| folder.as_ref()) {
+        // The config may ask for 1 GiB; behind that come a frame, the directory and the parity.
+        "packs" | "nodes" | "quarantine" => 5 << 28,
+        "index" | "condemned" => 1 << 30,
+        // A point's attributes have 64 KiB, a keyring 1024 keys.
+        _ => 1 << 20,
+    }
+}
+
 /// Packs are many, so they are spread over 256 folders.
 pub(crate) fn name(kind: Kind, id: ObjectId) -> String {
     let hex = id.to_string();

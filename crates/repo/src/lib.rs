@@ -80,7 +80,7 @@ pub use repair::{RepairAction, RepairReport, Repaired};
 pub use report::{Damage, Hit, Remedy, VerifyDepth, VerifyProgress, VerifyReport};
 pub use repository::{Env, Options, Repository};
 pub use scrub::{ScrubDamage, ScrubOptions, ScrubReport, scrub};
-pub use secret::{Secret, generate_key_file};
+pub use secret::{Secret, generate_key_file, looks_like_key_file};
 pub use stats::{Holdings, LineageStats, Objects, PointStats, Stats, Unread};
 pub use strongroom_chunk::Profile;
 pub use writer::PointWriter;

@@ -35,7 +35,10 @@ fn whole<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(
-            error @ (Error::Corrupt { .. } | Error::Missing { .. } | Error::NewerVersion { .. }),
+            error @ (Error::Corrupt { .. }
+            | Error::Missing { .. }
+            | Error::NewerVersion { .. }
+            | Error::NewerKeys { .. }),
         ) => {
             tracing::warn!(error = %Chain(&error), "left out of what is occupied");
             Ok(None)

@@ -132,7 +132,15 @@ impl Points {
     /// a copy behind whose point was deleted meanwhile. A point without copy gets it from the next verification.
     async fn put_copy(&self, id: ObjectId, object: Bytes) {
         let path = layout::point_copy(id);
-        if let Err(error) = self.store.create(&path, vec![object]).await {
+        let put = async {
+            let created = self.store.create(&path, vec![object.clone()]).await?;
+            // Of a point that had this name before, and whose deletion did not come to its end.
+            if created == Created::WasThere && self.store.read(&path).await? != object {
+                self.store.replace(&path, vec![object]).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = put.await {
             tracing::warn!(error = %Chain(&error), object = %path, "a point has no copy yet");
         }
     }
@@ -155,7 +163,11 @@ impl Points {
     /// The point; from its copy if it is there and damaged.
     pub(crate) async fn read(&self, id: ObjectId) -> Result<StoredPoint> {
         let error = match self.read_at(id, &layout::path(Kind::Point, id)).await {
-            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => error,
+            Err(
+                error @ (Error::Corrupt { .. }
+                | Error::NewerVersion { .. }
+                | Error::NewerKeys { .. }),
+            ) => error,
             other => return other,
         };
         let copied = self.read_at(id, &layout::point_copy(id)).await;
@@ -168,8 +180,19 @@ impl Points {
 
     /// The point in one of its two places.
     pub(crate) async fn read_at(&self, id: ObjectId, path: &Path) -> Result<StoredPoint> {
+        let (_, point) = self.read_object_at(id, path).await?;
+        Ok(point)
+    }
+
+    /// [`Points::read_at`] with the object that says it.
+    pub(crate) async fn read_object_at(
+        &self,
+        id: ObjectId,
+        path: &Path,
+    ) -> Result<(Bytes, StoredPoint)> {
         let bytes = self.store.read(path).await?;
-        self.decode(id, path, &bytes)
+        let point = self.decode(id, path, &bytes)?;
+        Ok((bytes, point))
     }
 
     /// As [`Points::find`], and durable: its writer may have died in between.
@@ -221,7 +244,11 @@ impl Points {
         for (id, result) in self.read_all().await? {
             match result {
                 Ok(point) => points.push((point_id(id), point)),
-                Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                Err(
+                    error @ (Error::Corrupt { .. }
+                    | Error::NewerVersion { .. }
+                    | Error::NewerKeys { .. }),
+                ) => {
                     tracing::error!(error = %Chain(&error), "a point cannot be read");
                 }
                 Err(error) => return Err(error),

@@ -43,12 +43,21 @@ pub(crate) struct Piece {
 
 type Fetch = JoinHandle<Result<Vec<Piece>>>;
 
+/// What the walk over the tree says. A walk that falls silent has not come to the end.
+#[derive(Debug)]
+enum Planned {
+    Fetch(Fetch),
+    /// Behind the last fetch there are only zeros.
+    End,
+}
+
 /// Streams a point from its first byte to its last, holes included, without gaps.
 #[derive(Debug)]
 pub struct PointReader {
     size_bytes: u64,
     position: u64,
-    fetches: mpsc::Receiver<Result<Fetch>>,
+    fetches: mpsc::Receiver<Result<Planned>>,
+    all_planned: bool,
     ready: VecDeque<Piece>,
     /// Collections wait for it, until the last byte is handed out.
     session: Option<Reading>,
@@ -71,6 +80,7 @@ impl PointReader {
             size_bytes: point.size_bytes,
             position: 0,
             fetches,
+            all_planned: root.is_none(),
             ready: VecDeque::new(),
             session: Some(session),
         })
@@ -85,17 +95,21 @@ impl PointReader {
     /// reader is of no use behind an error.
     pub async fn next(&mut self) -> Result<Option<Segment>> {
         while self.ready.is_empty() {
-            let Some(fetch) = self.fetches.recv().await else {
+            if self.all_planned {
                 let hole = self.hole_until(self.size_bytes);
                 if let (None, Some(session)) = (&hole, self.session.take()) {
                     session.end().await;
                 }
                 return Ok(hole);
-            };
-            let pieces = fetch?
-                .await
-                .map_err(|_| Error::Broken("a reading task"))??;
-            self.ready.extend(pieces);
+            }
+            let gone = Error::Broken("a task that walks a tree");
+            match self.fetches.recv().await.ok_or(gone)?? {
+                Planned::End => self.all_planned = true,
+                Planned::Fetch(fetch) => {
+                    let pieces = fetch.await.map_err(|_| Error::Broken("a reading task"))??;
+                    self.ready.extend(pieces);
+                }
+            }
         }
         let offset = self.ready[0].offset;
         if let Some(hole) = self.hole_until(offset) {

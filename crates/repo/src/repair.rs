@@ -69,7 +69,9 @@ pub(crate) async fn repair(
     mode: Mode,
     progress: Progress<'_>,
 ) -> Result<RepairReport> {
+    refuse_without_keyring(engine).await?;
     let found = verify::verify(engine, VerifyDepth::ReadData, progress).await?;
+    refuse_without_keyring(engine).await?;
     let engine = &engine.fresh();
     engine.refresh_marks().await?;
     let mut report = RepairReport {
@@ -77,8 +79,14 @@ pub(crate) async fn repair(
         more: found.damage_count > found.damage.len() as u64,
         ..RepairReport::default()
     };
+    let mut segments = Vec::new();
     for damage in found.damage {
         let action = match target(&damage.object) {
+            Some(Target::Object(Kind::IndexSegment, id)) => {
+                let damaged = is_damaged_still(engine, id).await?;
+                segments.extend(damaged.then_some(id));
+                damaged.then_some(RepairAction::Indexed)
+            }
             Some(target) => act(engine, mode, &target, damage.remedy).await?,
             None => None,
         };
@@ -91,10 +99,41 @@ pub(crate) async fn repair(
         }
     }
     if mode == Mode::Repair && report.damage_count > 0 {
-        // With an index that knows nothing of the segments that were put aside.
-        adopt::catch_up(&engine.fresh()).await?;
+        index_anew(engine, &segments).await?;
     }
     Ok(report)
+}
+
+/// Where keys may be missing, sound objects look damaged.
+async fn refuse_without_keyring(engine: &Engine) -> Result<()> {
+    match engine.store.check_keys().await?.trouble {
+        None => Ok(()),
+        Some(trouble) => Err(trouble),
+    }
+}
+
+/// One of a newer version or under newer keys is not damaged, and one that is gone was merged.
+async fn is_damaged_still(engine: &Engine, segment: ObjectId) -> Result<bool> {
+    match verify::look_again(engine, segment).await {
+        Err(Error::Corrupt { .. }) => Ok(true),
+        Ok(())
+        | Err(Error::Missing { .. } | Error::NewerVersion { .. } | Error::NewerKeys { .. }) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Lists the packs that no sound segment lists; only then the damaged segments go.
+async fn index_anew(engine: &Engine, damaged: &[ObjectId]) -> Result<()> {
+    let engine = engine.fresh();
+    engine.index.leave_out(damaged);
+    adopt::catch_up(&engine).await?;
+    for id in damaged {
+        let path = layout::path(Kind::IndexSegment, *id);
+        quarantine(&engine, Mode::Repair, &path).await?;
+    }
+    Ok(())
 }
 
 fn target(object: &str) -> Option<Target> {
@@ -124,10 +163,6 @@ async fn act(
         (Target::Config(name), Some(Remedy::Copy)) => put_config_back(engine, mode, name).await,
         (Target::Object(kind, id), Some(Remedy::Parity)) => {
             heal_pack(engine, mode, *kind, *id).await
-        }
-        (Target::Object(Kind::IndexSegment, id), Some(Remedy::Packs)) => {
-            quarantine(engine, mode, &layout::path(Kind::IndexSegment, *id)).await?;
-            Ok(Some(RepairAction::Indexed))
         }
         (Target::Object(..), Some(Remedy::Packs)) => Ok(Some(RepairAction::Indexed)),
         (Target::Object(Kind::Point, id), Some(Remedy::Copy)) => {
@@ -170,12 +205,23 @@ async fn put_config_back(
     mode: Mode,
     name: &'static str,
 ) -> Result<Option<RepairAction>> {
+    match Config::read(&engine.store, name).await {
+        // Good by now.
+        Ok(Some(config)) if config.id == engine.id => return Ok(None),
+        Ok(_) | Err(Error::Corrupt { .. }) => {}
+        Err(error) => return Err(error),
+    }
     for other in layout::CONFIGS.into_iter().filter(|other| *other != name) {
         let object = engine.store.read(&Path::from(other)).await?;
         if Config::decode(&object)?.id != engine.id {
             return Ok(None);
         }
         replace(engine, mode, &Path::from(name), object).await?;
+    }
+    let keyring = keyring::newest(&engine.store, &engine.id).await?.found;
+    if mode == Mode::Repair && keyring.is_some() {
+        // What was copied may have held a key that is in the keyring now.
+        Config::remove_keys(&engine.store, &engine.id).await?;
     }
     Ok(Some(RepairAction::Copied))
 }
@@ -203,17 +249,29 @@ async fn copy_point(
     from: &Path,
     to: &Path,
 ) -> Result<Option<RepairAction>> {
-    match engine.points.read_at(id, from).await {
-        Ok(_) => {}
-        Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(None),
+    let (object, _) = match engine.points.read_object_at(id, from).await {
+        Err(Error::Missing { .. } | Error::Corrupt { .. } | Error::NewerKeys { .. }) => {
+            return Ok(None);
+        }
+        read => read?,
+    };
+    match engine.points.read_object_at(id, to).await {
+        Err(Error::Corrupt { .. }) => {}
+        // The point says what its copy has to be.
+        Ok((other, _)) if *to == layout::point_copy(id) && other != object => {}
+        // Deleted since it was looked at, or good by now.
+        Ok(_)
+        | Err(Error::Missing { .. } | Error::NewerVersion { .. } | Error::NewerKeys { .. }) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     }
-    let object = engine.store.read(from).await?;
-    // What was deleted meanwhile stays so.
-    if !engine.store.exists(to).await? {
+    replace(engine, mode, to, object).await?;
+    // Of a point that is deleted both go, and what was just written may have come behind that.
+    if mode == Mode::Repair && matches!(engine.store.read(from).await, Err(Error::Missing { .. })) {
+        engine.store.delete(to).await?;
         return Ok(None);
     }
-    replace(engine, mode, to, object).await?;
     Ok(Some(RepairAction::Copied))
 }
 
@@ -224,7 +282,7 @@ async fn replace(engine: &Engine, mode: Mode, path: &Path, object: Bytes) -> Res
     }
 }
 
-/// Only what is damaged: an object of a newer version, or one that is gone, is left alone.
+/// Only what is damaged: an object of a newer version or under newer keys, or one that is gone, is left alone.
 async fn quarantine_if_corrupt(
     engine: &Engine,
     mode: Mode,
@@ -236,7 +294,10 @@ async fn quarantine_if_corrupt(
             quarantine(engine, mode, path).await?;
             Ok(Some(RepairAction::Quarantined))
         }
-        Ok(()) | Err(Error::Missing { .. } | Error::NewerVersion { .. }) => Ok(None),
+        Ok(())
+        | Err(Error::Missing { .. } | Error::NewerVersion { .. } | Error::NewerKeys { .. }) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

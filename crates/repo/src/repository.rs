@@ -6,7 +6,7 @@ use strongroom_types::{Clock, IdSource};
 
 use crate::config::{Config, PACK_BYTES_TARGETS};
 use crate::engine::Engine;
-use crate::keyring::{LiveKeys, NextRoot};
+use crate::keyring::{LiveKeys, NextRoot, Opener};
 use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
@@ -146,23 +146,30 @@ impl Repository {
     }
 
     /// Adds a root key: what is written from now on is sealed under it, by every process that knows `secret`. Data is
-    /// not rewritten, and what was stored before is found again. From now on `secret` alone opens the repository;
-    /// it may be the one that did before. [`Error::KeysChanged`] when somebody else changed them meanwhile.
+    /// not rewritten, and what was stored before is found again. From now on `secret` alone opens the repository; to
+    /// keep the one that does now, [`Repository::add_root_key`] is safer. [`Error::KeysChanged`] when somebody else
+    /// changed them meanwhile.
     ///
     /// After any other error the change may have been made: opening with `secret` tells, and finishes it.
     pub async fn rotate_keys(&self, secret: &Secret) -> Result<()> {
-        self.change_keys(secret, NextRoot::Add).await
+        self.change_keys(Opener::New(secret), NextRoot::Add).await
+    }
+
+    /// Adds a root key as [`Repository::rotate_keys`] does. What this process opened the repository with goes on to
+    /// open it.
+    pub async fn add_root_key(&self) -> Result<()> {
+        self.change_keys(Opener::Same, NextRoot::Add).await
     }
 
     /// From now on `secret` alone opens the repository. Errors as of [`Repository::rotate_keys`].
     pub async fn change_secret(&self, secret: &Secret) -> Result<()> {
-        self.change_keys(secret, NextRoot::Keep).await
+        self.change_keys(Opener::New(secret), NextRoot::Keep).await
     }
 
-    async fn change_keys(&self, secret: &Secret, next: NextRoot) -> Result<()> {
+    async fn change_keys(&self, opener: Opener<'_>, next: NextRoot) -> Result<()> {
         self.engine.prove_writable().await?;
         let store = &self.engine.store;
-        store.change_keys(secret, next, &self.engine.env.ids).await
+        store.change_keys(opener, next, &self.engine.env.ids).await
     }
 
     /// How often a root key was added.
@@ -273,7 +280,8 @@ impl Repository {
     }
 
     /// Verifies, reading everything, and makes good what parity, copies and packs still know. Writers and readers may
-    /// go on meanwhile.
+    /// go on meanwhile. [`Error::Corrupt`] or [`Error::Missing`], and nothing is done, when it is the keyring that is
+    /// damaged, gone or older than before: without it, sound objects look damaged.
     pub async fn repair(&self, progress: &(dyn Fn(VerifyProgress) + Sync)) -> Result<RepairReport> {
         self.engine.prove_writable().await?;
         self.refresh_keys_of_what_is_damaged().await?;

@@ -9,7 +9,6 @@ use object_store::path::Path;
 use strongroom_chunk::{BodyChecker, HEADER_BYTES, Header, Kind, ObjectId, Trailer, heal};
 use strongroom_store::Storage;
 
-use crate::keyring::parse_id;
 use crate::repository::blocking;
 use crate::store::{Holes, Store};
 use crate::{Error, Result, layout};
@@ -71,10 +70,10 @@ impl ScrubReport {
 pub async fn scrub(storage: impl Into<Storage>, options: ScrubOptions) -> Result<ScrubReport> {
     let store = Store::new(storage.into());
     let mut report = ScrubReport::default();
-    let id = texts::scrub_configs(&store, options, &mut report).await?;
-    texts::scrub_keyrings(&store, &id, options, &mut report).await?;
+    let config = texts::scrub_configs(&store, options, &mut report).await?;
+    let repository = config.object_id()?;
+    texts::scrub_keyrings(&store, &config, options, &mut report).await?;
     texts::scrub_marks(&store, &mut report).await?;
-    let repository = parse_id(&id)?;
     for kind in layout::KINDS {
         for object in store.list(kind).await? {
             let path = layout::path(kind, object.id);

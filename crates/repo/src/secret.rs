@@ -34,6 +34,20 @@ pub fn generate_key_file(ids: &dyn IdSource) -> String {
     format!("{HEADER}\n{}\n", digits.as_str())
 }
 
+/// Whether a text is a key file, whole or not: as a passphrase, its first line would be known to everybody.
+pub fn looks_like_key_file(content: &[u8]) -> bool {
+    content.trim_ascii_start().starts_with(HEADER.as_bytes())
+}
+
+/// What configs and keyrings call `key_file` or `passphrase`; nothing for any other word.
+pub(crate) fn kind_in_words(kind: &str) -> Option<&'static str> {
+    match kind {
+        "key_file" => Some("a key file"),
+        "passphrase" => Some("a passphrase"),
+        _ => None,
+    }
+}
+
 /// How much work one guess of a passphrase takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Argon2Cost {

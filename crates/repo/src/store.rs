@@ -16,8 +16,8 @@ use strongroom_chunk::{FOOTER_BYTES, Header, Kind, ObjectId};
 use strongroom_store::{Fault, Storage, fault_of};
 use strongroom_types::IdSource;
 
-use crate::keyring::{LiveKeys, NextRoot};
-use crate::{Error, Result, Secret, layout, marks};
+use crate::keyring::{Checked, LiveKeys, NextRoot, Opener};
+use crate::{Error, Result, layout, marks};
 pub(crate) use salvage::Holes;
 use salvage::cut_short;
 
@@ -74,12 +74,20 @@ impl Store {
     /// See [`LiveKeys::change`].
     pub(crate) async fn change_keys(
         &self,
-        secret: &Secret,
+        opener: Opener<'_>,
         next: NextRoot,
         ids: &Arc<dyn IdSource>,
     ) -> Result<()> {
         match &self.keys {
-            Some(keys) => keys.change(self, secret, next, ids).await,
+            Some(keys) => keys.change(self, opener, next, ids).await,
+            None => Err(Error::Broken("a place without keys")),
+        }
+    }
+
+    /// See [`LiveKeys::check`].
+    pub(crate) async fn check_keys(&self) -> Result<Checked> {
+        match &self.keys {
+            Some(keys) => keys.check(self).await,
             None => Err(Error::Broken("a place without keys")),
         }
     }
@@ -127,7 +135,8 @@ impl Store {
         begun.map_err(|error| Error::store("write", path, error))
     }
 
-    /// Reads an object; [`Error::Corrupt`] if the disk cannot read all of it, as of every read here.
+    /// Reads an object; [`Error::Corrupt`] if the disk cannot read all of it, as of every read here, or it is larger than
+    /// [`layout::bytes_max`].
     pub(crate) async fn read(&self, path: &Path) -> Result<Bytes> {
         let bytes = self.read_plain(path).await?;
         self.meet(Some(&bytes)).await?;

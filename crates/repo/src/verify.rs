@@ -13,8 +13,9 @@ use strongroom_chunk::{Kind, ObjectId};
 use strongroom_types::Chain;
 
 use crate::engine::Engine;
+use crate::index::Index;
 use crate::{Remedy, Result, VerifyDepth, VerifyProgress, VerifyReport, keyring, layout};
-use damage::{DamageList, problem_of};
+use damage::DamageList;
 use packs::PackState;
 use points::PointCheck;
 
@@ -43,7 +44,7 @@ pub(crate) async fn verify(
     let mut bad = engine.index.refresh(&engine.store, &engine.keys).await?;
     bad.extend(engine.index.check(&engine.store, &engine.keys).await?);
     for bad in bad {
-        damage.add_remediable(&bad.object, &problem_of(&bad.error), Remedy::Packs);
+        damage.add_segment(&bad.object, &bad.error);
     }
     let mut done = VerifyProgress {
         points_total: points.len() as u64,
@@ -51,7 +52,7 @@ pub(crate) async fn verify(
     };
     let states = check_packs(engine, depth, progress, &mut done, &mut damage).await?;
     mark(engine, depth, &states).await?;
-    let mut check = PointCheck::new(engine, &states, &mut damage);
+    let mut check = PointCheck::new(engine, depth, &states, &mut damage);
     for (id, point) in points {
         check.point(id, point).await?;
         done.points_checked += 1;
@@ -68,20 +69,20 @@ pub(crate) async fn verify(
     })
 }
 
+/// Looks at an index segment once more; `Corrupt` says that it is damaged still.
+pub(crate) async fn look_again(engine: &Engine, segment: ObjectId) -> Result<()> {
+    objects::check_segment(engine, segment).await?;
+    Index::look_again(&engine.store, &engine.keys, segment).await
+}
+
 async fn check_keyring(engine: &Engine, damage: &mut DamageList) -> Result<()> {
-    let changed = engine.keys.newest_generation() > 0;
-    let newest = keyring::newest(&engine.store, &engine.id).await?;
-    if let Some(error) = &newest.damage {
+    let checked = engine.store.check_keys().await?;
+    if let Some(error) = &checked.trouble {
         damage.add(keyring::FOLDER, error);
     }
-    match &newest.found {
-        Some(found) => {
-            for path in &found.unsound {
-                damage.add_remediable(path.as_ref(), "damaged or missing", Remedy::Copy);
-            }
-        }
-        None if changed => damage.add_problem(keyring::FOLDER, "missing"),
-        None => {}
+    for path in &checked.unsound {
+        let problem = "damaged or missing, or not as its copy is";
+        damage.add_remediable(path.as_ref(), problem, Remedy::Copy);
     }
     Ok(())
 }
@@ -97,8 +98,8 @@ async fn mark(
         let (store, marks) = (&engine.store, &engine.marks);
         let marked = marks.contains(*id);
         let change = match state.problems().next() {
-            // What can be healed can be built upon.
-            Some(_) if matches!(state, PackState::Healable(_)) => Ok(()),
+            // What can be healed can be built upon, and what no key opens is not damaged.
+            Some(_) if matches!(state, PackState::Healable(_) | PackState::Foreign(_)) => Ok(()),
             Some(problem) if !marked => marks.add(store, *id, problem).await,
             None if marked && depth == VerifyDepth::ReadData => marks.remove(store, *id).await,
             _ => Ok(()),
@@ -132,15 +133,7 @@ async fn check_packs(
     while let Some((kind, id, result)) = checks.next().await {
         done.packs_checked += 1;
         if let Some((state, bytes_read)) = result? {
-            let object = layout::name(kind, id);
-            match &state {
-                PackState::Healable(problem) => {
-                    damage.add_remediable(&object, problem, Remedy::Parity);
-                }
-                other => other
-                    .problems()
-                    .for_each(|problem| damage.add_problem(&object, problem)),
-            }
+            state.add_to(damage, &layout::name(kind, id));
             states.insert(id, state);
             done.bytes_read += bytes_read;
         }

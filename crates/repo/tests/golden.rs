@@ -1,6 +1,7 @@
 //! Repositories that were written by this version of the format stay readable, and repairable, for ever.
 //!
-//! `cargo run -p strongroom-repo --example golden -- FOLDER` made them.
+//! `cargo run -p strongroom-repo --example golden -- FOLDER` made them. The keyring of `plain` was wrapped anew since, when
+//! its format got a mac: keyrings without were never released.
 
 #![expect(
     clippy::unwrap_used,

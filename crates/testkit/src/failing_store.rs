@@ -32,9 +32,12 @@ pub enum Fault {
     Twice,
     /// This one call lets every other task go first.
     Delay,
+    /// This one call ends its task with a panic: a defect of ours, or of the client of the store.
+    Panic,
 }
 
 impl Fault {
+    /// All that a store can do.
     pub const ALL: [Self; 7] = [
         Self::Fail,
         Self::FailAfterEffect,
@@ -118,6 +121,7 @@ impl Plan {
                 drop(work().await);
                 Err(error())
             }
+            Some(Fault::Panic) => panic!("the test made this call panic"),
             Some(Fault::Twice) => {
                 drop(work().await);
                 work().await

@@ -63,11 +63,21 @@ def text_object(path):
     return json.loads(line)
 
 
-def first_sound(paths):
+def keyring(path):
+    """A keyring, and what its mac is of."""
+    ring = text_object(path)
+    if ring["version"] != 2:
+        raise Broken(f"{path.name}: a keyring of version {ring['version']}")
+    line, _, _ = path.read_text().partition("\n")
+    ring["authenticated"] = line.partition(',"mac":')[0].encode() + b"}"
+    return ring
+
+
+def first_sound(paths, read=text_object):
     problem = None
     for path in paths:
         try:
-            return text_object(path)
+            return read(path)
         except FileNotFoundError:
             continue
         except (Broken, ValueError) as error:
@@ -111,10 +121,11 @@ class Keys:
         if ring is None:
             key = config["key"]
             ring = {"lock": key, "wrap_salt": key["salt"], "wrapped": [key["wrapped"]]}
-        wrapping = keyed(
-            secret_key(ring["lock"], key_file, passphrase),
-            bytes.fromhex(ring["wrap_salt"]),
-        )
+        secret = secret_key(ring["lock"], key_file, passphrase)
+        seal = secret
+        if "mac" in ring:
+            seal = blake3(secret, derive_key_context="strongroom v2 keyring seal").digest()
+        wrapping = keyed(seal, bytes.fromhex(ring["wrap_salt"]))
         try:
             roots = [
                 open_sealed(
@@ -130,6 +141,10 @@ class Keys:
             ]
         except InvalidTag:
             raise Broken("wrong key") from None
+        if "mac" in ring:
+            mac = blake3(secret, derive_key_context="strongroom v2 keyring mac").digest()
+            if keyed(mac, ring["authenticated"]) != bytes.fromhex(ring["mac"]):
+                raise Broken("the keyring was changed by somebody without the key")
         self.chunk_id = self.derive(roots[0], "chunk id")
         self.node_id = self.derive(roots[0], "node id")
         self.seals = [
@@ -145,13 +160,18 @@ class Keys:
     def newest_ring(folder):
         folder = folder / "keys"
         names = {path.name.removesuffix("-copy") for path in folder.glob("*")}
+        problem = None
         for name in sorted((n for n in names if len(n) == 16), reverse=True):
             try:
-                ring = first_sound([folder / name, folder / f"{name}-copy"])
-            except Broken:
+                ring = first_sound([folder / name, folder / f"{name}-copy"], keyring)
+            except Broken as error:
+                problem = error
                 continue
             if ring is not None:
                 return ring
+        if problem:
+            # Once there was one, what a config says counts no more.
+            raise problem
         return None
 
     def object_key(self, header):

@@ -42,10 +42,7 @@ pub(super) async fn open(
     if segment.id() == id {
         return Ok(segment);
     }
-    Err(Error::Corrupt {
-        object: layout::name(Kind::IndexSegment, id),
-        detail: "it is another object under this name".to_owned(),
-    })
+    Err(another(id))
 }
 
 async fn open_file(store: &Store, file: PathBuf, id: ObjectId, keys: &Keys) -> Result<OpenSegment> {
@@ -183,6 +180,32 @@ async fn in_place(store: &Store, id: ObjectId, error: Error) -> Error {
         };
     }
     Error::Unavailable { action, source }
+}
+
+/// Opens and checks a segment without any copy of it.
+pub(super) async fn check_stored(store: &Store, keys: &Keys, id: ObjectId) -> Result<()> {
+    let segment = match store.storage().folder() {
+        Some(folder) => {
+            let file = folder.join(layout::name(Kind::IndexSegment, id));
+            open_file(store, file, id, keys).await?
+        }
+        None => open_in_memory(store, keys, id).await?,
+    };
+    if segment.id() != id {
+        return Err(another(id));
+    }
+    blocking(move || {
+        let checked = segment.check_all();
+        checked.map_err(|error| failed(&layout::name(Kind::IndexSegment, id), error))
+    })
+    .await
+}
+
+fn another(id: ObjectId) -> Error {
+    Error::Corrupt {
+        object: layout::name(Kind::IndexSegment, id),
+        detail: "it is another object under this name".to_owned(),
+    }
 }
 
 /// Where copies of this repository's segments are kept, if it lies elsewhere.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use object_store::path::Path;
 use strongroom_chunk::{Key, Keys};
 use strongroom_types::IdSource;
 use tokio::sync::Mutex;
 
-use super::objects::{self, Found};
+use super::objects::{self, Found, Newest};
 use super::{Keyring, Lock, finish, newest, parse_id};
 use crate::config::Config;
 use crate::repository::blocking;
@@ -18,6 +19,25 @@ use crate::{Error, Result, Secret};
 pub(crate) enum NextRoot {
     Add,
     Keep,
+}
+
+/// What opens the repository after a change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Opener<'a> {
+    /// What does now. It is not asked for again: who mistypes it must not lock himself out.
+    Same,
+    New(&'a Secret),
+}
+
+/// What a look at the keyrings in the store has found.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Objects of the keyring that counts which are damaged or gone; the next process that opens the repository
+    /// makes them good.
+    pub(crate) unsound: Vec<Path>,
+    /// The newest keyring is damaged, gone, or older than one that was seen before: it may lack keys, and what is
+    /// sealed under them is not to be judged.
+    pub(crate) trouble: Option<Error>,
 }
 
 /// Shared by everything in a process that works on one repository.
@@ -93,31 +113,63 @@ impl LiveKeys {
         unlocked: &mut Unlocked,
     ) -> Result<(Option<(Keyring, Vec<Key>)>, u64)> {
         let newest = newest(store, &self.repository).await?;
-        let Some(found) = newest.found else {
-            return match unlocked.serial {
-                0 => Ok((None, newest.next)),
-                _ => Err(newest.damage.unwrap_or_else(no_keyring)),
+        let current = self.accept(&newest, unlocked)?;
+        Ok((current, newest.next))
+    }
+
+    /// Never less than what this process knows: a keyring without some of its keys was put back by somebody.
+    fn accept(
+        &self,
+        newest: &Newest,
+        unlocked: &mut Unlocked,
+    ) -> Result<Option<(Keyring, Vec<Key>)>> {
+        let Some(found) = &newest.found else {
+            return match (&newest.damage, unlocked.serial) {
+                (Some(damage), _) => Err(damage.clone()),
+                (None, 0) => Ok(None),
+                (None, _) => Err(no_keyring()),
             };
         };
+        let rolled_back = |detail: &str| Error::Corrupt {
+            object: super::path(unlocked.serial).to_string(),
+            detail: detail.to_owned(),
+        };
         if found.ring.serial < unlocked.serial {
-            return Err(Error::Missing {
-                object: super::path(unlocked.serial).to_string(),
-            });
+            return Err(rolled_back("an older keyring is in its place"));
         }
         let roots = match found.ring.unwrap(&unlocked.wrapping) {
             Err(Error::WrongKey) => return Err(Error::KeysChanged),
             roots => roots?,
         };
+        if roots.len() <= usize::from(self.keys.newest_generation()) {
+            return Err(rolled_back("a keyring with fewer keys is in its place"));
+        }
         self.keys.learn(&roots[1..]);
         unlocked.serial = found.ring.serial;
-        Ok((Some((found.ring, roots)), newest.next))
+        Ok(Some((found.ring.clone(), roots)))
     }
 
-    /// From now on `secret` opens the repository, and nothing else does; it may be the one that does already.
+    /// Compares the keyrings in the store with what this process knows. [`Error::KeysChanged`] when another secret
+    /// opens them.
+    pub(crate) async fn check(&self, store: &Store) -> Result<Checked> {
+        let mut unlocked = self.unlocked.lock().await;
+        let newest = newest(store, &self.repository).await?;
+        let trouble = match self.accept(&newest, &mut unlocked) {
+            Ok(_) => None,
+            Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => Some(error),
+            Err(error) => return Err(error),
+        };
+        Ok(Checked {
+            trouble: newest.damage.or(trouble),
+            unsound: newest.found.map(|found| found.unsound).unwrap_or_default(),
+        })
+    }
+
+    /// From now on `opener` opens the repository, and nothing else does.
     pub(crate) async fn change(
         &self,
         store: &Store,
-        secret: &Secret,
+        opener: Opener<'_>,
         next: NextRoot,
         ids: &Arc<dyn IdSource>,
     ) -> Result<()> {
@@ -136,13 +188,21 @@ impl LiveKeys {
             ids.fill(&mut root.0);
             roots.push(root);
         }
-        let (lock, wrapping) = relock(&ring, &unlocked.wrapping, secret, ids).await?;
+        let (lock, wrapping) = match opener {
+            Opener::Same => (ring.lock().clone(), unlocked.wrapping.clone()),
+            Opener::New(secret) => relock(&ring, &unlocked.wrapping, secret, ids).await?,
+        };
         let ring = Keyring::wrap(&self.repository, serial, (lock, &wrapping), &roots, &**ids)?;
         objects::create(store, &ring).await?;
         *unlocked = Unlocked { serial, wrapping };
         self.keys.learn(&roots[1..]);
         let newest = newest(store, &self.repository).await?;
-        finish(store, &newest.found.ok_or_else(no_keyring)?).await
+        let found = newest.found.ok_or_else(no_keyring)?;
+        if found.ring.serial > serial {
+            // By somebody who has made another change since, and ends that.
+            return Ok(());
+        }
+        finish(store, &found).await
     }
 }
 
@@ -151,7 +211,8 @@ async fn current(store: &Store, config: &Config) -> Result<(Keyring, Option<Foun
     let newest = newest(store, &config.id).await?;
     match (newest.found, config.keyring()) {
         (Some(found), _) => Ok((found.ring.clone(), Some(found))),
-        (None, Some(ring)) => Ok((ring, None)),
+        // Once there was a keyring, what a config says counts no more.
+        (None, Some(ring)) => newest.damage.map_or(Ok((ring, None)), Err),
         (None, None) => Err(newest.damage.unwrap_or_else(no_keyring)),
     }
 }
@@ -168,7 +229,7 @@ async fn relock(
     blocking(move || {
         match lock.open(&secret) {
             Ok(same) if same.0 == known.0 => return Ok((lock, same)),
-            Ok(_) | Err(Error::WrongKey) => {}
+            Ok(_) | Err(Error::WrongKind { .. }) => {}
             Err(error) => return Err(error),
         }
         let lock = Lock::new(&secret, &*ids);

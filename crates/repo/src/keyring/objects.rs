@@ -8,7 +8,7 @@ use strongroom_types::Chain;
 use super::Keyring;
 use crate::config::Config;
 use crate::store::{Created, Store};
-use crate::{Error, Result, layout};
+use crate::{Error, Result};
 
 pub(crate) const FOLDER: &str = "keys";
 /// Objects that hold each keyring.
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) ring: Keyring,
-    /// Its object or its copy, where that is damaged or gone.
+    /// Its object or its copy, where that is damaged, gone, or not the same as the other.
     pub(crate) unsound: Vec<Path>,
     /// What it has made void.
     older: Vec<Path>,
@@ -107,7 +107,8 @@ async fn read_either(store: &Store, repository: &str, serial: u64) -> Result<(Ke
     for copy in [Copy::First, Copy::Second] {
         let path = name(serial, copy);
         match read(store, repository, serial, &path).await {
-            Ok(ring) => sound = sound.or(Some(ring)),
+            Ok(ring) if sound.as_ref().is_some_and(|first| *first != ring) => unsound.push(path),
+            Ok(ring) => sound = Some(ring),
             Err(error @ Error::Missing { .. }) => {
                 damage = damage.or(Some(error));
                 unsound.push(path);
@@ -176,13 +177,21 @@ pub(crate) async fn mend(store: &Store, repository: &str, path: &Path) -> Result
 /// What follows once `found` counts: its copy is there, the config holds no key any more, older keyrings are gone.
 /// Whoever opens the repository does what a process that died left undone.
 pub(crate) async fn finish(store: &Store, found: &Found) -> Result<()> {
+    let (serial, repository) = (found.ring.serial, &found.ring.repository);
     let bytes = found.ring.encode();
     for path in &found.unsound {
         store.replace(path, vec![bytes.clone().into()]).await?;
     }
-    for config in layout::CONFIGS {
-        Config::remove_key(store, config).await?;
+    if !found.unsound.is_empty() {
+        let newest = newest(store, repository).await?.found;
+        if newest.is_some_and(|newest| newest.ring.serial > serial) {
+            // A later change has deleted what was just put back, or is about to.
+            for copy in [Copy::First, Copy::Second] {
+                store.delete(&name(serial, copy)).await?;
+            }
+        }
     }
+    Config::remove_keys(store, repository).await?;
     for path in &found.older {
         store.delete(path).await?;
     }

@@ -43,6 +43,7 @@ impl Healing {
         // What the disk cannot read is lost like what it reads wrong.
         let damaged = match self.store.salvage(&path).await {
             Ok(salvaged) => salvaged.bytes,
+            // Corrupt: too large to be a pack.
             Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
 use tokio::sync::mpsc;
 
-use super::Fetch;
+use super::Planned;
 use super::fetch::{self, Wanted};
 use crate::buffers::Buffers;
 use crate::engine::Engine;
@@ -19,7 +19,7 @@ const FETCH_FRAME_BYTES: u64 = 4 << 20;
 const BUFFERS_IDLE_MAX: usize = 64;
 
 /// Walks the tree in the order of the image and starts fetches until the reader is dropped.
-pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Fetch>>) {
+pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Planned>>) {
     let frame_bytes = engine.options.profile.frame_bytes_max();
     let mut planner = Planner {
         buffers: Buffers::new(frame_bytes, BUFFERS_IDLE_MAX),
@@ -28,7 +28,11 @@ pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<R
         batch: Batch::default(),
     };
     match planner.walk(root).await {
-        Ok(()) | Err(Stop::ReaderGone) => {}
+        Err(Stop::ReaderGone) => {}
+        Ok(()) => {
+            // A reader that is gone asks for no end.
+            let _ = planner.fetches.send(Ok(Planned::End)).await;
+        }
         Err(Stop::Failed(error)) => {
             // What was planned before the failure can still be read.
             if planner.flush().await.is_ok() {
@@ -53,7 +57,7 @@ impl From<Error> for Stop {
 struct Planner {
     engine: Arc<Engine>,
     buffers: Buffers,
-    fetches: mpsc::Sender<Result<Fetch>>,
+    fetches: mpsc::Sender<Result<Planned>>,
     batch: Batch,
 }
 
@@ -156,7 +160,8 @@ impl Planner {
         let permit = self.fetches.reserve().await.map_err(|_| Stop::ReaderGone)?;
         let engine = Arc::clone(&self.engine);
         let buffers = self.buffers.clone();
-        permit.send(Ok(tokio::spawn(fetch::run(engine, buffers, batch))));
+        let fetch = tokio::spawn(fetch::run(engine, buffers, batch));
+        permit.send(Ok(Planned::Fetch(fetch)));
         Ok(())
     }
 }

@@ -7,19 +7,22 @@ use crate::config::Config;
 use crate::store::Store;
 use crate::{Error, Result, keyring, layout, marks};
 
-/// The repository's id.
+/// What the sound ones say.
 pub(super) async fn scrub_configs(
     store: &Store,
     options: ScrubOptions,
     report: &mut ScrubReport,
-) -> Result<String> {
+) -> Result<Config> {
     let mut found: Option<Config> = None;
     let mut first = Err(Error::NotARepository);
     let mut damaged = Vec::new();
     for name in layout::CONFIGS {
         report.objects_checked += 1;
         match Config::read(store, name).await {
-            Ok(Some(config)) if found.as_ref().is_none_or(|found| found.id == config.id) => {
+            Ok(Some(config))
+                if config.object_id().is_ok()
+                    && found.as_ref().is_none_or(|found| found.id == config.id) =>
+            {
                 found = Some(config);
             }
             // Which of the two is the right one cannot be told without a key.
@@ -48,7 +51,7 @@ pub(super) async fn scrub_configs(
         report.add(name.to_owned(), problem, found.is_some());
     }
     match found {
-        Some(config) => Ok(config.id),
+        Some(config) => Ok(config),
         None => first,
     }
 }
@@ -56,21 +59,25 @@ pub(super) async fn scrub_configs(
 /// The keyring that counts, and its copy. What it has made void is removed by who opens the repository.
 pub(super) async fn scrub_keyrings(
     store: &Store,
-    repository: &str,
+    config: &Config,
     options: ScrubOptions,
     report: &mut ScrubReport,
 ) -> Result<()> {
-    let newest = keyring::newest(store, repository).await?;
+    let newest = keyring::newest(store, &config.id).await?;
     if let Some(error) = &newest.damage {
         report.objects_checked += 1;
         report.add(keyring::FOLDER.to_owned(), error.to_string(), false);
     }
     let Some(found) = newest.found else {
+        if newest.damage.is_none() && config.has_no_key() {
+            report.objects_checked += 1;
+            report.add(keyring::FOLDER.to_owned(), "missing".to_owned(), false);
+        }
         return Ok(());
     };
     report.objects_checked += keyring::COPIES;
     for path in &found.unsound {
-        let heals = options.dry_run || keyring::mend(store, repository, path).await?;
+        let heals = options.dry_run || keyring::mend(store, &config.id, path).await?;
         report.add(path.to_string(), "damaged or missing".to_owned(), heals);
     }
     Ok(())

@@ -96,7 +96,10 @@ impl Store {
     pub(crate) async fn salvage(&self, path: &Path) -> Result<Salvaged> {
         let objects = &self.storage.objects;
         let read = match objects.get(path).await {
-            Ok(result) => result.bytes().await,
+            Ok(result) => {
+                fits(path, result.meta.size)?;
+                result.bytes().await
+            }
             Err(error) => Err(error),
         };
         match read {
@@ -106,6 +109,7 @@ impl Store {
             }),
             Err(error) => {
                 let length = self.length_of_unreadable(path, error).await?;
+                fits(path, length)?;
                 self.piece_together(path, 0..length).await
             }
         }
@@ -222,6 +226,17 @@ impl Store {
             }
         }
     }
+}
+
+/// It is brought into memory: a file that only looks large must not end the process.
+fn fits(path: &Path, length: u64) -> Result<()> {
+    if length <= layout::bytes_max(path) {
+        return Ok(());
+    }
+    Err(Error::Corrupt {
+        object: path.to_string(),
+        detail: "larger than anything of its kind".to_owned(),
+    })
 }
 
 /// A range in parts that begin at multiples of `bytes`, but for the first.

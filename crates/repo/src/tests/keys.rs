@@ -12,15 +12,15 @@ use super::support::*;
 use crate::keyring::{self, Keyring};
 use crate::*;
 
-fn other_key() -> Secret {
+pub(super) fn other_key() -> Secret {
     Secret::KeyFile(generate_key_file(&SeededIds::new(77)).into_bytes())
 }
 
-async fn open(store: &Arc<dyn ObjectStore>, secret: &Secret) -> Result<Repository> {
+pub(super) async fn open(store: &Arc<dyn ObjectStore>, secret: &Secret) -> Result<Repository> {
     Repository::open(Arc::clone(store), secret, env()).await
 }
 
-async fn names(store: &Arc<dyn ObjectStore>) -> Vec<String> {
+pub(super) async fn names(store: &Arc<dyn ObjectStore>) -> Vec<String> {
     use futures::TryStreamExt;
     let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
     let mut names: Vec<_> = listed.iter().map(|o| o.location.to_string()).collect();

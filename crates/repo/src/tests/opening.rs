@@ -43,14 +43,16 @@ async fn only_its_own_secret_opens_it() {
         .await
         .unwrap();
     assert!(restore(&opened, &commit.point.id).await.unwrap() == image);
-    let others = [
-        Secret::Passphrase("battery staple".to_owned()),
+    let other = Secret::Passphrase("battery staple".to_owned());
+    let refused = Repository::open(Arc::clone(&store), &other, env()).await;
+    assert!(matches!(refused, Err(Error::WrongKey)), "{refused:?}");
+    for other in [
         key(),
         Secret::KeyFile(generate_key_file(&SystemIds).into_bytes()),
-    ];
-    for secret in others {
-        let refused = Repository::open(Arc::clone(&store), &secret, env()).await;
-        assert!(matches!(refused, Err(Error::WrongKey)), "{refused:?}");
+    ] {
+        let refused = Repository::open(Arc::clone(&store), &other, env()).await;
+        let said = refused.unwrap_err().to_string();
+        assert_eq!(said, "wrong key: this repository is opened by a passphrase");
     }
 }
 
@@ -74,6 +76,10 @@ async fn another_key_file_is_refused() {
         );
     }
     assert_eq!(format!("{other:?}"), "Secret::KeyFile(..)");
+    let words = Secret::Passphrase("correct horse".to_owned());
+    let refused = Repository::open(store, &words, env()).await;
+    let said = refused.unwrap_err().to_string();
+    assert_eq!(said, "wrong key: this repository is opened by a key file");
 }
 
 #[tokio::test]

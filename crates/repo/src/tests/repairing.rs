@@ -98,6 +98,101 @@ async fn a_copy_without_its_point_is_no_point_and_is_collected() {
 }
 
 #[tokio::test]
+async fn at_every_moment_of_a_repair_some_segment_speaks_of_the_packs() {
+    let case = case().await;
+    let segment = case.objects("index").await[0].clone();
+    let mut bytes = case.read(&segment).await;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    case.write(&segment, bytes).await;
+    let damaged: Arc<InMemory> = Arc::new(fork(&case).await);
+    let mut call = 1;
+    loop {
+        let store: Arc<dyn ObjectStore> = Arc::new(damaged.fork());
+        let failing = FailingStore::new(Arc::clone(&store), Fault::Crash, call);
+        let opened = Repository::open(failing.clone(), &key(), env()).await;
+        let done = match opened {
+            Ok(repository) => repository.repair(&|_| ()).await.map(drop),
+            Err(error) => Err(error),
+        };
+        let index = Path::from("index");
+        let segments = store.list_with_delimiter(Some(&index)).await.unwrap();
+        assert_ne!(segments.objects, [], "{call}");
+        if !failing.has_struck() {
+            done.unwrap();
+            break;
+        }
+        call += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_good_by_now_stays() {
+    let case = case().await;
+    let segment = case.objects("index").await[0].clone();
+    let sound = case.read(&segment).await;
+    case.write(&segment, b"nonsense".to_vec()).await;
+    let put_back = |progress: VerifyProgress| {
+        if progress.points_checked == progress.points_total {
+            futures::executor::block_on(case.write(&segment, sound.clone()));
+        }
+    };
+    let report = case.repository.repair(&put_back).await.unwrap();
+    let of_segment = |repaired: &Repaired| repaired.object == segment.as_ref();
+    assert!(!report.repaired.iter().any(of_segment), "{report:?}");
+    assert_eq!(case.objects("quarantine").await, []);
+    assert!(case.read(&segment).await == sound);
+}
+
+#[tokio::test]
+async fn a_repair_brings_no_point_back_that_is_deleted_meanwhile() {
+    let case = case().await;
+    let point = case.objects("points").await[0].clone();
+    case.write(&point, b"nonsense".to_vec()).await;
+    // Of a deletion, the first half: the copy goes behind the point.
+    let delete = |progress: VerifyProgress| {
+        if progress.points_checked == progress.points_total {
+            futures::executor::block_on(case.store.delete(&point)).unwrap();
+        }
+    };
+    case.repository.repair(&delete).await.unwrap();
+    assert_eq!(case.objects("points").await, []);
+}
+
+#[tokio::test]
+async fn a_copy_of_another_point_of_that_name_is_found_and_made_good() {
+    let case = case().await;
+    let copy = case.objects("points-copy").await[0].clone();
+    let stale = case.read(&copy).await;
+    case.repository.delete_point(&case.point.id).await.unwrap();
+    // A late request of the writer, or a deletion that was interrupted.
+    case.write(&copy, stale.clone()).await;
+    let other = super::support::image(32, 1_000_000);
+    back_up(&case.repository, "p", &other).await.unwrap();
+    let point = case.objects("points").await[0].clone();
+    assert!(case.read(&copy).await == case.read(&point).await);
+
+    case.write(&copy, stale).await;
+    let report = case.verify(VerifyDepth::Structure).await;
+    assert_eq!(report.damage[0].object, copy.as_ref());
+    assert_eq!(report.damage[0].remedy, Some(Remedy::Copy));
+    let report = case.repair().await;
+    assert_eq!(report.left, []);
+    assert!(case.read(&copy).await == case.read(&point).await);
+    assert!(case.verify(VerifyDepth::Structure).await.is_clean());
+}
+
+/// A store of its own with the same objects.
+async fn fork(case: &Case) -> InMemory {
+    let store = InMemory::new();
+    for path in case.objects("").await {
+        let bytes = case.read(&path).await;
+        store.put(&path, bytes.into()).await.unwrap();
+    }
+    store
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_put_aside_and_what_is_lost_is_named() {
     let case = case().await;
     let path = case.objects("packs").await[0].clone();

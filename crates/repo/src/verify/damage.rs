@@ -32,6 +32,16 @@ impl DamageList {
         self.add_problem(object, &problem_of(error));
     }
 
+    /// An index segment that cannot be used. What it said stands in the packs, if it is only damaged.
+    pub(super) fn add_segment(&mut self, object: &str, error: &Error) {
+        match error {
+            Error::Corrupt { .. } => {
+                self.add_remediable(object, &problem_of(error), Remedy::Packs);
+            }
+            _ => self.add(object, error),
+        }
+    }
+
     /// The first problem of an object is the one that is told.
     pub(super) fn add_problem(&mut self, object: &str, problem: &str) {
         self.entry(object, problem);
@@ -102,6 +112,7 @@ pub(super) fn problem_of(error: &Error) -> String {
         Error::Corrupt { detail, .. } => detail.clone(),
         Error::Missing { .. } => "missing".to_owned(),
         Error::NewerVersion { version, .. } => newer(*version),
+        Error::NewerKeys { generation, .. } => newer_keys(*generation),
         other => Chain(other).to_string(),
     }
 }
@@ -110,6 +121,11 @@ pub(super) fn problem_of(error: &Error) -> String {
 /// here, and neither may hide what is wrong with other objects.
 pub(super) fn newer(version: u16) -> String {
     format!("format version {version}, newer than this program understands")
+}
+
+/// Nothing is wrong with the object: it is the keyring that is older than it was.
+pub(super) fn newer_keys(generation: u16) -> String {
+    format!("sealed under generation {generation} of the keys, which the keyring does not have")
 }
 
 impl Ranges {

@@ -13,6 +13,7 @@ use crate::scrub::{Expected, check_clear};
 use crate::{Error, PointId, Remedy, Result, VerifyReport, layout};
 
 const READS_IN_FLIGHT: usize = 16;
+const OF_ANOTHER: &str = "it is the copy of another point that had this name";
 
 pub(super) async fn check_configs(engine: &Engine, damage: &mut DamageList) -> Result<()> {
     for name in layout::CONFIGS {
@@ -43,8 +44,7 @@ pub(super) async fn check_segments(engine: &Engine, damage: &mut DamageList) -> 
             // Merged into another one meanwhile.
             Ok(()) | Err(Error::Missing { .. }) => {}
             Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
-                let object = layout::name(Kind::IndexSegment, id);
-                damage.add_remediable(&object, &problem_of(&error), Remedy::Packs);
+                damage.add_segment(&layout::name(Kind::IndexSegment, id), &error);
             }
             Err(error) => return Err(error),
         }
@@ -52,7 +52,8 @@ pub(super) async fn check_segments(engine: &Engine, damage: &mut DamageList) -> 
     Ok(())
 }
 
-async fn check_segment(engine: &Engine, id: ObjectId) -> Result<()> {
+/// The clear hashes of one segment.
+pub(super) async fn check_segment(engine: &Engine, id: ObjectId) -> Result<()> {
     let path = layout::path(Kind::IndexSegment, id);
     let expected = expected(engine, Kind::IndexSegment, id);
     check_clear(&engine.store, &path, expected, None)
@@ -114,13 +115,20 @@ async fn check_point(
     damage: &mut DamageList,
 ) -> Result<()> {
     let (path, copy_path) = (layout::path(Kind::Point, id), layout::point_copy(id));
-    let point = engine.points.read_at(id, &path).await;
+    let point = engine.points.read_object_at(id, &path).await;
     if !has_copy && point.is_ok() {
         // A writer died before it made it, or it was lost; nothing is missing but a spare.
         return engine.points.restore_copy(id).await;
     }
-    let copy = engine.points.read_at(id, &copy_path).await;
+    let copy = engine.points.read_object_at(id, &copy_path).await;
     match (&point, &copy) {
+        (Ok((object, _)), Ok((copied, _))) if object != copied => {
+            // Unless its name was given to another one since it was read.
+            if matches!(engine.points.read_object_at(id, &path).await, Ok((now, _)) if now == *object)
+            {
+                damage.add_remediable(copy_path.as_ref(), OF_ANOTHER, Remedy::Copy);
+            }
+        }
         (Ok(_), Ok(_) | Err(Error::Missing { .. })) | (Err(Error::Missing { .. }), _) => {}
         (Ok(_), Err(error)) => {
             let problem = problem_of(damage_only(error)?);
@@ -144,7 +152,7 @@ async fn check_point(
 /// A failure of the store ends the verification; damage is noted.
 fn damage_only(error: &Error) -> Result<&Error> {
     match error {
-        Error::Corrupt { .. } | Error::NewerVersion { .. } => Ok(error),
+        Error::Corrupt { .. } | Error::NewerVersion { .. } | Error::NewerKeys { .. } => Ok(error),
         other => Err(other.clone()),
     }
 }

@@ -8,12 +8,12 @@ use strongroom_chunk::{
 };
 use strongroom_store::StorageKind;
 
-use super::damage::newer;
+use super::damage::{DamageList, newer, newer_keys};
 use crate::engine::Engine;
 use crate::packs::Pack;
 use crate::repository::blocking;
 use crate::store::Holes;
-use crate::{Error, Result, VerifyDepth};
+use crate::{Error, Remedy, Result, VerifyDepth};
 
 /// What is known of a pack.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) enum PackState {
     },
     /// It is damaged, and its parity brings back everything.
     Healable(String),
+    /// No key here opens it, and nothing says that it is damaged.
+    Foreign(String),
 }
 
 impl PackState {
@@ -35,9 +37,21 @@ impl PackState {
         bad_frames: HashMap::new(),
     };
 
+    /// Notes what is wrong with the pack of this name.
+    pub(super) fn add_to(&self, damage: &mut DamageList, object: &str) {
+        match self {
+            Self::Healable(problem) => damage.add_remediable(object, problem, Remedy::Parity),
+            other => other
+                .problems()
+                .for_each(|problem| damage.add_problem(object, problem)),
+        }
+    }
+
     pub(super) fn problems(&self) -> impl Iterator<Item = &str> {
         let (first, frames) = match self {
-            Self::Unreadable(problem) | Self::Healable(problem) => (Some(problem), None),
+            Self::Unreadable(problem) | Self::Healable(problem) | Self::Foreign(problem) => {
+                (Some(problem), None)
+            }
             Self::Readable {
                 problem,
                 bad_frames,
@@ -63,6 +77,9 @@ pub(super) async fn check(
     let Some(problem) = state.problems().next().map(str::to_owned) else {
         return Ok(Some((state, bytes_read)));
     };
+    if matches!(state, PackState::Foreign(_)) {
+        return Ok(Some((state, bytes_read)));
+    }
     if let Some(bytes) = engine.packs.healed(kind, id).await?
         && let Ok(pack) = engine.packs.open_whole(kind, id, &bytes)
     {
@@ -87,6 +104,9 @@ async fn check_as_it_is(
         Err(Error::Corrupt { detail, .. }) => return Ok((PackState::Unreadable(detail), 0)),
         Err(Error::NewerVersion { version, .. }) => {
             return Ok((PackState::Unreadable(newer(version)), 0));
+        }
+        Err(Error::NewerKeys { generation, .. }) => {
+            return Ok((PackState::Foreign(newer_keys(generation)), 0));
         }
         Err(error) => return Err(error),
     };

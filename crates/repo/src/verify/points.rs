@@ -5,18 +5,21 @@ use strongroom_chunk::{
     Child, ContentId, Kind, LeafEntry, Node, ObjectId, Place, SPAN_BYTES, node_bytes, root_level,
 };
 
-use super::damage::{DamageList, newer};
-use super::packs::PackState;
+use super::damage::{DamageList, newer, newer_keys};
+use super::packs::{self, PackState};
 use crate::engine::{Engine, Located};
 use crate::points::{StoredPoint, point_id};
-use crate::{Error, PointId, Remedy, Result, layout};
+use crate::{Error, PointId, Remedy, Result, VerifyDepth, layout};
 
 const OTHER_LENGTH: &str = "a chunk has another length than its node says";
 
 /// Walks the points' trees and notes which parts of them damage hits.
 pub(super) struct PointCheck<'a> {
     engine: &'a Engine,
+    depth: VerifyDepth,
     states: &'a HashMap<ObjectId, PackState>,
+    /// Of packs that were put after the others were listed.
+    late: HashMap<ObjectId, PackState>,
     damage: &'a mut DamageList,
     /// Nodes below which all is well; they are not visited again.
     sound: HashSet<ContentId>,
@@ -43,12 +46,15 @@ enum Visit {
 impl<'a> PointCheck<'a> {
     pub(super) fn new(
         engine: &'a Engine,
+        depth: VerifyDepth,
         states: &'a HashMap<ObjectId, PackState>,
         damage: &'a mut DamageList,
     ) -> Self {
         Self {
             engine,
+            depth,
             states,
+            late: HashMap::new(),
             damage,
             sound: HashSet::new(),
         }
@@ -59,8 +65,10 @@ impl<'a> PointCheck<'a> {
         let (id, point) = match point {
             Ok(point) => (point_id(id), point),
             Err(
-                error
-                @ (Error::Corrupt { .. } | Error::Missing { .. } | Error::NewerVersion { .. }),
+                error @ (Error::Corrupt { .. }
+                | Error::Missing { .. }
+                | Error::NewerVersion { .. }
+                | Error::NewerKeys { .. }),
             ) => {
                 self.damage.add(&object, &error);
                 self.damage.hit(&object, "", &point_id(id), 0..0);
@@ -168,6 +176,7 @@ impl<'a> PointCheck<'a> {
             let problem = match problem_of(found)? {
                 Ok(located) => {
                     self.note_unlisted(&located);
+                    self.check_late(located.pack.id).await?;
                     self.chunk_problem(entry, &located)
                 }
                 Err(problem) => Some(problem),
@@ -182,10 +191,26 @@ impl<'a> PointCheck<'a> {
         Ok(problems)
     }
 
+    /// A pack that a collection has written meanwhile, to which the index leads now, was not checked with the others.
+    async fn check_late(&mut self, pack: ObjectId) -> Result<()> {
+        if self.states.contains_key(&pack) || self.late.contains_key(&pack) {
+            return Ok(());
+        }
+        if let Some((state, _)) =
+            packs::check(self.engine, Kind::DataPack, pack, self.depth).await?
+        {
+            let object = layout::name(Kind::DataPack, pack);
+            state.add_to(self.damage, &object);
+            self.late.insert(pack, state);
+        }
+        Ok(())
+    }
+
     fn chunk_problem(&self, entry: &LeafEntry, located: &Located) -> Option<Problem> {
-        let text = match self.states.get(&located.pack.id) {
+        let pack = located.pack.id;
+        let text = match self.states.get(&pack).or_else(|| self.late.get(&pack)) {
             None => "missing".to_owned(),
-            Some(PackState::Unreadable(problem)) => problem.clone(),
+            Some(PackState::Unreadable(problem) | PackState::Foreign(problem)) => problem.clone(),
             Some(PackState::Healable(_)) if located.entry.length == entry.length => return None,
             Some(PackState::Healable(_)) => OTHER_LENGTH.to_owned(),
             Some(PackState::Readable { bad_frames, .. }) => {
@@ -243,6 +268,7 @@ fn problem_of<T>(result: Result<T>) -> Result<Result<T, Problem>> {
         Err(Error::Missing { object }) => (object, "missing".to_owned()),
         Err(Error::Corrupt { object, detail }) => (object, detail),
         Err(Error::NewerVersion { object, version }) => (object, newer(version)),
+        Err(Error::NewerKeys { object, generation }) => (object, newer_keys(generation)),
         Err(error) => return Err(error),
     };
     Ok(Err(Problem { object, text }))

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use strongroom_repo::{
     Damage, Remedy, RepairAction, RepairReport, Repository, ScrubOptions, ScrubReport, VerifyDepth,
     VerifyReport,
@@ -37,11 +38,12 @@ pub(super) async fn repair(
     format: Format,
 ) -> anyhow::Result<ExitCode> {
     let repository: Repository = place.open().await?;
-    let report = if dry_run {
-        repository.plan_repair(&|_| ()).await?
+    let done = if dry_run {
+        repository.plan_repair(&|_| ()).await
     } else {
-        repository.repair(&|_| ()).await?
+        repository.repair(&|_| ()).await
     };
+    let report = done.context("the repair was not finished")?;
     match format {
         Format::Json => print_answer(repository.storage(), &report)?,
         Format::Table => print_repaired(&report),

@@ -44,8 +44,10 @@ pub(super) async fn run(command: KeyCommand, format: Format) -> anyhow::Result<E
     let repository = match command {
         KeyCommand::Rotate { place, new } => {
             let repository = place.open().await?;
-            let secret = new.read()?.map_or_else(|| place.secret.read(), Ok)?;
-            let done = repository.rotate_keys(&secret).await;
+            let done = match new.read()? {
+                Some(secret) => repository.rotate_keys(&secret).await,
+                None => repository.add_root_key().await,
+            };
             done.context(UNCERTAIN)?;
             repository
         }

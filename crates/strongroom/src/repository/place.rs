@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use strongroom_repo::{Env, Options, Repository};
+use strongroom_repo::{Env, Error, Options, Repository};
 use strongroom_store::{Create, Limits, Storage};
 use strongroom_types::{SystemClock, SystemIds};
 
@@ -18,16 +18,40 @@ impl Place {
     ) -> anyhow::Result<Repository> {
         let key_file = self.secret.key_file.as_deref();
         let new_key = key_file.filter(|file| !file.exists());
+        let failed = || format!("no repository was made in {}", self.location.repository);
         if let Some(file) = new_key {
+            if self.exists().await.with_context(failed)? {
+                return Err(Error::Exists).with_context(failed);
+            }
             make_key_file(file)?;
         }
         let made = self.init_in(profile, parity).await;
-        if let (Err(_), Some(file)) = (&made, new_key) {
-            // Nobody shall keep a key that opens nothing.
-            std::fs::remove_file(file)
-                .with_context(|| format!("{} cannot be removed", file.display()))?;
+        let Some(file) = new_key.filter(|_| made.is_err()) else {
+            return made.with_context(failed);
+        };
+        // What was made may be there although its making failed, and then this is its only key.
+        if !matches!(self.exists().await, Ok(false)) {
+            let kept = || {
+                let repository = &self.location.repository;
+                let file = file.display();
+                format!(
+                    "{repository} may have been made all the same; keep {file} until another key opens it"
+                )
+            };
+            return made.with_context(kept);
         }
-        made.with_context(|| format!("no repository was made in {}", self.location.repository))
+        // Nobody shall keep a key that opens nothing.
+        std::fs::remove_file(file)
+            .with_context(|| format!("{} cannot be removed", file.display()))?;
+        made.with_context(failed)
+    }
+
+    async fn exists(&self) -> Result<bool, Error> {
+        match self.location.storage(Create::Never) {
+            Ok(storage) => Repository::exists(storage).await,
+            Err(Error::NotARepository) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn init_in(
@@ -66,7 +90,7 @@ impl Place {
 }
 
 impl Location {
-    pub(super) fn storage(&self, create: Create) -> Result<Storage, strongroom_repo::Error> {
+    pub(super) fn storage(&self, create: Create) -> Result<Storage, Error> {
         let place = strongroom_store::Place::parse(&self.repository)?;
         let limits = Limits {
             patience: Duration::from_secs(self.s3_patience),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-use strongroom_repo::{Secret, generate_key_file};
+use strongroom_repo::{Secret, generate_key_file, looks_like_key_file};
 use strongroom_types::SystemIds;
 use zeroize::Zeroizing;
 
@@ -117,6 +117,12 @@ fn passphrase_file(file: &Path) -> anyhow::Result<Secret> {
     let passphrase = text.lines().next().unwrap_or_default();
     if passphrase.is_empty() {
         bail!("the first line of {} is empty", file.display());
+    }
+    if looks_like_key_file(&content) {
+        bail!(
+            "{} is a key file and holds no passphrase; name it as a key file",
+            file.display()
+        );
     }
     Ok(Secret::Passphrase(passphrase.to_owned()))
 }

@@ -1,5 +1,6 @@
 //! A storage that runs full during a backup: a clear failure, nothing acknowledged is lost, and room heals it.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::api::Api;
@@ -7,19 +8,54 @@ use crate::disks;
 use crate::server::{BINARY, Server};
 
 /// A command that runs the server with a file system of `size` mounted at `folder`, seen by it alone.
-fn in_small_file_system(folder: &std::path::Path, size: &str) -> Command {
+fn in_small_file_system(folder: &Path, size: &str) -> Command {
+    let mut command = shell_in_small_file_system(folder, size, "exec \"$@\"");
+    command.arg(BINARY);
+    command
+}
+
+/// A command that runs `script` there; what is appended are its arguments.
+fn shell_in_small_file_system(folder: &Path, size: &str, script: &str) -> Command {
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
     // Where the root is no mount point (a chroot), unshare cannot make it private by itself.
     let mount = format!(
-        "mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size={size} tmpfs '{}' && exec \"$@\"",
+        "mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size={size} tmpfs '{}' && {script}",
         folder.display()
     );
     command.args(["--mount", "--propagation", "unchanged"]);
-    command.args(["sh", "-c", &mount, "sh", BINARY]);
+    command.args(["sh", "-c", &mount, "sh"]);
     command
+}
+
+/// With room for one config and none for its copy.
+#[test]
+fn the_only_key_of_a_repository_is_kept_although_its_making_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let repository = path("repository");
+    std::fs::create_dir(&repository).unwrap();
+    std::fs::create_dir(path("copy")).unwrap();
+    let script = "{ \"$1\" repo init \"$2\" --key-file \"$3\"; cp \"$2\"/config \"$4\"; }";
+    let output = shell_in_small_file_system(&repository, "4k", script)
+        .arg(BINARY)
+        .args([&repository, &path("key"), &path("copy")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("keep"), "{said}");
+    let listed = Command::new(BINARY)
+        .args(["repo", "list"])
+        .arg(path("copy"))
+        .arg("--key-file")
+        .arg(path("key"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&listed.stderr);
+    assert!(listed.status.success(), "{said}");
 }
 
 #[tokio::test]

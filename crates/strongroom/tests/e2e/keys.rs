@@ -134,6 +134,91 @@ fn the_reader_of_the_format_pages_restores_what_was_backed_up_before_and_after_r
     assert!(repo.read(&new, &last) == emptied);
 }
 
+/// Runs a command on a terminal of its own and answers its prompts in turn; prints how many there were, and ends as
+/// the command does.
+const TERMINAL: &str = r#"
+import os, pty, re, sys, termios
+answers = sys.argv[1].split(",")
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+seen, asked = b"", 0
+while True:
+    try:
+        seen += os.read(terminal, 4096)
+    except OSError:
+        break
+    if len(re.findall(rb"(?:passphrase|repository|again): ", seen)) > asked:
+        # What was typed before the echo is off is thrown away.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            os.sched_yield()
+        os.write(terminal, answers[asked].encode() + b"\n")
+        asked += 1
+print(asked)
+sys.stderr.write(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+impl Repo {
+    /// How often a passphrase was asked for.
+    fn on_terminal(&self, verb: &[&str], flags: &[&str], answers: &[&str]) -> Result<u32, String> {
+        let output = Command::new(python())
+            .args(["-c", TERMINAL, &answers.join(","), BINARY, "repo"])
+            .args(verb)
+            .arg(self.path("repo"))
+            .args(flags)
+            .env_remove("STRONGROOM_PASSPHRASE")
+            .output()
+            .unwrap();
+        if output.status.success() {
+            let asked = String::from_utf8_lossy(&output.stdout);
+            return Ok(asked.trim().parse().unwrap());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+#[test]
+fn on_a_terminal_a_rotation_asks_once_for_the_old_passphrase_and_twice_for_a_new_one() {
+    let repo = Repo::new();
+    let old = "correct horse";
+    assert_eq!(repo.on_terminal(&["init"], &[], &[old, old]), Ok(2));
+    // A second question would be answered with a slip of the finger.
+    let rotate = ["key", "rotate"];
+    assert_eq!(repo.on_terminal(&rotate, &[], &[old, "typo"]), Ok(1));
+    assert!(repo.run(&["list"], &[], Some(old)).status.success());
+
+    let flags = ["--new-passphrase"];
+    let said = repo.on_terminal(&rotate, &flags, &[old, "battery", "batery"]);
+    let said = said.unwrap_err();
+    assert!(said.contains("not the same"), "{said}");
+    assert!(repo.run(&["list"], &[], Some(old)).status.success());
+    let answers = [old, "battery", "battery"];
+    assert_eq!(repo.on_terminal(&rotate, &flags, &answers), Ok(3));
+    assert!(repo.run(&["list"], &[], Some("battery")).status.success());
+}
+
+#[test]
+fn a_key_file_is_no_passphrase_and_no_new_one_is_made_for_a_repository_that_is_there() {
+    let repo = Repo::new();
+    let (key, other) = (repo.text("key"), repo.text("other"));
+    repo.done(&["init"], &["--key-file", &key]);
+    for flag in ["--passphrase-file", "--new-passphrase-file"] {
+        let arguments = match flag {
+            "--passphrase-file" => vec![flag, &key],
+            _ => vec!["--key-file", &key, flag, &key],
+        };
+        let said = refusal(&repo.run(&["key", "rotate"], &arguments, None));
+        assert!(said.contains("is a key file"), "{said}");
+    }
+    let said = refusal(&repo.run(&["list"], &[], Some("correct horse")));
+    assert!(said.contains("is opened by a key file"), "{said}");
+    let said = refusal(&repo.run(&["init"], &["--key-file", &other], None));
+    assert!(said.contains("already is a repository"), "{said}");
+    assert!(!repo.path("other").exists());
+    repo.done(&["list"], &["--key-file", &key]);
+}
+
 #[test]
 fn a_secret_comes_from_a_file_or_the_environment_and_a_wrong_one_is_one_sentence() {
     let repo = Repo::new();
