@@ -6,13 +6,15 @@ use bytes::Bytes;
 use futures::future::join_all;
 use strongroom_testkit::{FaultProxy, ProxyFault, SeaweedFs, s3_server};
 
-use super::s3::{IMPATIENT, TINY_PACKS, open_bucket};
+use super::s3::{TINY_PACKS, open_bucket};
 use super::support::*;
 use crate::*;
 
 const OUTAGE: Duration = Duration::from_mins(1);
 /// As long as it is without a word of the user's.
 const PATIENT: Duration = Duration::from_mins(3);
+/// Enough for a server that is busy, and less than any outage here.
+const IMPATIENT: Duration = Duration::from_secs(2);
 const FAULTS: [ProxyFault; 8] = [
     ProxyFault::Refuse,
     ProxyFault::Answer(500),
@@ -172,7 +174,7 @@ async fn an_outage_that_is_too_long_is_told_and_the_next_run_goes_on() {
             let text = strongroom_types::Chain(&error).to_string();
             assert!(text.contains("attempts failed within"), "{fault:?}: {text}");
             if fault == ProxyFault::Silence {
-                assert!(text.contains("no answer came within 5 s"), "{text}");
+                assert!(text.contains("no answer came within"), "{text}");
             }
         }
         world.proxy.heal();
