@@ -280,8 +280,8 @@ async fn quarantine_if_corrupt(
 ) -> Result<Option<RepairAction>> {
     match read {
         Err(Error::Corrupt { .. }) => {
-            quarantine(engine, mode, path).await?;
-            Ok(Some(RepairAction::Quarantined))
+            let moved = quarantine(engine, mode, path).await?;
+            Ok(moved.then_some(RepairAction::Quarantined))
         }
         Ok(())
         | Err(Error::Missing { .. } | Error::NewerVersion { .. } | Error::NewerKeys { .. }) => {
@@ -291,23 +291,23 @@ async fn quarantine_if_corrupt(
     }
 }
 
-/// Moves an object aside: it stands there before it goes here.
-async fn quarantine(engine: &Engine, mode: Mode, path: &Path) -> Result<()> {
-    if mode == Mode::Plan {
-        return Ok(());
-    }
+/// Moves an object aside: it stands there before it goes here. False for one that stays where it is.
+async fn quarantine(engine: &Engine, mode: Mode, path: &Path) -> Result<bool> {
     let object = match engine.store.read(path).await {
         // Corrupt: too large to be brought elsewhere.
-        Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(()),
+        Err(Error::Missing { .. } | Error::Corrupt { .. }) => return Ok(false),
         object => object?,
     };
+    if mode == Mode::Plan {
+        return Ok(true);
+    }
     for number in 0..QUARANTINED_MAX {
         let aside = layout::quarantine(path, number);
         let created = engine.store.create(&aside, vec![object.clone()]).await?;
         if created == Created::New || engine.store.read(&aside).await? == object {
-            return engine.store.delete(path).await;
+            engine.store.delete(path).await?;
+            return Ok(true);
         }
     }
-    // What is there is left there.
-    Ok(())
+    Ok(false)
 }
