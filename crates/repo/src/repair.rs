@@ -291,8 +291,8 @@ async fn quarantine_if_corrupt(
 ) -> Result<Option<RepairAction>> {
     match read {
         Err(Error::Corrupt { .. }) => {
-            quarantine(engine, mode, path).await?;
-            Ok(Some(RepairAction::Quarantined))
+            let moved = quarantine(engine, mode, path).await?;
+            Ok(moved.then_some(RepairAction::Quarantined))
         }
         Ok(())
         | Err(Error::Missing { .. } | Error::NewerVersion { .. } | Error::NewerKeys { .. }) => {
@@ -302,32 +302,32 @@ async fn quarantine_if_corrupt(
     }
 }
 
-/// Moves an object aside: it stands there before it goes here.
-async fn quarantine(engine: &Engine, mode: Mode, path: &Path) -> Result<()> {
-    if mode == Mode::Plan {
-        return Ok(());
-    }
+/// Moves an object aside: it stands there before it goes here. False for one that stays where it is.
+async fn quarantine(engine: &Engine, mode: Mode, path: &Path) -> Result<bool> {
     let object = match engine.store.read(path).await {
-        Err(Error::Missing { .. }) => return Ok(()),
+        Err(Error::Missing { .. }) => return Ok(false),
         // What cannot be read cannot be copied, and keeps its bad sectors out of use.
         Err(Error::Corrupt { .. }) => None,
         object => Some(object?),
     };
+    if mode == Mode::Plan {
+        return Ok(true);
+    }
     for number in 0..QUARANTINED_MAX {
         let aside = layout::quarantine(path, number);
         let Some(object) = &object else {
             match engine.store.rename(path, &aside).await? {
-                Created::New => return Ok(()),
+                Created::New => return Ok(true),
                 Created::WasThere => continue,
             }
         };
         let created = engine.store.create(&aside, vec![object.clone()]).await?;
         if created == Created::New || is(engine, &aside, object).await? {
-            return engine.store.delete(path).await;
+            engine.store.delete(path).await?;
+            return Ok(true);
         }
     }
-    // What is there is left there.
-    Ok(())
+    Ok(false)
 }
 
 /// Has an earlier repair put it aside already?

@@ -160,18 +160,13 @@ class Keys:
     def newest_ring(folder):
         folder = folder / "keys"
         names = {path.name.removesuffix("-copy") for path in folder.glob("*")}
-        problem = None
         for name in sorted((n for n in names if len(n) == 16), reverse=True):
             try:
                 ring = first_sound([folder / name, folder / f"{name}-copy"], keyring)
-            except Broken as error:
-                problem = error
+            except Broken:
                 continue
             if ring is not None:
                 return ring
-        if problem:
-            # Once there was one, what a config says counts no more.
-            raise problem
         return None
 
     def object_key(self, header):

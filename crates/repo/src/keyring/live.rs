@@ -59,15 +59,21 @@ struct Unlocked {
 impl LiveKeys {
     /// Unlocks the repository. Slow for a passphrase.
     pub(crate) async fn open(store: &Store, config: &Config, secret: &Secret) -> Result<Arc<Self>> {
-        let (ring, found) = current(store, config).await?;
+        let (ring, found, damage) = current(store, config).await?;
         let repository = config.id.clone();
         let (locked, secret) = (ring.clone(), secret.clone());
-        let (wrapping, roots) = blocking(move || {
+        let unlocked = blocking(move || {
             let wrapping = locked.lock().open(&secret)?;
             let roots = locked.unwrap(&wrapping)?;
             Ok((wrapping, roots))
-        })
-        .await?;
+        });
+        let (wrapping, roots) = match unlocked.await {
+            // It may be the secret of the keyring that cannot be read.
+            Err(error @ (Error::WrongKey | Error::WrongKind { .. })) => {
+                return Err(damage.unwrap_or(error));
+            }
+            unlocked => unlocked?,
+        };
         let live = Self::new(repository, ring.serial, wrapping, &roots)?;
         if let Some(found) = found
             && !(found.is_settled() && config.has_no_key())
@@ -124,10 +130,9 @@ impl LiveKeys {
         unlocked: &mut Unlocked,
     ) -> Result<Option<(Keyring, Vec<Key>)>> {
         let Some(found) = &newest.found else {
-            return match (&newest.damage, unlocked.serial) {
-                (Some(damage), _) => Err(damage.clone()),
-                (None, 0) => Ok(None),
-                (None, _) => Err(no_keyring()),
+            return match unlocked.serial {
+                0 => Ok(None),
+                _ => Err(newest.damage.clone().unwrap_or_else(no_keyring)),
             };
         };
         let rolled_back = |detail: &str| Error::Corrupt {
@@ -206,13 +211,16 @@ impl LiveKeys {
     }
 }
 
-/// The keyring that counts, and its objects if it is not the one in the config.
-async fn current(store: &Store, config: &Config) -> Result<(Keyring, Option<Found>)> {
+/// The keyring that counts, its objects if it is not the one in the config, and what is wrong with a newer one.
+async fn current(
+    store: &Store,
+    config: &Config,
+) -> Result<(Keyring, Option<Found>, Option<Error>)> {
     let newest = newest(store, &config.id).await?;
     match (newest.found, config.keyring()) {
-        (Some(found), _) => Ok((found.ring.clone(), Some(found))),
-        // Once there was a keyring, what a config says counts no more.
-        (None, Some(ring)) => newest.damage.map_or(Ok((ring, None)), Err),
+        (Some(found), _) => Ok((found.ring.clone(), Some(found), newest.damage)),
+        // Half a keyring, of a process that died while it put the first one, must not lock the repository.
+        (None, Some(ring)) => Ok((ring, None, newest.damage)),
         (None, None) => Err(newest.damage.unwrap_or_else(no_keyring)),
     }
 }

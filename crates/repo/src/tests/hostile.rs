@@ -75,6 +75,7 @@ async fn a_file_that_looks_large_is_damaged_and_takes_no_memory() {
         let repaired = case.repository.repair(&|_| ()).await.unwrap();
         // The packs cannot even be put aside.
         assert!(repaired.left.iter().any(|d| d.object == names[1]));
+        assert!(!repaired.repaired.iter().any(|r| r.object == names[1]));
         Repository::open(storage(), &key(), env()).await.unwrap();
     }
 }

@@ -252,23 +252,36 @@ async fn a_running_process_calls_no_rolled_back_keyring_clean_and_repairs_nothin
 }
 
 #[tokio::test]
-async fn a_config_with_a_key_does_not_stand_in_for_a_damaged_keyring() {
+async fn a_config_with_a_key_beside_a_damaged_keyring_is_no_reason_to_repair() {
     let (store, repository) = in_memory().await;
+    back_up(&repository, "old", &image(94, 300_000))
+        .await
+        .unwrap();
     let old = keep(&store).await;
     repository.rotate_keys(&other_key()).await.unwrap();
+    back_up(&repository, "new", &image(95, 300_000))
+        .await
+        .unwrap();
     for name in ring(1) {
         put(&store, &name, "nonsense").await;
     }
     for (name, bytes) in old {
         put(&store, &name, bytes).await;
     }
-    for secret in [key(), other_key()] {
-        let refused = open(&store, &secret).await;
-        assert!(
-            matches!(&refused, Err(Error::Corrupt { object, .. }) if object.starts_with("keys/")),
-            "{refused:?}"
-        );
+    // The right secret is not called wrong.
+    let refused = open(&store, &other_key()).await;
+    assert!(
+        matches!(&refused, Err(Error::Corrupt { object, .. }) if object.starts_with("keys/")),
+        "{refused:?}"
+    );
+    let before = data(&store).await;
+    for repository in [open(&store, &key()).await.unwrap(), repository] {
+        let report = verify(&repository).await;
+        assert_eq!(report.damage[0].object, "keys");
+        let refused = repository.repair(&|_| ()).await;
+        assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
     }
+    assert_eq!(data(&store).await, before, "nothing is marked or put aside");
 }
 
 #[tokio::test]

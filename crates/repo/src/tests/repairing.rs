@@ -100,11 +100,12 @@ async fn a_copy_without_its_point_is_no_point_and_is_collected() {
 #[tokio::test]
 async fn at_every_moment_of_a_repair_some_segment_speaks_of_the_packs() {
     let case = case().await;
-    let segment = case.objects("index").await[0].clone();
-    let mut bytes = case.read(&segment).await;
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    case.write(&segment, bytes).await;
+    for segment in case.objects("index").await {
+        let mut bytes = case.read(&segment).await;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        case.write(&segment, bytes).await;
+    }
     let damaged: Arc<InMemory> = Arc::new(fork(&case).await);
     let mut call = 1;
     loop {
