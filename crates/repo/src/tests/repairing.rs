@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use strongroom_testkit::{FailingStore, Fault};
 
 use super::damage::Case;
 use super::healing::{HOLE, case};

@@ -139,7 +139,7 @@ async fn an_outage_of_a_minute_is_waited_for() {
         let clock = env().clock;
         let began = clock.now();
         let outage = || world.proxy.fail_for(OUTAGE, fault);
-        let ended = world.meet(PATIENT, outage).await;
+        let ended = Box::pin(world.meet(PATIENT, outage)).await;
         for outcome in ended {
             outcome.unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
         }
@@ -164,7 +164,7 @@ async fn an_outage_that_is_too_long_is_told_and_the_next_run_goes_on() {
         .filter(|fault| !matches!(fault, ProxyFault::Slow(_)));
     let outages = away.map(|fault| async move {
         let world = World::new(server, fault).await;
-        let ended = world.meet(IMPATIENT, || world.proxy.fail(fault)).await;
+        let ended = Box::pin(world.meet(IMPATIENT, || world.proxy.fail(fault))).await;
         for outcome in ended {
             let error = outcome.expect_err("nobody can wait for that");
             assert!(
