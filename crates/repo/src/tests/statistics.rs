@@ -192,22 +192,21 @@ async fn what_cannot_be_read_is_named_and_left_out() {
     };
     let steps = vec![Step::BackUp(0), edit(5), Step::BackUp(1)];
     let (memory, repository) = play(steps).await;
-    let store: Arc<dyn ObjectStore> = memory;
     let whole = repository.stats().await.unwrap();
-    let lost = super::collecting::objects(&*store, &["packs", "nodes"]).await;
-    let lost = [&lost[0].0, &lost[lost.len() - 1].0];
-    for object in lost {
-        let path = Path::from(object.as_str());
+    for folder in ["packs", "nodes"] {
+        // One at a time: below a lost node nobody knows what else is lost.
+        let store: Arc<dyn ObjectStore> = Arc::new(memory.fork());
+        let lost = super::collecting::objects(&*store, &[folder]).await;
+        let lost = &lost[0].0;
+        let path = Path::from(lost.as_str());
         object_store::ObjectStoreExt::delete(&*store, &path)
             .await
             .unwrap();
+        let stats = open(&store).await.stats().await.unwrap();
+        assert_eq!(stats.points, 2);
+        assert!(held(&stats.total) < held(&whole.total));
+        let named: Vec<&str> = stats.damage.iter().map(|d| d.object.as_str()).collect();
+        assert_eq!(named, [lost.as_str()]);
+        assert_eq!(stats.damage_count, 1);
     }
-    let stats = open(&store).await.stats().await.unwrap();
-    assert_eq!(stats.points, 2);
-    assert!(held(&stats.total) < held(&whole.total));
-    for object in lost {
-        let named = stats.damage.iter().any(|damage| damage.object == *object);
-        assert!(named, "{object} {:?}", stats.damage);
-    }
-    assert_eq!(stats.damage_count, stats.damage.len() as u64);
 }
