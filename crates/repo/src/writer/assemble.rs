@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use strongroom_chunk::{ContentId, Header, Kind, ObjectId, PackBuilder, Place};
+use strongroom_store::StorageKind;
 
 use super::choose::{CutChunk, FrameStep, Step};
 use super::session::Session;
@@ -18,6 +19,8 @@ pub(super) struct Assembler {
     session: Arc<Session>,
     uploads: Sender<Upload>,
     pack: Option<PackBuilder>,
+    /// The last pack found the storage busy.
+    has_waited: bool,
     tree: TreeBuilder,
 }
 
@@ -44,6 +47,7 @@ impl Assembler {
             session: Arc::clone(session),
             uploads,
             pack: None,
+            has_waited: false,
             tree: TreeBuilder::new(engine, session, size_bytes),
         }
     }
@@ -125,16 +129,21 @@ impl Assembler {
         Ok(())
     }
 
-    fn send(&self, upload: Upload) -> Result<()> {
+    fn send(&mut self, upload: Upload) -> Result<()> {
         let upload = match self.uploads.try_send(upload) {
             Ok(()) => {
+                self.has_waited = false;
                 self.session.set_waits_for_storage(false);
                 return Ok(());
             }
             Err(TrySendError::Disconnected(_)) => return Err(Error::Fenced),
             Err(TrySendError::Full(upload)) => upload,
         };
-        self.session.set_waits_for_storage(true);
+        // Once may be chance, and memory is never what one waits for.
+        let kind = self.engine.store.storage().kind();
+        let waits = self.has_waited && kind != StorageKind::Memory;
+        self.session.set_waits_for_storage(waits);
+        self.has_waited = true;
         self.uploads.send(upload).map_err(|_| Error::Fenced)
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Session {
     packs: KnownPacks,
     /// Packs that the index has learnt of since, by other writers of this process, and that may have been gone before.
     later: Mutex<HashSet<ObjectId>>,
-    /// A full pack found the storage busy with those before it.
+    /// Packs found the storage busy with those before them.
     waits_for_storage: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
