@@ -1,5 +1,8 @@
 //! What a command prints: tables for people, one JSON value for machines.
 
+use std::io::{self, Write};
+
+use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -12,15 +15,22 @@ pub(crate) enum Format {
 }
 
 /// Prints one JSON value on a line of its own.
-#[expect(clippy::print_stdout, reason = "printing is what a command is for")]
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value)?);
-    Ok(())
+    print(&serde_json::to_string(value)?).context("the answer cannot be printed")
 }
 
-#[expect(clippy::print_stdout, reason = "printing is what a command is for")]
 pub(crate) fn print_line(line: &str) {
-    println!("{line}");
+    if let Err(error) = print(line) {
+        remark(&format!("the answer cannot be printed: {error}"));
+    }
+}
+
+/// Who reads a part only, as `head` does, has what was wanted.
+fn print(line: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// A message for the person at the terminal, beside the output.

@@ -153,6 +153,8 @@ struct Reading {
     bad_frames: HashMap<u32, String>,
     next_frame: usize,
     decompressor: FrameDecompressor,
+    /// Plain frames come here, one behind the other; as long as the longest so far.
+    plain: Vec<u8>,
 }
 
 impl Reading {
@@ -167,6 +169,7 @@ impl Reading {
             bad_frames: HashMap::new(),
             next_frame: 0,
             decompressor: FrameDecompressor::default(),
+            plain: Vec::new(),
         }
     }
 
@@ -224,15 +227,21 @@ impl Reading {
     }
 
     fn frame_problem(&mut self, sealed: &[u8]) -> Option<String> {
+        let length = self.pack.frame_bytes(self.next_frame);
+        if self.plain.len() < length {
+            self.plain.resize(length, 0);
+        }
+        let plain = &mut self.plain[..length];
+        let decompressor = &mut self.decompressor;
         let opened = self
             .pack
-            .open_frame(self.next_frame, sealed, &mut self.decompressor);
-        let plain = match opened {
-            Ok(plain) => plain,
+            .open_frame_into(self.next_frame, sealed, decompressor, plain);
+        match opened {
+            Ok(()) => {}
             Err(Error::Corrupt { detail, .. }) => return Some(detail),
             Err(error) => return Some(error.to_string()),
-        };
-        let mut rest = plain.as_slice();
+        }
+        let mut rest = &self.plain[..length];
         for (id, length) in self.pack.directory.chunks_of(self.next_frame) {
             let length = usize::try_from(*length).expect("u32 fits");
             let (content, behind) = rest.split_at(length);

@@ -30,6 +30,21 @@ fn assert_refused(output: &Output, expected: &str) {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(BINARY)
+        .args(["repo", "init", "repo", "--key-file", "key"])
+        .current_dir(folder.path())
+        .stdout(writer)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), text.as_ref()), (Some(0), ""));
+}
+
+#[test]
 fn the_first_start_writes_credentials_that_only_the_owner_reads() {
     let server = Server::start();
     let mode = std::fs::metadata(server.credentials_path())
