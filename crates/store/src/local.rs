@@ -14,7 +14,7 @@ use object_store::path::Path as ObjectPath;
 
 use objects::LocalObjects;
 pub use sweep::Swept;
-pub(crate) use sweep::sweep;
+pub(crate) use sweep::{sweep, unfinished};
 
 use crate::{Error, Result, Storage};
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,11 +115,25 @@ impl Storage {
         }
     }
 
-    /// Removes what killed writers left half written. `older_than` must exceed the time that a writer may take for
-    /// one object. Places that leave nothing behind have nothing to remove.
-    pub async fn sweep_leftovers(&self, clock: &dyn Clock, older_than: Duration) -> Result<Swept> {
+    /// Objects that somebody has begun to write, or had when killed. Places that show nothing of that tell of none.
+    pub async fn unfinished(&self) -> Result<Vec<ObjectPath>> {
         match self.folder() {
-            Some(folder) => local::sweep(folder, clock.now().minus(older_than)).await,
+            Some(folder) => local::unfinished(folder).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes what killed writers left half written: of `abandoned` objects, which nobody writes any more, at once.
+    /// `older_than` must exceed the time that a writer may take for one object. Places that leave nothing behind have
+    /// nothing to remove.
+    pub async fn sweep_leftovers(
+        &self,
+        clock: &dyn Clock,
+        older_than: Duration,
+        abandoned: HashSet<ObjectPath>,
+    ) -> Result<Swept> {
+        match self.folder() {
+            Some(folder) => local::sweep(folder, clock.now().minus(older_than), abandoned).await,
             None if self.kind == StorageKind::S3 => {
                 probe::sweep(&self.objects, clock.now().minus(older_than)).await
             }

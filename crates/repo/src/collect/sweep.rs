@@ -1,10 +1,13 @@
 //! The second step: waiting for those who began before packs were condemned, copying what they took from them, and
 //! deleting.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use strongroom_chunk::Kind;
 use strongroom_types::Chain;
 
 use super::copy::Copier;
@@ -12,7 +15,7 @@ use super::mark::Marker;
 use super::{CollectOptions, CollectPhase, CollectProgress, CollectReport, Progress};
 use crate::engine::Engine;
 use crate::points::Root;
-use crate::sessions::{self, CondemnedList, Seen, Session};
+use crate::sessions::{self, CondemnedList, Seen, Session, SessionId};
 use crate::{Result, adopt, index, layout};
 
 /// How often those who are waited for are looked at.
@@ -55,7 +58,7 @@ pub(super) async fn sweep(
         }
     }
     (report.packs_pending, report.bytes_pending) = marker.table.pending();
-    clean_up(engine, marker).await
+    clean_up(engine, session, marker).await
 }
 
 /// Copies what these points use of condemned packs. False when damage was met by that: then nothing may be deleted, and
@@ -152,7 +155,7 @@ fn all_gone(marker: &Marker<'_>, list: &CondemnedList) -> bool {
 
 /// Marks of packs that are gone, copies of points that are gone, files that killed writers did not finish, and
 /// what the index says of packs that are gone.
-async fn clean_up(engine: &Engine, marker: &Marker<'_>) -> Result<()> {
+async fn clean_up(engine: &Engine, session: &Session, marker: &Marker<'_>) -> Result<()> {
     for pack in engine.marks.all() {
         let number = marker.table.find(pack);
         if number.is_none_or(|number| marker.table.get(number).is_gone()) {
@@ -160,10 +163,31 @@ async fn clean_up(engine: &Engine, marker: &Marker<'_>) -> Result<()> {
         }
     }
     engine.points.delete_idle_copies().await?;
-    let (storage, clock) = (engine.store.storage(), &*engine.env.clock);
-    if let Err(error) = storage.sweep_leftovers(clock, LEFTOVERS_AGE).await {
-        tracing::warn!(error = %Chain(&error), "unfinished files cannot be removed");
-    }
+    remove_leftovers(engine, session).await?;
     let gone = index::gone_packs(engine).await?;
     index::merge_segments(engine, &gone).await
+}
+
+/// Half-written files: at once those of packs whose session is not at work any more.
+async fn remove_leftovers(engine: &Engine, session: &Session) -> Result<()> {
+    let (storage, clock) = (engine.store.storage(), &*engine.env.clock);
+    // Before the sessions: a session is there before its packs.
+    let mut unfinished: HashSet<Path> = storage.unfinished().await?.into_iter().collect();
+    if !unfinished.is_empty() {
+        let sessions = sessions::survey(engine, Some(session.id())).await?;
+        let mut alive = super::alive(&sessions);
+        alive.insert(session.id());
+        let packs = [Kind::DataPack, Kind::NodePack];
+        unfinished.retain(|path| {
+            let mut ids = packs.iter().filter_map(|kind| layout::parse(*kind, path));
+            ids.any(|id| !alive.contains(&SessionId::of_pack(id)))
+        });
+    }
+    if let Err(error) = storage
+        .sweep_leftovers(clock, LEFTOVERS_AGE, unfinished)
+        .await
+    {
+        tracing::warn!(error = %Chain(&error), "unfinished files cannot be removed");
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use strongroom_store::{Create, open_local};
 
 use super::collecting::{TINY_PACKS, check, collect, objects, open};
 use super::support::*;
@@ -188,4 +189,28 @@ async fn a_writer_acknowledges_nothing_upon_packs_that_a_zombie_listed() {
     assert_eq!(process.list_points().await.unwrap().len(), 1);
     let again = back_up(&process, "second", &image).await.unwrap();
     check(&process, &[(again.point.id, image)]).await;
+}
+
+#[tokio::test]
+async fn half_written_packs_of_the_dead_go_and_those_of_the_living_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = || open_local(folder.path(), Create::Never).unwrap();
+    let repository = Repository::init(storage(), &key(), TINY_PACKS, env()).await;
+    let repository = repository.unwrap();
+    let writer = repository.begin_point(new_point("p", 5)).await.unwrap();
+    let store = Arc::clone(&repository.storage().objects);
+    let session = names(&*store, "sessions").await.remove(0);
+    let living = &session.filename().unwrap()[..16];
+    let half = |session: &str| {
+        let file = folder
+            .path()
+            .join(format!("packs/ab/ab11223344556677{session}#1"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "half").unwrap();
+        file
+    };
+    let (living, dead) = (half(living), half("0123456789abcdef"));
+    collect(&repository).await.unwrap();
+    assert!(living.exists() && !dead.exists());
+    drop(writer);
 }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -90,7 +91,14 @@ async fn what_killed_writers_left_is_swept_once_it_is_old() {
         }
         file.set_modified(changed).unwrap();
     }
-    let swept = storage.sweep_leftovers(&clock, HOUR).await.unwrap();
+    let mut unfinished = storage.unfinished().await.unwrap();
+    unfinished.sort();
+    assert_eq!(
+        unfinished,
+        ["new", "old", "old"].map(|name| Path::from(format!("packs/ab/{name}")))
+    );
+    let none = HashSet::new();
+    let swept = storage.sweep_leftovers(&clock, HOUR, none).await.unwrap();
     assert_eq!((swept.files, swept.bytes), (2, 20));
     let mut left: Vec<_> = fs::read_dir(&folder)
         .unwrap()
@@ -99,8 +107,18 @@ async fn what_killed_writers_left_is_swept_once_it_is_old() {
     left.sort();
     assert_eq!(left, ["new#1", "old", "old#x"]);
     clock.advance(HOUR * 2);
-    let swept = storage.sweep_leftovers(&clock, HOUR).await.unwrap();
+    let swept = storage
+        .sweep_leftovers(&clock, HOUR, HashSet::new())
+        .await
+        .unwrap();
     assert_eq!(swept.files, 1);
+    // Nobody writes this one any more, so its age does not matter.
+    fs::write(folder.join("abandoned#1"), "half").unwrap();
+    fs::write(folder.join("begun#1"), "half").unwrap();
+    let abandoned = HashSet::from([Path::from("packs/ab/abandoned")]);
+    let swept = storage.sweep_leftovers(&clock, HOUR * 48, abandoned);
+    assert_eq!(swept.await.unwrap().files, 1);
+    assert!(folder.join("begun#1").exists());
 }
 
 #[test]
