@@ -45,8 +45,25 @@ pub(crate) async fn collect(
     result
 }
 
+/// How often an estimate begins anew because packs went meanwhile: a collection does not wait for who leaves no trace.
+const ESTIMATES_MAX: usize = 4;
+
 /// What a collection would free, by the same rules and without a trace.
 async fn estimate(
+    engine: &Engine,
+    options: &CollectOptions,
+    progress: Progress<'_>,
+) -> Result<CollectReport> {
+    let mut estimates = 1;
+    loop {
+        match estimate_once(engine, options, progress).await {
+            Err(Error::Missing { .. }) if estimates < ESTIMATES_MAX => estimates += 1,
+            estimated => return estimated,
+        }
+    }
+}
+
+async fn estimate_once(
     engine: &Engine,
     options: &CollectOptions,
     progress: Progress<'_>,
