@@ -4,8 +4,9 @@ use std::sync::Arc;
 use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
 use tokio::sync::mpsc;
 
-use super::Planned;
 use super::fetch::{self, Wanted};
+use super::packed::Window;
+use super::{Order, Planned};
 use crate::buffers::Buffers;
 use crate::engine::Engine;
 use crate::points::Root;
@@ -19,15 +20,25 @@ const FETCH_FRAME_BYTES: u64 = 4 << 20;
 const BUFFERS_IDLE_MAX: usize = 64;
 
 /// Walks the tree in the order of the image and starts fetches until the reader is dropped.
-pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Planned>>) {
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    root: Root,
+    size_bytes: u64,
+    order: Order,
+    fetches: mpsc::Sender<Result<Planned>>,
+) {
     let frame_bytes = engine.options.profile.frame_bytes_max();
     let mut planner = Planner {
         buffers: Buffers::new(frame_bytes, BUFFERS_IDLE_MAX),
         engine,
         fetches,
         batch: Batch::default(),
+        window: match order {
+            Order::Image => None,
+            Order::Packs => Some(Window::new(size_bytes)),
+        },
     };
-    match planner.walk(root).await {
+    match planner.walk(root, size_bytes).await {
         Err(Stop::ReaderGone) => {}
         Ok(()) => {
             // A reader that is gone asks for no end.
@@ -59,6 +70,8 @@ struct Planner {
     buffers: Buffers,
     fetches: mpsc::Sender<Result<Planned>>,
     batch: Batch,
+    /// Where chunks wait to be put in the order of their packs, if they are.
+    window: Option<Window>,
 }
 
 /// What the next fetch brings.
@@ -88,7 +101,7 @@ impl Batch {
 }
 
 impl Planner {
-    async fn walk(&mut self, root: Root) -> Result<(), Stop> {
+    async fn walk(&mut self, root: Root, size_bytes: u64) -> Result<(), Stop> {
         let node = self.engine.read_node(root.id, root.place).await?;
         // Nodes still to be visited, the next one last, with the offset of what they cover.
         let mut waiting: Vec<(u64, Child)> = Vec::new();
@@ -97,6 +110,10 @@ impl Planner {
             let node = self.engine.read_node(child.id, child.place).await?;
             self.visit(offset, node, &mut waiting).await?;
         }
+        if let Some(window) = &mut self.window {
+            window.close(size_bytes);
+        }
+        self.empty_window().await?;
         self.flush().await
     }
 
@@ -136,18 +153,44 @@ impl Planner {
                 detail: "a chunk has another length than its node says".to_owned(),
             }));
         }
+        let wanted = Wanted {
+            offset: span.saturating_add(entry.offset.into()),
+            pack: located.pack,
+            entry: located.entry,
+        };
+        let Some(window) = &mut self.window else {
+            return self.fetch(wanted).await;
+        };
+        window.push(wanted)?;
+        if window.is_full() {
+            self.empty_window().await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches what waits in the window, if there is one.
+    async fn empty_window(&mut self) -> Result<(), Stop> {
+        let Some(window) = &mut self.window else {
+            return Ok(());
+        };
+        let (holes, wanted) = window.take();
+        let holes = self.fetches.send(Ok(Planned::Holes(holes))).await;
+        holes.map_err(|_| Stop::ReaderGone)?;
+        for wanted in wanted {
+            self.fetch(wanted).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, wanted: Wanted) -> Result<(), Stop> {
         // A fetch ends with a frame, so that no frame is fetched twice in a row.
         let same_frame = self.batch.wanted.last().is_some_and(|last| {
-            last.pack.id == located.pack.id && last.entry.frame == located.entry.frame
+            last.pack.id == wanted.pack.id && last.entry.frame == wanted.entry.frame
         });
         if self.batch.is_full() && !same_frame {
             self.flush().await?;
         }
-        self.batch.push(Wanted {
-            offset: span.saturating_add(entry.offset.into()),
-            pack: located.pack,
-            entry: located.entry,
-        });
+        self.batch.push(wanted);
         Ok(())
     }
 
