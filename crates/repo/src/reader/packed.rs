@@ -9,8 +9,8 @@ use strongroom_chunk::ObjectId;
 use super::fetch::Wanted;
 use crate::{Error, Result};
 
-/// What is put in order together: some 4 GiB of an image, in about 10 MiB of memory. Tests have small images.
-const CHUNKS_MAX: usize = if cfg!(test) { 64 } else { 1 << 17 };
+/// What is put in order together: some 2 GiB of an image, in about 5 MiB of memory. Tests have small images.
+const CHUNKS_MAX: usize = if cfg!(test) { 64 } else { 1 << 16 };
 /// Their directories are in memory meanwhile, up to 100 KiB each.
 const PACKS_MAX: usize = 128;
 
