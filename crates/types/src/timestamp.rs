@@ -73,7 +73,7 @@ impl Timestamp {
             .unwrap_or(Self(i64::MAX))
     }
 
-    fn civil(self) -> jiff::civil::DateTime {
+    pub(crate) fn civil(self) -> jiff::civil::DateTime {
         let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         TimeZone::UTC.to_datetime(instant)
     }
@@ -83,6 +83,11 @@ impl Timestamp {
     /// A `Z` or an offset breaks clients that parse with `%Y-%m-%dT%H:%M:%S.%f`.
     pub fn to_cbr(self) -> String {
         self.civil().strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string()
+    }
+
+    /// The form of a trigger's `start_time`, `2025-05-24 08:45:56`.
+    pub fn to_blank(self) -> String {
+        self.civil().strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
     /// Keystone's form, `2020-08-17T03:51:24.678916Z`.

@@ -260,6 +260,8 @@ impl Run<'_> {
             updated_at: self.now,
             protected_at: None,
             expired_at: retention.map(|retention| self.now.plus(retention)),
+            policy_id: None,
+            retention: None,
         }
     }
 
