@@ -178,7 +178,9 @@ impl Tx {
         policy: &PolicyId,
     ) -> Result<Option<VaultPolicy>> {
         const SQL: &str = "SELECT * FROM vault_policy WHERE vault_id = $1 AND policy_id = $2";
-        Ok(on!(self, c => sqlx::query_as::<_, VaultPolicy>(SQL).bind(vault).bind(policy).fetch_optional(c).await)?)
+        Ok(
+            on!(self, c => sqlx::query_as::<_, VaultPolicy>(SQL).bind(vault).bind(policy).fetch_optional(c).await)?,
+        )
     }
 
     /// By policy, in the order they were applied.

@@ -43,8 +43,9 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
         Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Policy, PolicyFilter, PolicyRules, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
-        Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource, Volume,
+        OperationLogFilter, Page, Policy, PolicyFilter, PolicyRules, Project, Restore,
+        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultPolicy,
+        VaultResource, Volume,
     };
 }
 

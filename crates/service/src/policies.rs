@@ -183,9 +183,7 @@ pub(crate) async fn change_in(
     rules::apply(&mut policy, change, vaults.len(), &app.settings.region, now)?;
     policy.updated_at = now;
     if !tx.update_policy(&policy).await? {
-        return Err(Error::broken(format!(
-            "policy {id} changed under its lock"
-        )));
+        return Err(Error::broken(format!("policy {id} changed under its lock")));
     }
     Ok(policy)
 }

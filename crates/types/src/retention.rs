@@ -83,7 +83,12 @@ impl TryFrom<RetentionTerms> for Retention {
     type Error = RetentionConflict;
 
     fn try_from(terms: RetentionTerms) -> Result<Self, RetentionConflict> {
-        let calendar = [terms.of_days, terms.of_weeks, terms.of_months, terms.of_years];
+        let calendar = [
+            terms.of_days,
+            terms.of_weeks,
+            terms.of_months,
+            terms.of_years,
+        ];
         let by_calendar = calendar.iter().any(|number| *number > 0);
         if terms.days.is_some() && (terms.newest.is_some() || by_calendar) {
             return Err(RetentionConflict::DaysAndNumbers);
@@ -118,7 +123,10 @@ impl Retention {
             return None;
         };
         let end = made.plus(days_long(days));
-        Some(self.marked_until(made).map_or(end, |marked| marked.max(end)))
+        Some(
+            self.marked_until(made)
+                .map_or(end, |marked| marked.max(end)),
+        )
     }
 
     /// Until when a backup made at `made` is kept for the day it was made on.

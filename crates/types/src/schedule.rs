@@ -240,7 +240,9 @@ impl<'a> Parts<'a> {
         let parts: Option<Vec<_>> = text.split(';').map(|part| part.split_once('=')).collect();
         match parts {
             Some(parts) => Ok(Self(parts)),
-            None => refuse("a pattern is written like FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=14;BYMINUTE=00"),
+            None => {
+                refuse("a pattern is written like FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=14;BYMINUTE=00")
+            }
         }
     }
 
@@ -265,7 +267,11 @@ impl<'a> Parts<'a> {
 }
 
 fn weekdays(text: Option<&str>) -> Result<Vec<Weekday>, InvalidSchedule> {
-    let days: Result<Vec<Weekday>, _> = text.unwrap_or_default().split(',').map(str::parse).collect();
+    let days: Result<Vec<Weekday>, _> = text
+        .unwrap_or_default()
+        .split(',')
+        .map(str::parse)
+        .collect();
     let Ok(mut days) = days else {
         return refuse("BYDAY must list MO, TU, WE, TH, FR, SA or SU");
     };

@@ -6,6 +6,7 @@ mod concurrency;
 mod inventory;
 mod lists;
 mod orders;
+mod policies;
 mod progress;
 mod protectables;
 mod removal;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
 use crate::schedule::Weekday;
 use crate::text::words;
-use crate::Timestamp;
 
 const SECONDS_PER_WEEK: u64 = 7 * 86_400;
 
