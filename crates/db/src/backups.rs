@@ -321,20 +321,6 @@ impl Tx {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Backups whose time has passed at `now` and that can be deleted, the longest expired first.
-    pub async fn expired_backups(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Backup>> {
-        const SQL: &str = "SELECT b.* FROM backup b JOIN vault v ON v.id = b.vault_id \
-             WHERE b.expired_at IS NOT NULL AND b.expired_at <= $1 AND b.parent_id IS NULL AND b.status IN ('available', 'error') \
-             AND v.status IN ('available', 'lock', 'error') \
-             AND NOT EXISTS (SELECT 1 FROM backup running WHERE running.resource_id = b.resource_id \
-                             AND running.status IN ('waiting_protect', 'protecting')) \
-             AND NOT EXISTS (SELECT 1 FROM backup child WHERE child.parent_id = b.id AND child.status IN ('waiting_restore', 'restoring')) \
-             ORDER BY b.expired_at, b.id LIMIT $2";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(now).bind(stored(limit)).fetch_all(c).await)?,
-        )
-    }
-
     pub async fn rename_backup(
         &mut self,
         id: &BackupId,

@@ -18,7 +18,9 @@ mod operation_logs;
 mod orders;
 mod page;
 mod policies;
+mod policy_runs;
 mod restores;
+mod retention;
 mod tx;
 mod vault_resources;
 mod vaults;
@@ -36,6 +38,7 @@ pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLo
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
+pub use policy_runs::{AppliedPolicy, SinceFull};
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
 pub use tx::Tx;
 pub use vault_resources::{IncludedVolume, VaultResource};

@@ -73,6 +73,18 @@ impl Timestamp {
             .unwrap_or(Self(i64::MAX))
     }
 
+    /// The same time of day some calendar months earlier, on the month's last day where it has no such day.
+    #[must_use]
+    pub fn minus_months(self, months: u64) -> Self {
+        let months = i64::try_from(months).unwrap_or(i64::MAX);
+        jiff::Span::new()
+            .try_months(months)
+            .and_then(|span| self.civil().checked_sub(span))
+            .ok()
+            .and_then(|civil| Self::from_civil(civil).ok())
+            .unwrap_or(Self(i64::MIN))
+    }
+
     pub(crate) fn civil(self) -> jiff::civil::DateTime {
         let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         TimeZone::UTC.to_datetime(instant)
