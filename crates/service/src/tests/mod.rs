@@ -12,6 +12,7 @@ mod protectables;
 mod removal;
 mod resources;
 mod restores;
+mod schedules;
 mod state;
 mod vaults;
 mod world;
