@@ -26,7 +26,7 @@ def list_projects(stage):
     check(stage.account["project_id"] in [project.id for project in projects], "the own project is in the list")
 
 
-@refused(403, "APIGW.0302", lambda stage: m.ListDomainProjectsRequest(domain_name="nobody"))
+@wrong_signature(lambda stage: m.ListDomainProjectsRequest(domain_name="default"))
 def list_domain_projects(stage):
     request = m.ListDomainProjectsRequest(domain_name=stage.account["domain_name"])
     projects = stage.client.list_domain_projects(request).projects

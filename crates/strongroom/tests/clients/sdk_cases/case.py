@@ -1,7 +1,7 @@
 """How a case is written down: a function named after the operation, which succeeds, under the refusal."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 #: Operation → case, in the order in which the cases were defined.
 CASES = {}

@@ -7,7 +7,7 @@ from huaweicloudsdkcbr.v1 import model as m
 from common import equal
 
 from .case import refused
-from .stage import NOWHERE, billing, new_vault
+from .stage import billing, new_vault
 
 
 def sync_vault(vault_id):
@@ -21,7 +21,7 @@ def sync_backup(stage, bucket_name):
         bucket_name=bucket_name,
         created_at=int(time.time()),
         image_path="/",
-        resource_id=NOWHERE,
+        resource_id=stage.unit_resource,
         resource_name="from-afar",
         resource_type="OS::Native::Server",
     )

@@ -5,7 +5,7 @@ from huaweicloudsdkcbr.v1 import model as m
 from common import equal, one, wait_for
 
 from .case import UNKNOWN_BACKUP, UNKNOWN_VAULT, refused
-from .stage import NOWHERE, new_vault
+from .stage import new_vault
 
 
 def move(stage, to):

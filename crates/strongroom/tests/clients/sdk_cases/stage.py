@@ -11,7 +11,6 @@ from common import check, wait_for
 from rest import new_tenant
 
 SERVER = "OS::Nova::Server"
-DISK = "OS::Cinder::Volume"
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
@@ -44,8 +43,8 @@ class Stage:
         account = args.credentials
         tenant = new_tenant(account, "receiver")
         self.account, self.tenant = account, tenant
-        self.server_id, self.volume_id = args.server, args.volume
-        self.unit, self.unit_backup = args.unit, args.unit_backup
+        self.server_id = args.server
+        self.unit, self.unit_backup, self.unit_resource = args.unit, args.unit_backup, args.unit_resource
         self._succeeded = {}
         self.client = Recorder(connect(account), self._succeeded)
         self.receiver = Recorder(connect(tenant), self._succeeded)
