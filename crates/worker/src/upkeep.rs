@@ -48,7 +48,7 @@ fn report(what: &str, outcome: Result<u64, Error>) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "{what}"),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "not all that is due was done: {what}")
+            tracing::error!(error = %Chain(&error), "not all that is due was done: {what}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod installation;
 mod layers;
 mod metrics;
 mod policies;
+mod policy_page;
 mod refusals;
 mod schemas;
 mod server;

@@ -12,10 +12,12 @@ mod protectables;
 mod removal;
 mod resources;
 mod restores;
+mod retention;
 mod schedules;
 mod state;
 mod vaults;
 mod world;
+mod year;
 
 use std::future::Future;
 

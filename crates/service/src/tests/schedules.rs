@@ -35,7 +35,7 @@ impl World {
     }
 
     /// The operation logs of a policy, the oldest first.
-    async fn logs_of(&self, policy: &PolicyId) -> Vec<OperationLog> {
+    pub(super) async fn logs_of(&self, policy: &PolicyId) -> Vec<OperationLog> {
         let filter = OperationLogFilter::default();
         let page = Self::everything();
         let listed = operation_logs::list(&self.app, &self.caller, &self.project, &filter, &page);
