@@ -103,6 +103,7 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultDeleting | Error::VaultBusy | Error::NewestBackupNeeded => Code::VaultBusy,
         Error::LockedBackups => Code::BackupLocked,
         Error::TooManyTags { .. } => Code::TooManyTags,
+        Error::TagNotFound => Code::TagNotFound,
         Error::PolicyNotFound { .. } => Code::PolicyNotFound,
 
         Error::TooManyResources { .. } => Code::VaultResourcesExceeded,

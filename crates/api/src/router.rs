@@ -17,7 +17,7 @@ use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    operation_logs, orders, protectables, resources, vaults,
+    metering, operation_logs, orders, protectables, resources, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -91,6 +91,11 @@ fn cbr() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(resources::add_vault_resource))
         .routes(routes!(resources::remove_vault_resource))
+        .routes(routes!(resources::set_vault_resource))
+        .routes(routes!(metering::show_summary))
+        .routes(routes!(metering::show_storage_usage))
+        .routes(routes!(vaults::batch_update_vaults))
+        .merge(tags())
         .routes(routes!(checkpoints::create_checkpoint))
         .routes(routes!(checkpoints::show_checkpoint))
         .routes(routes!(backups::list_backups))
@@ -104,6 +109,19 @@ fn cbr() -> OpenApiRouter<ApiState> {
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))
         .routes(routes!(protectables::show_protectable))
+}
+
+/// The tags of vaults, under a path in the singular.
+fn tags() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(
+            vault_tags::create_vault_tag,
+            vault_tags::show_vault_tags
+        ))
+        .routes(routes!(vault_tags::change_vault_tags))
+        .routes(routes!(vault_tags::delete_vault_tag))
+        .routes(routes!(vault_tags::show_project_tags))
+        .routes(routes!(vault_tags::find_vaults))
 }
 
 /// What CBR leaves to other services of a cloud.

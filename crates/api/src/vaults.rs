@@ -1,12 +1,16 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use strongroom_service::vaults::{self, VaultCreation};
-use strongroom_wire::vault_requests::{CreateVaultRequest, UpdateVaultRequest};
-use strongroom_wire::vaults::{CreateVaultAnswer, ListVaultsQuery, VaultAnswer, VaultList};
+use strongroom_wire::vault_requests::{
+    BatchUpdateVaultsRequest, CreateVaultRequest, UpdateVaultRequest,
+};
+use strongroom_wire::vaults::{
+    BatchUpdateVaultsAnswer, CreateVaultAnswer, ListVaultsQuery, VaultAnswer, VaultList,
+};
 
 use crate::auth::Tenant;
 use crate::convert::vaults::{new_vault, order_taken, vault, vault_change, vault_filter};
-use crate::convert::{DEFAULT_LIMIT, page};
+use crate::convert::{DEFAULT_LIMIT, page, unsigned};
 use crate::extract::{Json, Path, Query};
 use crate::params::VaultPath;
 use crate::{ApiError, ApiState};
@@ -81,6 +85,24 @@ pub(crate) async fn update_vault(
     let change = vault_change(request.vault)?;
     let view = vaults::update(&state.app, &caller, &project, &path.vault_id, change).await?;
     Ok(Json(VaultAnswer { vault: vault(view) }))
+}
+
+/// Change the notices of every vault of the project.
+#[utoipa::path(put, path = "/v3/{project_id}/vaults/batch-update", tag = "vaults",
+    request_body = BatchUpdateVaultsRequest,
+    responses((status = 200, body = BatchUpdateVaultsAnswer)))]
+pub(crate) async fn batch_update_vaults(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Json(request): Json<BatchUpdateVaultsRequest>,
+) -> Result<Json<BatchUpdateVaultsAnswer>, ApiError> {
+    let change = request.vault;
+    let threshold = change.threshold.map(|percent| unsigned(percent.get()));
+    let updated =
+        vaults::update_all(&state.app, &caller, &project, change.smn_notify, threshold).await?;
+    Ok(Json(BatchUpdateVaultsAnswer {
+        updated_vaults_id: updated,
+    }))
 }
 
 /// Delete a vault and every backup in it.

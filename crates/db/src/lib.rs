@@ -14,12 +14,14 @@ mod identity;
 mod inventory;
 mod jobs;
 mod json_text;
+mod metering;
 mod operation_logs;
 mod orders;
 mod page;
 mod restores;
 mod tx;
 mod vault_resources;
+mod vault_tags;
 mod vaults;
 
 pub use backups::{Backup, BackupFilter, BackupSort, BackupSortKey, Direction, VaultPoint};
@@ -31,12 +33,14 @@ pub use identity::{Account, Domain, Membership, Project, ProjectFilter};
 pub use inventory::{Attachment, InventoryFilter, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
+pub use metering::{Capacity, UsageFilter};
 pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLogFilter};
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
 pub use tx::Tx;
 pub use vault_resources::{IncludedVolume, VaultResource};
+pub use vault_tags::{NameMatch, TagMatch, Tagged, TaggedVaultFilter};
 pub use vaults::{Tag, Vault, VaultFilter, VaultTag};
 
 #[cfg(test)]

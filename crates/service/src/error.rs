@@ -56,6 +56,8 @@ pub enum Error {
     VaultLocked,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
+    #[error("the vault has no tag of this key")]
+    TagNotFound,
     /// No policy of that id; policies cannot be bound yet.
     #[error("the policy {policy_id} does not exist")]
     PolicyNotFound { policy_id: String },

@@ -12,6 +12,7 @@ mod disks;
 mod error;
 pub mod identity;
 pub mod inventory;
+pub mod metering;
 pub mod operation_logs;
 pub mod orders;
 pub mod progress;
@@ -22,6 +23,7 @@ mod restores;
 mod secret_seal;
 mod settings;
 mod stock;
+pub mod vault_tags;
 pub mod vaults;
 mod work;
 
@@ -39,10 +41,11 @@ pub use strongroom_db::Db;
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
-        Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
-        Vault, VaultFilter, VaultOrder, VaultResource, Volume,
+        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Capacity, Checkpoint,
+        Direction, Domain, IncludedVolume, JsonText, Membership, NameMatch, OperationExtra,
+        OperationLog, OperationLogFilter, Page, Project, Restore, RestoreMapping, Server,
+        SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter,
+        VaultOrder, VaultResource, Volume,
     };
 }
 

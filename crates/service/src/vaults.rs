@@ -1,6 +1,6 @@
 //! Vaults: quota, lock, and what they protect.
 
-mod rules;
+pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 
@@ -233,6 +233,39 @@ pub async fn update(
     Ok(view)
 }
 
+/// Changes the notices of every vault of the project that can be changed; answers the ids of those.
+pub async fn update_all(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    smn_notify: Option<bool>,
+    threshold: Option<u64>,
+) -> Result<Vec<VaultId>, Error> {
+    caller.authorise(Action::VaultsBatchUpdate, project)?;
+    let now = app.now();
+    let mut updated = Vec::new();
+    let mut tx = app.db.begin().await?;
+    for id in tx.vault_ids_of_project(project).await? {
+        let Some(mut vault) = tx.lock_vault(&id).await? else {
+            continue;
+        };
+        if rules::check_changeable(&vault).is_err() {
+            continue;
+        }
+        let change = VaultChange {
+            smn_notify,
+            threshold,
+            ..VaultChange::default()
+        };
+        rules::apply(&mut vault, change)?;
+        vault.updated_at = now;
+        save(&mut tx, &vault).await?;
+        updated.push(id);
+    }
+    tx.commit().await?;
+    Ok(updated)
+}
+
 /// Answers at once; a job deletes the backups and then the vault.
 pub async fn delete(
     app: &App,
@@ -298,7 +331,7 @@ pub(crate) async fn save(tx: &mut Tx, vault: &Vault) -> Result<(), Error> {
     }
 }
 
-async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
+pub(crate) async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
     let view = views(tx, vec![vault]).await?.pop();
     view.ok_or_else(|| Error::broken("one vault has one view"))
 }

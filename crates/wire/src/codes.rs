@@ -76,6 +76,7 @@ codes! {
 
     OperationLogNotFound = "BackupService.6500", 404, "Operation log does not exist.";
     TooManyTags = "BackupService.6600", 400, "The vault has too many tags.";
+    TagNotFound = "BackupService.6601", 404, "The vault has no tag of this key.";
 
     DiskNotFound = "BackupService.7000", 404, "The disk does not exist.";
     DiskStateForbidsBackup = "BackupService.7003", 400, "The state of the disk forbids backups.";

@@ -6,9 +6,10 @@ mod numbers;
 mod texts;
 
 pub use numbers::{
-    Offset, PageLimit, PeriodCount, RetentionDays, Threshold, VaultSize, VaultSizeChange,
+    Offset, OffsetText, PageLimit, PageLimitText, PeriodCount, RetentionDays, Threshold, VaultSize,
+    VaultSizeChange,
 };
 pub use texts::{
-    AvailabilityZone, BackupNamePrefix, Description, DiskPath, InventoryName, Label, Name,
-    ShortText, TagKey, TagValue,
+    AvailabilityZone, BackupNamePrefix, Description, DiskPath, ExpirationDate, InventoryName,
+    Label, Name, ShortText, TagKey, TagText, TagValue, TimeZoneText,
 };

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::resources::ResourceRequest;
 use crate::tags::{NewBindRules, NewTag};
 use crate::values::{
-    AvailabilityZone, BackupNamePrefix, Description, Name, PeriodCount, ShortText, Threshold,
-    VaultSize, VaultSizeChange,
+    AvailabilityZone, BackupNamePrefix, Description, ExpirationDate, Name, PeriodCount, ShortText,
+    Threshold, TimeZoneText, VaultSize, VaultSizeChange,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,4 +84,24 @@ pub struct BillingChangeRequest {
     pub consistent_level: Option<ConsistentLevel>,
     /// GB.
     pub size: Option<VaultSizeChange>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchUpdateVaultsRequest {
+    pub vault: VaultsChangeRequest,
+}
+
+/// A change of every vault of a project; what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VaultsChangeRequest {
+    pub smn_notify: Option<bool>,
+    pub threshold: Option<Threshold>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateExpirationRequest {
+    /// `YYYY-MM-DD`; the backups are kept to the end of that day.
+    pub expect_expiration_date: ExpirationDate,
+    /// `UTC+08:00`; where that day is counted.
+    pub time_zone: TimeZoneText,
 }

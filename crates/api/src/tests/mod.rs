@@ -14,3 +14,5 @@ mod metrics;
 mod refusals;
 mod schemas;
 mod server;
+mod vault_calls;
+mod vault_tags;

@@ -102,7 +102,7 @@ fn check_threshold(percent: u64) -> Result<(), Error> {
     }
 }
 
-fn check_tags(tags: &[Tag], max: u64) -> Result<(), Error> {
+pub(crate) fn check_tags(tags: &[Tag], max: u64) -> Result<(), Error> {
     if tags.len() as u64 > max {
         return Err(Error::TooManyTags { max });
     }
@@ -113,13 +113,18 @@ fn check_tags(tags: &[Tag], max: u64) -> Result<(), Error> {
     Ok(())
 }
 
+pub(crate) fn check_changeable(vault: &Vault) -> Result<(), Error> {
+    match vault.status {
+        VaultStatus::Available | VaultStatus::Lock | VaultStatus::Error => Ok(()),
+        VaultStatus::Deleting | VaultStatus::Frozen => Err(Error::VaultState {
+            status: vault.status,
+        }),
+    }
+}
+
 /// Applies a change, or says what forbids it.
 pub(super) fn apply(vault: &mut Vault, change: VaultChange) -> Result<(), Error> {
-    if matches!(vault.status, VaultStatus::Deleting | VaultStatus::Frozen) {
-        return Err(Error::VaultState {
-            status: vault.status,
-        });
-    }
+    check_changeable(vault)?;
     if let Some(size_gb) = change.size_gb {
         resize(vault, size_gb)?;
     }

@@ -102,6 +102,8 @@ text!(
     "^[A-Za-z0-9_\u{4e00}-\u{9fff}-]+$",
     "letters, digits, CJK characters, `_` or `-`"
 );
+text!(/// A key or value of a tag that is looked for or deleted: whatever it is, it must be found.
+    TagText, 0..=127, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
 text!(
     TagValue,
     0..=43,
@@ -113,3 +115,9 @@ text!(/// The name of a volume or server of the inventory.
     InventoryName, 1..=255, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]+$", "printable characters");
 text!(/// Where a disk or a socket lies on its host; the service checks that it is absolute.
     DiskPath, 1..=4096, printable, "^/[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
+text!(/// A calendar day, `YYYY-MM-DD`; the service checks that it exists.
+    ExpirationDate, 10..=10, |c| c.is_ascii_digit() || c == '-', "^\\d{4}-\\d{2}-\\d{2}$",
+    "digits in the form YYYY-MM-DD");
+text!(/// A zone as an offset, `UTC+08:00`.
+    TimeZoneText, 9..=9, |c| c.is_ascii_digit() || matches!(c, 'U' | 'T' | 'C' | '+' | '-' | ':'),
+    "^UTC[+-]\\d{2}:\\d{2}$", "characters in the form UTC+08:00");
