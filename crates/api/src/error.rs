@@ -107,7 +107,7 @@ const fn code_of(error: &Error) -> Code {
         Error::PolicyNotFound { .. } => Code::PolicyNotFound,
 
         Error::TooManyResources { .. } => Code::VaultResourcesExceeded,
-        Error::WrongResourceType { .. } => Code::ResourceTypeMismatch,
+        Error::WrongResourceType { .. } | Error::VaultsDiffer => Code::ResourceTypeMismatch,
         Error::ResourceInOtherVault { .. } => Code::ResourceInOtherVault,
         Error::DuplicateResource { .. } => Code::DuplicateResource,
         Error::ResourceNotFound { .. } => Code::ResourceNotFound,
@@ -165,6 +165,9 @@ pub(crate) const fn code_of_trouble(trouble: Trouble) -> Code {
         Trouble::BackupRunning => Code::BackupRunning,
         Trouble::Restoring => Code::ResourceBeingRestored,
         Trouble::Removing => Code::ResourceBeingRemoved,
+        Trouble::Migrating => Code::VaultBusy,
+        Trouble::VaultFull => Code::VaultFull,
+        Trouble::VaultForbids => Code::VaultUnchangeable,
         Trouble::StorageUnavailable => Code::StorageUnavailable,
         Trouble::DataDamaged => Code::DataDamaged,
         Trouble::Interrupted => Code::Interrupted,

@@ -1,8 +1,10 @@
 use axum::extract::State;
+use strongroom_service::migrations;
 use strongroom_service::resources::{self, Schedule};
 use strongroom_wire::resources::{
-    AddResourcesAnswer, AddResourcesRequest, RemoveResourcesAnswer, RemoveResourcesRequest,
-    SetResourcesAction, SetResourcesAnswer, SetResourcesRequest,
+    AddResourcesAnswer, AddResourcesRequest, MigrateResourcesAnswer, MigrateResourcesRequest,
+    RemoveResourcesAnswer, RemoveResourcesRequest, SetResourcesAction, SetResourcesAnswer,
+    SetResourcesRequest,
 };
 
 use crate::auth::Tenant;
@@ -49,6 +51,25 @@ pub(crate) async fn set_vault_resource(
     let ids = resources::set_schedule(&state.app, &caller, &project, vault, ids, schedule).await?;
     Ok(Json(SetResourcesAnswer {
         set_resource_ids: ids,
+    }))
+}
+
+/// Move resources and their backups to another vault of the same type.
+#[utoipa::path(post, path = "/v3/{project_id}/vaults/{vault_id}/migrateresources", tag = "vaults",
+    params(VaultPath), request_body = MigrateResourcesRequest,
+    responses((status = 200, body = MigrateResourcesAnswer)))]
+pub(crate) async fn migrate_vault_resource(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+    Json(request): Json<MigrateResourcesRequest>,
+) -> Result<Json<MigrateResourcesAnswer>, ApiError> {
+    check_count("resource_ids", &request.resource_ids, 1..=256)?;
+    let (from, to) = (&path.vault_id, &request.destination_vault_id);
+    let ids = request.resource_ids;
+    let ids = migrations::migrate(&state.app, &caller, &project, from, to, ids).await?;
+    Ok(Json(MigrateResourcesAnswer {
+        migrated_resources: ids,
     }))
 }
 

@@ -92,6 +92,8 @@ fn cbr() -> OpenApiRouter<ApiState> {
         .routes(routes!(resources::add_vault_resource))
         .routes(routes!(resources::remove_vault_resource))
         .routes(routes!(resources::set_vault_resource))
+        .routes(routes!(resources::migrate_vault_resource))
+        .routes(routes!(vaults::update_expiration_time))
         .routes(routes!(metering::show_summary))
         .routes(routes!(metering::show_storage_usage))
         .routes(routes!(vaults::batch_update_vaults))

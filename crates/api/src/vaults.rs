@@ -1,11 +1,13 @@
 use axum::extract::State;
 use axum::http::StatusCode;
+use strongroom_service::expirations::{self, NewEnd};
 use strongroom_service::vaults::{self, VaultCreation};
 use strongroom_wire::vault_requests::{
-    BatchUpdateVaultsRequest, CreateVaultRequest, UpdateVaultRequest,
+    BatchUpdateVaultsRequest, CreateVaultRequest, UpdateExpirationRequest, UpdateVaultRequest,
 };
 use strongroom_wire::vaults::{
-    BatchUpdateVaultsAnswer, CreateVaultAnswer, ListVaultsQuery, VaultAnswer, VaultList,
+    BatchUpdateVaultsAnswer, CreateVaultAnswer, ListVaultsQuery, UpdateExpirationAnswer,
+    VaultAnswer, VaultList,
 };
 
 use crate::auth::Tenant;
@@ -102,6 +104,29 @@ pub(crate) async fn batch_update_vaults(
         vaults::update_all(&state.app, &caller, &project, change.smn_notify, threshold).await?;
     Ok(Json(BatchUpdateVaultsAnswer {
         updated_vaults_id: updated,
+    }))
+}
+
+/// Move the ends of those backups of a vault that expire.
+#[utoipa::path(put, path = "/v3/{project_id}/vaults/{vault_id}/update-backup-expiration-time",
+    tag = "vaults", params(VaultPath), request_body = UpdateExpirationRequest,
+    responses((status = 200, body = UpdateExpirationAnswer)))]
+pub(crate) async fn update_expiration_time(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+    Json(request): Json<UpdateExpirationRequest>,
+) -> Result<Json<UpdateExpirationAnswer>, ApiError> {
+    let day = request.expect_expiration_date.into_string();
+    let new = NewEnd {
+        day: day.clone(),
+        zone: request.time_zone.into_string(),
+    };
+    let moved = expirations::update(&state.app, &caller, &project, &path.vault_id, new).await?;
+    Ok(Json(UpdateExpirationAnswer {
+        affected_backups_count: moved.affected,
+        new_expiration_day: day,
+        operation_log_id: moved.operation_log_id,
     }))
 }
 

@@ -15,16 +15,20 @@ mod inventory;
 mod jobs;
 mod json_text;
 mod metering;
+mod migrations_of_resources;
 mod operation_logs;
 mod orders;
 mod page;
 mod restores;
+mod trusted_clock;
 mod tx;
 mod vault_resources;
 mod vault_tags;
 mod vaults;
 
-pub use backups::{Backup, BackupFilter, BackupSort, BackupSortKey, Direction, VaultPoint};
+pub use backups::{
+    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, RetentionFilter, VaultPoint,
+};
 pub use checkpoints::{Checkpoint, SkippedResource};
 pub use connect::Db;
 pub use credentials::{AccessKey, Token};
@@ -38,6 +42,7 @@ pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLo
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
+pub use trusted_clock::TrustedClock;
 pub use tx::Tx;
 pub use vault_resources::{IncludedVolume, VaultResource};
 pub use vault_tags::{NameMatch, TagMatch, Tagged, TaggedVaultFilter};

@@ -41,7 +41,7 @@ actions! {
     VaultsUpdate = "cbr:vaults:update", Protect;
     VaultsDelete = "cbr:vaults:delete", Protect;
     /// Totals over all vaults.
-    VaultsSummary = "cbr:vaults:summary", Read;
+    VaultsSummary = "cbr:vaults:showSummary", Read;
     VaultsBatchUpdate = "cbr:vaults:batchUpdate", Protect;
     /// Add one tag.
     VaultsSetTags = "cbr:vaults:setTags", Protect;

@@ -54,6 +54,9 @@ pub enum Error {
     /// A locked vault keeps its resources.
     #[error("the vault is locked: its resources cannot be removed")]
     VaultLocked,
+    /// Resources move between vaults of one kind only.
+    #[error("the two vaults are of different types")]
+    VaultsDiffer,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
     #[error("the vault has no tag of this key")]

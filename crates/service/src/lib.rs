@@ -10,9 +10,12 @@ mod caller;
 pub mod checkpoints;
 mod disks;
 mod error;
+pub mod expirations;
 pub mod identity;
 pub mod inventory;
+pub mod locks;
 pub mod metering;
+pub mod migrations;
 pub mod operation_logs;
 pub mod orders;
 pub mod progress;
@@ -43,9 +46,9 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Capacity, Checkpoint,
         Direction, Domain, IncludedVolume, JsonText, Membership, NameMatch, OperationExtra,
-        OperationLog, OperationLogFilter, Page, Project, Restore, RestoreMapping, Server,
-        SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter,
-        VaultOrder, VaultResource, Volume,
+        OperationLog, OperationLogFilter, Page, Project, Restore, RestoreMapping, RetentionFilter,
+        Server, SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault,
+        VaultFilter, VaultOrder, VaultResource, Volume,
     };
 }
 

@@ -306,7 +306,9 @@ async fn start_removal(
                 resource_id: id.clone(),
             });
         }
-        ProtectStatus::Protecting | ProtectStatus::Restoring => return Err(Error::VaultBusy),
+        ProtectStatus::Protecting | ProtectStatus::Restoring | ProtectStatus::Migrating => {
+            return Err(Error::VaultBusy);
+        }
         ProtectStatus::Available | ProtectStatus::Error | ProtectStatus::Deleted => {}
     }
     let from = [row.protect_status];

@@ -10,14 +10,15 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupStatus, ChargingMode, CloudType, ConsistentLevel, JobKind, ObjectType, OrderId,
-    PeriodType, PolicyId, ProjectId, ProtectType, Timestamp, UserId, VaultId, VaultStatus,
+    PeriodType, PolicyId, ProjectId, ProtectStatus, ProtectType, Timestamp, UserId, VaultId,
+    VaultStatus,
 };
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, work};
+use crate::{Action, App, Caller, Error, inventory, locks, work};
 
-pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
+pub(crate) use rules::{check_description, check_new};
 
 /// A vault to create. Kept as JSON while an order waits, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -287,13 +288,20 @@ pub async fn delete(
     if tx.count_backups_of_vault(id, &busy).await? > 0 {
         return Err(Error::VaultBusy);
     }
-    if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {
+    let backups = tx.backups_of_vault(id, None).await?;
+    let trusted = locks::trusted_now(app, &mut tx).await?;
+    let mut tops = backups.iter().filter(|backup| backup.parent_id.is_none());
+    if tops.any(|backup| !locks::may_delete(&vault, backup, trusted)) {
         return Err(Error::LockedBackups);
+    }
+    let resources = tx.resources_of_vaults(std::slice::from_ref(id)).await?;
+    let mut states = resources.iter().map(|row| row.protect_status);
+    if states.any(|status| status == ProtectStatus::Migrating) {
+        return Err(Error::VaultBusy);
     }
     vault.status = VaultStatus::Deleting;
     vault.updated_at = now;
     save(&mut tx, &vault).await?;
-    let backups = tx.backups_of_vault(id, None).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::VaultDelete {
         total_count: tops.count() as u64,

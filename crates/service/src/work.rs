@@ -31,6 +31,8 @@ pub(crate) fn new_log(
         OperationExtra::Restore { .. } => OperationType::Restore,
         OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
         OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
+        OperationExtra::UpdateExpirationTime { .. } => OperationType::UpdateExpirationTime,
+        OperationExtra::MigrateResource { .. } => OperationType::MigrateResource,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),

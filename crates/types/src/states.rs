@@ -48,6 +48,8 @@ ProtectStatus {
     Protecting = "protecting",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault, with its backups; in no published list.
+    Migrating = "migrating",
     /// The resource is gone from the inventory.
     Deleted = "deleted",
 });
@@ -100,6 +102,10 @@ OperationType {
     Sync = "sync",
     VaultDelete = "vault_delete",
     RemoveResource = "remove_resource",
+    /// Another end for backups that expire; in no published list.
+    UpdateExpirationTime = "update_expiration_time",
+    /// A resource's move to another vault; in no published list.
+    MigrateResource = "migrate_resource",
 });
 
 words!(OperationStatus {
@@ -151,6 +157,11 @@ Trouble {
     BackupRunning = "backup_running",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault.
+    Migrating = "migrating",
+    VaultFull = "vault_full",
+    /// The vault's state, its lock or its kind forbids it.
+    VaultForbids = "vault_forbids",
     /// The storage under the repository did not answer or is full.
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.
@@ -167,6 +178,7 @@ words!(JobKind {
     DeleteBackup = "delete_backup",
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
+    MigrateResource = "migrate_resource",
     Collect = "collect",
 });
 

@@ -10,6 +10,6 @@ pub use numbers::{
     VaultSizeChange,
 };
 pub use texts::{
-    AvailabilityZone, BackupNamePrefix, Description, DiskPath, ExpirationDate, InventoryName,
-    Label, Name, ShortText, TagKey, TagText, TagValue, TimeZoneText,
+    AvailabilityZone, BackupNamePrefix, Description, DiskPath, InventoryName, Label, Name,
+    ShortText, TagKey, TagText, TagValue,
 };

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::resources::ResourceRequest;
 use crate::tags::{NewBindRules, NewTag};
 use crate::values::{
-    AvailabilityZone, BackupNamePrefix, Description, ExpirationDate, Name, PeriodCount, ShortText,
-    Threshold, TimeZoneText, VaultSize, VaultSizeChange,
+    AvailabilityZone, BackupNamePrefix, Description, Name, PeriodCount, ShortText, Threshold,
+    VaultSize, VaultSizeChange,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -101,7 +101,7 @@ pub struct VaultsChangeRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UpdateExpirationRequest {
     /// `YYYY-MM-DD`; the backups are kept to the end of that day.
-    pub expect_expiration_date: ExpirationDate,
+    pub expect_expiration_date: ShortText,
     /// `UTC+08:00`; where that day is counted.
-    pub time_zone: TimeZoneText,
+    pub time_zone: ShortText,
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::clock::LockedClock;
 use crate::jobs::{self, Context, JobError};
 use crate::lease;
 use crate::metrics;
@@ -46,6 +47,7 @@ impl Worker {
         let slots = Arc::new(Semaphore::new(self.jobs_at_once));
         let mut running = JoinSet::new();
         let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
+        let mut clock = LockedClock::default();
         while !stop.is_cancelled() {
             while let Some(ended) = running.try_join_next() {
                 report_panic(ended);
@@ -53,7 +55,7 @@ impl Worker {
             let slot = tokio::select! {
                 () = stop.cancelled() => break,
                 slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
-                _ = expiry.tick() => { self.expire().await; continue; }
+                _ = expiry.tick() => { self.look_after(&mut clock).await; continue; }
             };
             if let Some(job) = self.claim().await {
                 let context = self.context(&job, &stop);
@@ -69,7 +71,7 @@ impl Worker {
                     () = stop.cancelled() => {}
                     () = self.app.wake.notified() => {}
                     () = tokio::time::sleep(POLL_INTERVAL) => {}
-                    _ = expiry.tick() => self.expire().await,
+                    _ = expiry.tick() => self.look_after(&mut clock).await,
                 }
             }
         }
@@ -109,6 +111,12 @@ impl Worker {
                 None
             }
         }
+    }
+
+    /// What is done now and then: the clock of locked vaults moves on, and backups whose time has passed go.
+    async fn look_after(&self, clock: &mut LockedClock) {
+        clock.look(&self.app).await;
+        self.expire().await;
     }
 
     async fn expire(&self) {

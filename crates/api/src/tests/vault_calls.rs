@@ -109,3 +109,90 @@ async fn a_resource_is_left_out_of_automatic_backups_and_taken_in_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_move_answers_at_once_and_shows_as_a_task() {
+    on_each_server(|server| async move {
+        let resource = server.add_server("web").await;
+        let (from, to) = (server.add_vault("from").await, server.add_vault("to").await);
+        let path = |vault: &str, call: &str| format!("/v3/{{project_id}}/vaults/{vault}/{call}");
+        let add = json!({"resources": [{"id": resource, "type": "OS::Nova::Server"}]});
+        server
+            .post(&path(&from, "addresources"), add)
+            .await
+            .expect(200);
+
+        let body = json!({"destination_vault_id": to, "resource_ids": [resource]});
+        let moved = server
+            .post(&path(&from, "migrateresources"), body.clone())
+            .await;
+        assert_eq!(moved.expect(200), json!({"migrated_resources": [resource]}));
+        let shown = server
+            .get(&format!("/v3/{{project_id}}/vaults/{from}"))
+            .await
+            .expect(200);
+        assert_eq!(
+            shown["vault"]["resources"][0]["protect_status"],
+            "migrating"
+        );
+        let tasks = server
+            .get("/v3/{project_id}/operation-logs")
+            .await
+            .expect(200);
+        let task = &tasks["operation_logs"][0];
+        assert_eq!(task["operation_type"], "migrate_resource");
+        let destination = json!({"destination_vault_id": to, "destination_vault_name": "to"});
+        assert_eq!(task["extra_info"]["migrate_resource"], destination);
+        let again = server.post(&path(&from, "migrateresources"), body).await;
+        assert_eq!(again.refusal(), "6203 400");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn new_ends_are_told_as_a_task_that_is_over() {
+    on_each_server(|server| async move {
+        let to = server.add_vault("to").await;
+        let path = |vault: &str, call: &str| format!("/v3/{{project_id}}/vaults/{vault}/{call}");
+        let body = json!({"expect_expiration_date": "2026-12-31", "time_zone": "UTC+08:00"});
+        let ends = server
+            .put(&path(&to, "update-backup-expiration-time"), body)
+            .await
+            .expect(200);
+        assert_eq!(
+            (&ends["affected_backups_count"], &ends["new_expiration_day"]),
+            (&json!(0), &json!("2026-12-31"))
+        );
+        let task = ends["operation_log_id"].as_str().unwrap();
+        let task = server
+            .get(&format!("/v3/{{project_id}}/operation-logs/{task}"))
+            .await
+            .expect(200);
+        let task = &task["operation_log"];
+        assert_eq!(
+            (&task["operation_type"], &task["status"]),
+            (&json!("update_expiration_time"), &json!("success"))
+        );
+        assert_eq!(
+            task["extra_info"]["update_expiration_time"]["expiration_day"],
+            "2026-12-31"
+        );
+        for (day, zone) in [
+            ("2026-12-32", "UTC+08:00"),
+            ("2026-12-31", "Asia/Shanghai"),
+            ("2025-12-31", "UTC+00:00"),
+            ("20261231", "UTC+00:00"),
+        ] {
+            let body = json!({"expect_expiration_date": day, "time_zone": zone});
+            let refused = server
+                .put(&path(&to, "update-backup-expiration-time"), body)
+                .await;
+            assert_eq!(refused.refusal(), "9900 400", "{day} {zone}");
+        }
+        let listed = server
+            .get("/v3/{project_id}/backups?existed_quantity_based_retention_backups=true")
+            .await;
+        assert_eq!(listed.expect(200)["count"], 0);
+    })
+    .await;
+}

@@ -126,6 +126,53 @@ async fn found(server: &TestServer, who: Who, mut body: Value) -> Result<Vec<Str
     Ok(names)
 }
 
+fn team(values: &[&str]) -> Value {
+    json!([{"key": "team", "values": values}])
+}
+
+fn enterprise(id: &str) -> Value {
+    json!([{"key": "_sys_enterprise_project_id", "values": [id]}])
+}
+
+/// What is asked for, and the names that are found.
+fn searches() -> Vec<(Value, Vec<&'static str>)> {
+    let env = json!([{"key": "env", "values": []}, {"key": "team", "values": []}]);
+    vec![
+        (json!({}), vec!["blue", "both", "other", "plain"]),
+        (
+            json!({"without_any_tag": true, "tags": team(&["blue"])}),
+            vec!["other", "plain"],
+        ),
+        (json!({"tags": team(&[])}), vec!["blue", "both"]),
+        (json!({"tags": team(&["blue"])}), vec!["blue"]),
+        (json!({"tags": team(&["*blue"])}), vec!["blue", "both"]),
+        (json!({"tags": team(&["*", "x"])}), vec!["blue", "both"]),
+        (json!({"tags": team(&["*_"])}), vec!["both"]),
+        (json!({"tags": team(&["red", "blue"])}), vec!["blue"]),
+        (json!({"tags": env}), vec!["both"]),
+        (json!({"tags_any": env}), vec!["blue", "both"]),
+        (json!({"not_tags": env}), vec!["blue", "other", "plain"]),
+        (json!({"not_tags_any": env}), vec!["other", "plain"]),
+        (
+            json!({"matches": [{"key": "resource_name", "value": "l"}]}),
+            vec!["blue", "plain"],
+        ),
+        (
+            json!({"matches": [{"key": "resource_name", "value": "%"}]}),
+            vec![],
+        ),
+        (
+            json!({"matches": [{"key": "resource_name", "value": ""}]}),
+            vec![],
+        ),
+        (json!({"object_type": "disk"}), vec!["other"]),
+        (json!({"cloud_type": "hybrid"}), vec![]),
+        (json!({"sys_tags": enterprise("ep")}), vec!["other"]),
+        (json!({"limit": "2", "offset": "3"}), vec!["plain"]),
+        (json!({"limit": "2", "offset": "9"}), vec![]),
+    ]
+}
+
 #[tokio::test]
 async fn vaults_are_found_by_tags() {
     on_each_server(|server| async move {
@@ -149,44 +196,7 @@ async fn vaults_are_found_by_tags() {
             .await
             .expect(200);
 
-        let team = |values: &[&str]| json!([{"key": "team", "values": values}]);
-        let env = json!([{"key": "env", "values": []}, {"key": "team", "values": []}]);
-        let sys = json!([{"key": "_sys_enterprise_project_id", "values": ["ep"]}]);
-        let cases = [
-            (json!({}), vec!["blue", "both", "other", "plain"]),
-            (
-                json!({"without_any_tag": true, "tags": team(&["blue"])}),
-                vec!["other", "plain"],
-            ),
-            (json!({"tags": team(&[])}), vec!["blue", "both"]),
-            (json!({"tags": team(&["blue"])}), vec!["blue"]),
-            (json!({"tags": team(&["*blue"])}), vec!["blue", "both"]),
-            (json!({"tags": team(&["*", "x"])}), vec!["blue", "both"]),
-            (json!({"tags": team(&["*_"])}), vec!["both"]),
-            (json!({"tags": team(&["red", "blue"])}), vec!["blue"]),
-            (json!({"tags": env}), vec!["both"]),
-            (json!({"tags_any": env}), vec!["blue", "both"]),
-            (json!({"not_tags": env}), vec!["blue", "other", "plain"]),
-            (json!({"not_tags_any": env}), vec!["other", "plain"]),
-            (
-                json!({"matches": [{"key": "resource_name", "value": "l"}]}),
-                vec!["blue", "plain"],
-            ),
-            (
-                json!({"matches": [{"key": "resource_name", "value": "%"}]}),
-                vec![],
-            ),
-            (
-                json!({"matches": [{"key": "resource_name", "value": ""}]}),
-                vec![],
-            ),
-            (json!({"object_type": "disk"}), vec!["other"]),
-            (json!({"cloud_type": "hybrid"}), vec![]),
-            (json!({"sys_tags": sys}), vec!["other"]),
-            (json!({"limit": "2", "offset": "3"}), vec!["plain"]),
-            (json!({"limit": "2", "offset": "9"}), vec![]),
-        ];
-        for (body, names) in cases {
+        for (body, names) in searches() {
             assert_eq!(
                 found(&server, Who::Admin, body.clone()).await.unwrap(),
                 names,
@@ -216,7 +226,7 @@ async fn vaults_are_found_by_tags() {
                 .unwrap(),
             ["blue"]
         );
-        let private = found(&server, Who::Reader, json!({"sys_tags": sys})).await;
+        let private = found(&server, Who::Reader, json!({"sys_tags": enterprise("ep")})).await;
         assert_eq!(private.unwrap_err(), "APIGW.0302 403");
     })
     .await;

@@ -1,6 +1,6 @@
 use strongroom_types::{Timestamp, VaultStatus};
 
-use crate::{App, Error, backups};
+use crate::{App, Error, backups, locks};
 
 /// Deletions started by one call; the next call goes on.
 const STARTED_MAX: u64 = 100;
@@ -8,7 +8,8 @@ const STARTED_MAX: u64 = 100;
 /// Starts the deletion of backups whose time has passed at `now`, at most 100 a call; answers how many.
 pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
     let mut tx = app.db.read().await?;
-    let expired = tx.expired_backups(now, STARTED_MAX).await?;
+    let trusted = locks::trusted_now(app, &mut tx).await?;
+    let expired = tx.expired_backups(now, trusted.at(), STARTED_MAX).await?;
     drop(tx);
     let mut started = 0;
     for found in expired {
@@ -21,6 +22,11 @@ pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
             continue;
         };
         if matches!(vault.status, VaultStatus::Deleting | VaultStatus::Frozen) {
+            continue;
+        }
+        if !locks::may_delete(&vault, &backup, trusted)
+            || backups::is_moving(&mut tx, &vault, &backup).await?
+        {
             continue;
         }
         let children = tx.children_of_backup(&backup.id).await?;

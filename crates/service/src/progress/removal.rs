@@ -261,7 +261,10 @@ pub async fn fail_deletion(
                 fail_count,
             }
         }
-        OperationExtra::Backup { .. } | OperationExtra::Restore { .. } => {
+        OperationExtra::Backup { .. }
+        | OperationExtra::Restore { .. }
+        | OperationExtra::UpdateExpirationTime { .. }
+        | OperationExtra::MigrateResource { .. } => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

@@ -178,6 +178,26 @@ fn resize(vault: &mut Vault, size_gb: u64) -> Result<(), Error> {
     Ok(())
 }
 
+pub(crate) const fn is_full(vault: &Vault) -> bool {
+    vault.used_bytes >= vault.size_gb * GIB
+}
+
+/// Writes a measured use. A vault that may grow does so by quarters at the moment when it becomes full; one that was full
+/// before it might grow stays as it is.
+pub(crate) fn set_used(vault: &mut Vault, used_bytes: u64) {
+    let was_full = is_full(vault);
+    vault.used_bytes = used_bytes;
+    let grows = vault.auto_expand && !was_full;
+    while grows && is_full(vault) && vault.size_gb < SIZE_GB_MAX {
+        vault.size_gb = (vault.size_gb * 5).div_ceil(4).min(SIZE_GB_MAX);
+    }
+}
+
+/// Whether a vault grows by itself far enough to hold so much.
+pub(crate) fn may_expand(vault: &Vault, used_bytes: u64) -> bool {
+    vault.auto_expand && used_bytes <= SIZE_GB_MAX * GIB
+}
+
 fn raise_consistency(vault: &mut Vault, level: ConsistentLevel) -> Result<(), Error> {
     match (vault.consistent_level, level) {
         (ConsistentLevel::Crash, ConsistentLevel::App)

@@ -115,9 +115,3 @@ text!(/// The name of a volume or server of the inventory.
     InventoryName, 1..=255, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]+$", "printable characters");
 text!(/// Where a disk or a socket lies on its host; the service checks that it is absolute.
     DiskPath, 1..=4096, printable, "^/[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
-text!(/// A calendar day, `YYYY-MM-DD`; the service checks that it exists.
-    ExpirationDate, 10..=10, |c| c.is_ascii_digit() || c == '-', "^\\d{4}-\\d{2}-\\d{2}$",
-    "digits in the form YYYY-MM-DD");
-text!(/// A zone as an offset, `UTC+08:00`.
-    TimeZoneText, 9..=9, |c| c.is_ascii_digit() || matches!(c, 'U' | 'T' | 'C' | '+' | '-' | ':'),
-    "^UTC[+-]\\d{2}:\\d{2}$", "characters in the form UTC+08:00");
