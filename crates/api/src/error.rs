@@ -140,6 +140,9 @@ const fn code_of(error: &Error) -> Code {
 
         Error::OperationLogNotFound { .. } => Code::OperationLogNotFound,
         Error::OrderNotFound { .. } => Code::OrderNotFound,
+        Error::BillNotFound => Code::BillNotFound,
+        Error::OrderOpen => Code::OrderOpen,
+        Error::OrderRejected => Code::ExpansionFailed,
         Error::OrderDecided { .. } => Code::OrderDecided,
 
         Error::ProjectNotFound { .. } => Code::ProjectNotFound,

@@ -23,6 +23,7 @@ mod protectables;
 mod resources;
 mod router;
 mod state;
+mod vault_orders;
 mod vault_tags;
 mod vaults;
 

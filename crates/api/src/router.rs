@@ -17,7 +17,7 @@ use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    metering, operation_logs, orders, protectables, resources, vault_tags, vaults,
+    metering, operation_logs, orders, protectables, resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -97,6 +97,10 @@ fn cbr() -> OpenApiRouter<ApiState> {
         .routes(routes!(metering::show_summary))
         .routes(routes!(metering::show_storage_usage))
         .routes(routes!(vaults::batch_update_vaults))
+        .routes(routes!(vault_orders::create_post_paid_vault))
+        .routes(routes!(vault_orders::change_vault_charge_mode))
+        .routes(routes!(vault_orders::change_order))
+        .routes(routes!(vault_orders::update_order))
         .merge(tags())
         .routes(routes!(checkpoints::create_checkpoint))
         .routes(routes!(checkpoints::show_checkpoint))

@@ -148,6 +148,14 @@ pub enum Error {
     OperationLogNotFound { operation_log_id: OperationLogId },
     #[error("the order {order_id} does not exist")]
     OrderNotFound { order_id: OrderId },
+    /// The project has placed no order of that id.
+    #[error("the order does not exist")]
+    BillNotFound,
+    /// Another order about the vault has to be decided first.
+    #[error("an order about the vault waits for its decision")]
+    OrderOpen,
+    #[error("the order was rejected")]
+    OrderRejected,
     #[error("the order {order_id} is already decided")]
     OrderDecided { order_id: OrderId },
 

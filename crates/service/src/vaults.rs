@@ -101,7 +101,7 @@ pub async fn create(
     caller.authorise(Action::VaultsCreate, project)?;
     check_new(&new, &app.settings)?;
     if new.charging != Charging::PostPaid {
-        let order = orders::place(app, caller, project, new).await?;
+        let order = orders::place_new_vault(app, caller, project, new).await?;
         return Ok(VaultCreation::Ordered(order));
     }
     let birth = Birth {

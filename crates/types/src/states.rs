@@ -120,6 +120,9 @@ words!(OperationStatus {
 words!(/// State of a request for a term reservation, the honest meaning of an order here.
     OrderStatus { Waiting = "waiting", Completed = "completed", Rejected = "rejected" });
 
+words!(/// What an order asks for.
+    OrderKind { Create = "create", ChargeMode = "charge_mode", Resize = "resize" });
+
 words!(/// What a user may do in a project; the table of actions is in the service.
 Role {
     /// Everything, the installation's inventory, users and orders included.

@@ -52,13 +52,16 @@ codes! {
     ResourceInOtherVault = "BackupService.6103", 400, "The resource is already associated with a vault.";
     DuplicateResource = "BackupService.6104", 400, "The resource appears more than once in the list.";
     VaultNotFound = "BackupService.6105", 404, "The vault does not exist.";
+    ExpansionFailed = "BackupService.6107", 400, "The vault was not expanded.";
     VaultTakesNoResources = "BackupService.6108", 400, "The vault takes no resources.";
+    BillNotFound = "BackupService.6109", 400, "The order does not exist.";
     VaultUnchangeable = "BackupService.6110", 400, "The vault cannot be changed so.";
     VaultPrePaid = "BackupService.6111", 400, "A pre-paid vault cannot be deleted.";
     VaultStateForbids = "BackupService.6112", 400, "The state of the vault forbids the operation.";
     VaultStateForbidsBackup = "BackupService.6113", 400, "The state of the vault forbids backups.";
     VaultFull = "BackupService.6114", 400, "The vault is full.";
     UnsupportedVaultType = "BackupService.6116", 400, "Vaults of this type are not offered.";
+    OrderOpen = "BackupService.6123", 400, "An order about the vault is open.";
     VaultCannotBackUp = "BackupService.6124", 400, "Vaults of this type cannot back up.";
     BackupRunning = "BackupService.6125", 400, "A backup of the resource is running.";
     ResourceBeingRemoved = "BackupService.6134", 400, "The resource is being removed from the vault.";

@@ -15,4 +15,5 @@ mod refusals;
 mod schemas;
 mod server;
 mod vault_calls;
+mod vault_orders;
 mod vault_tags;

@@ -75,6 +75,11 @@ fn check_offered(new: &NewVault) -> Result<(), Error> {
     }
 }
 
+/// A size that is ordered for a vault that exists.
+pub(crate) fn check_new_size(size_gb: u64) -> Result<(), Error> {
+    check_size(size_gb, SIZE_GB_MIN_NEW)
+}
+
 fn check_size(size_gb: u64, min: u64) -> Result<(), Error> {
     if (min..=SIZE_GB_MAX).contains(&size_gb) {
         Ok(())
