@@ -8,6 +8,7 @@ pub(crate) mod operation_logs;
 pub(crate) mod policies;
 pub(crate) mod protectables;
 pub(crate) mod resources;
+pub(crate) mod vault_tags;
 pub(crate) mod vaults;
 
 use std::fmt::Display;

@@ -103,6 +103,7 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultDeleting | Error::VaultBusy | Error::NewestBackupNeeded => Code::VaultBusy,
         Error::LockedBackups => Code::BackupLocked,
         Error::TooManyTags { .. } => Code::TooManyTags,
+        Error::TagNotFound => Code::TagNotFound,
 
         Error::PolicyNotFound { .. } => Code::PolicyNotFound,
         Error::TooManyPolicies { .. } => Code::TooManyPolicies,
@@ -115,7 +116,7 @@ const fn code_of(error: &Error) -> Code {
         Error::DestinationVaultNotFound { .. } => Code::DestinationVaultNotFound,
 
         Error::TooManyResources { .. } => Code::VaultResourcesExceeded,
-        Error::WrongResourceType { .. } => Code::ResourceTypeMismatch,
+        Error::WrongResourceType { .. } | Error::VaultsDiffer => Code::ResourceTypeMismatch,
         Error::ResourceInOtherVault { .. } => Code::ResourceInOtherVault,
         Error::DuplicateResource { .. } => Code::DuplicateResource,
         Error::ResourceNotFound { .. } => Code::ResourceNotFound,
@@ -148,6 +149,9 @@ const fn code_of(error: &Error) -> Code {
 
         Error::OperationLogNotFound { .. } => Code::OperationLogNotFound,
         Error::OrderNotFound { .. } => Code::OrderNotFound,
+        Error::BillNotFound => Code::BillNotFound,
+        Error::OrderOpen => Code::OrderOpen,
+        Error::OrderRejected => Code::ExpansionFailed,
         Error::OrderDecided { .. } => Code::OrderDecided,
 
         Error::ProjectNotFound { .. } => Code::ProjectNotFound,
@@ -177,6 +181,8 @@ pub(crate) const fn code_of_trouble(trouble: Trouble) -> Code {
         Trouble::VaultFull => Code::VaultFull,
         Trouble::VaultState => Code::VaultStateForbidsBackup,
         Trouble::NoPeer => Code::RegionWithoutReplication,
+        Trouble::Migrating => Code::VaultBusy,
+        Trouble::VaultForbids => Code::VaultUnchangeable,
         Trouble::StorageUnavailable => Code::StorageUnavailable,
         Trouble::DataDamaged => Code::DataDamaged,
         Trouble::Interrupted => Code::Interrupted,

@@ -14,6 +14,7 @@ mod extract;
 mod identity;
 mod inventory;
 mod meta;
+mod metering;
 mod observe;
 mod operation_logs;
 mod orders;
@@ -23,6 +24,8 @@ mod protectables;
 mod resources;
 mod router;
 mod state;
+mod vault_orders;
+mod vault_tags;
 mod vaults;
 
 pub use error::ApiError;

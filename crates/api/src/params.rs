@@ -5,6 +5,7 @@ use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ResourceId, ServerId, UserId,
     VaultId, VolumeId,
 };
+use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
 
 macro_rules! object_path {
@@ -16,6 +17,10 @@ macro_rules! object_path {
 }
 
 object_path!(VaultPath { vault_id: VaultId });
+object_path!(VaultTagPath {
+    vault_id: VaultId,
+    key: String
+});
 object_path!(CheckpointPath {
     checkpoint_id: CheckpointId
 });
@@ -51,4 +56,11 @@ object_path!(AccessKeyPath { access_key: String });
 pub(crate) enum ProtectableType {
     Server,
     Disk,
+}
+
+/// Which enterprise project a search is about; all when absent.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EnterpriseQuery {
+    pub(crate) enterprise_project_id: Option<ShortText>,
 }

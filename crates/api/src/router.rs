@@ -17,7 +17,8 @@ use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    operation_logs, orders, policies, protectables, resources, vaults,
+    metering, operation_logs, orders, policies, protectables, resources, vault_orders, vault_tags,
+    vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -91,6 +92,17 @@ fn cbr() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(resources::add_vault_resource))
         .routes(routes!(resources::remove_vault_resource))
+        .routes(routes!(resources::set_vault_resource))
+        .routes(routes!(resources::migrate_vault_resource))
+        .routes(routes!(vaults::update_expiration_time))
+        .routes(routes!(metering::show_summary))
+        .routes(routes!(metering::show_storage_usage))
+        .routes(routes!(vaults::batch_update_vaults))
+        .routes(routes!(vault_orders::create_post_paid_vault))
+        .routes(routes!(vault_orders::change_vault_charge_mode))
+        .routes(routes!(vault_orders::change_order))
+        .routes(routes!(vault_orders::update_order))
+        .merge(tags())
         .routes(routes!(checkpoints::create_checkpoint))
         .routes(routes!(checkpoints::show_checkpoint))
         .routes(routes!(backups::list_backups))
@@ -112,6 +124,19 @@ fn cbr() -> OpenApiRouter<ApiState> {
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))
         .routes(routes!(protectables::show_protectable))
+}
+
+/// The tags of vaults, under a path in the singular.
+fn tags() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(
+            vault_tags::create_vault_tag,
+            vault_tags::show_vault_tags
+        ))
+        .routes(routes!(vault_tags::change_vault_tags))
+        .routes(routes!(vault_tags::delete_vault_tag))
+        .routes(routes!(vault_tags::show_project_tags))
+        .routes(routes!(vault_tags::find_vaults))
 }
 
 /// What CBR leaves to other services of a cloud.

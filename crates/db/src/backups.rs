@@ -75,6 +75,16 @@ pub struct BackupFilter {
     /// Backups in vaults that are at least this full, 1 to 100.
     pub used_percent: Option<u64>,
     pub enterprise_project_id: Option<String>,
+    pub retention: RetentionFilter,
+}
+
+/// Which backups pass, by what ends their time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RetentionFilter {
+    #[default]
+    Any,
+    /// Automatic ones that no date ends: how many there may be decides.
+    ByQuantity,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +140,7 @@ macro_rules! bind_filter {
     };
 }
 
-fn matching_backups(dialect: Dialect) -> String {
+fn matching_backups(dialect: Dialect, retention: RetentionFilter) -> String {
     format!(
         "FROM backup WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
          AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
@@ -141,8 +151,12 @@ fn matching_backups(dialect: Dialect) -> String {
          AND (CAST($11 AS BIGINT) IS NULL OR created_at >= $11) AND (CAST($12 AS BIGINT) IS NULL OR created_at <= $12) \
          AND (CAST($13 AS BOOLEAN) IS NULL OR incremental = $13) \
          AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE used_bytes * 100 >= $14 * size_gb * 1073741824)) \
-         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $15))",
+         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $15)){by_quantity}",
         statuses = dialect.values_of("$9"),
+        by_quantity = match retention {
+            RetentionFilter::Any => "",
+            RetentionFilter::ByQuantity => " AND auto_trigger AND expired_at IS NULL",
+        },
     )
 }
 
@@ -207,7 +221,7 @@ impl Tx {
         sort: &[BackupSort],
         page: &Page,
     ) -> Result<Listed<Backup>> {
-        let matching = matching_backups(self.dialect());
+        let matching = matching_backups(self.dialect(), filter.retention);
         let order = order(sort);
         let extent = page.extent_sql(&matching, &order, "$16");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
@@ -309,18 +323,6 @@ impl Tx {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// How many automatic backups of a vault have not expired at `now`.
-    pub async fn count_kept_automatic_backups(
-        &mut self,
-        vault: &VaultId,
-        now: Timestamp,
-    ) -> Result<u64> {
-        const SQL: &str = "SELECT COUNT(*) FROM backup WHERE vault_id = $1 AND parent_id IS NULL AND auto_trigger = $2 \
-             AND (expired_at IS NULL OR expired_at > $3)";
-        let (count,) = on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(vault).bind(true).bind(now).fetch_one(c).await)?;
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
     pub async fn rename_backup(
         &mut self,
         id: &BackupId,
@@ -362,6 +364,19 @@ impl Tx {
             on!(self, c => sqlx::query(SQL).bind(to).bind(now).bind(parent)
             .execute(c).await.map(|done| done.rows_affected()))?,
         )
+    }
+
+    /// Moves when a backup expires, and with it its children.
+    pub async fn update_backup_end(
+        &mut self,
+        id: &BackupId,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64> {
+        const SQL: &str = "UPDATE backup SET expired_at = $1, updated_at = $2 WHERE (id = $3 OR parent_id = $3) \
+             AND status NOT IN ('waiting_delete', 'deleting')";
+        Ok(on!(self, c => sqlx::query(SQL).bind(end).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?)
     }
 
     pub async fn update_backup_progress(

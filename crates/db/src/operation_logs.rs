@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OperationStatus, OperationType, PolicyId, ProjectId,
-    ResourceId, ResourceType, Timestamp, Trouble, VaultId,
+    ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
 use crate::json_text::list_or_null;
@@ -72,6 +72,17 @@ pub enum OperationExtra {
     NotStarted {
         operation_type: OperationType,
         due_at: Timestamp,
+    },
+    UpdateExpirationTime {
+        affected_backups_count: u64,
+        /// `YYYY-MM-DD`
+        expiration_day: String,
+    },
+    MigrateResource {
+        destination_vault_id: VaultId,
+        destination_vault_name: String,
+        /// What the resource's state was, and will be again.
+        was: ProtectStatus,
     },
 }
 

@@ -42,6 +42,28 @@ actions! {
     VaultsList = "cbr:vaults:list", Read;
     VaultsUpdate = "cbr:vaults:update", Protect;
     VaultsDelete = "cbr:vaults:delete", Protect;
+    /// Totals over all vaults.
+    VaultsSummary = "cbr:vaults:showSummary", Read;
+    VaultsBatchUpdate = "cbr:vaults:batchUpdate", Protect;
+    /// Add one tag.
+    VaultsSetTags = "cbr:vaults:setTags", Protect;
+    /// Add or delete several tags.
+    VaultsBulkTags = "cbr:vaults:bulkCreateOrDeleteTags", Protect;
+    VaultsDeleteTags = "cbr:vaults:deleteTags", Protect;
+    VaultsGetTags = "cbr:vaults:getTags", Read;
+    VaultsListProjectTags = "cbr:vaults:listProjectTags", Read;
+    /// Find vaults by tags.
+    VaultsListResourceInstances = "cbr:vaults:listResourceInstances", Read;
+    /// Suspend and resume automatic backups of a resource.
+    VaultsSetResources = "cbr:vaults:setResources", Protect;
+    VaultsMigrateResources = "cbr:vaults:migrateResources", Protect;
+    /// Move the ends of backups that expire.
+    VaultsUpdateExpiration = "cbr:vaults:updateBackupExpirationTime", Protect;
+    /// Order another charging mode for vaults.
+    VaultsChangeChargeMode = "cbr:vaults:changeChargeMode", Protect;
+    /// Order another size of a pre-paid vault, and ask whether an order is carried out.
+    VaultsChangeOrder = "cbr:vaults:changeOrder", Protect;
+    StorageUsage = "cbr:backups:listStorageUsage", Read;
     VaultsAddResources = "cbr:vaults:addResources", Protect;
     VaultsRemoveResources = "cbr:vaults:removeResources", Protect;
     VaultsAssociatePolicy = "cbr:vaults:associatePolicy", Protect;

@@ -7,11 +7,11 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, PolicyId, ProjectId,
-    Timestamp, VaultStatus,
+    ProtectStatus, VaultStatus,
 };
 
 use crate::work::{self, Subject};
-use crate::{Action, App, Caller, Error, vaults};
+use crate::{Action, App, Caller, Error, locks, vaults};
 
 pub use crate::restores::{NewRestore, restore};
 
@@ -87,25 +87,38 @@ pub async fn delete(
     id: &BackupId,
 ) -> Result<(), Error> {
     caller.authorise(Action::BackupsDelete, project)?;
-    let now = app.now();
     let mut tx = app.db.begin().await?;
     let backup = find(&mut tx, project, id).await?;
     let vault = tx.lock_vault(&backup.vault_id).await?;
     let vault = vaults::owned(vault, project, &backup.vault_id)?;
     // What was read before the vault's lock may have changed meanwhile.
     let backup = find(&mut tx, project, id).await?;
-    check_deletable(&mut tx, &vault, &backup, now).await?;
+    check_deletable(app, &mut tx, &vault, &backup).await?;
     start_deletion(app, &mut tx, &vault, &backup, &caller.request_id, None).await?;
     tx.commit().await?;
     app.wake.notify_one();
     Ok(())
 }
 
+/// The backup's resource is on its way from this vault to another, or was until this vault was locked.
+pub(crate) async fn is_moving(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result<bool, Error> {
+    if backup.vault_id != vault.id {
+        return Ok(true);
+    }
+    let top = match &backup.parent_id {
+        Some(parent) => tx.find_backup(parent).await?,
+        None => None,
+    };
+    let resource_id = top.map_or_else(|| backup.resource_id.clone(), |top| top.resource_id);
+    let row = tx.find_vault_resource(&resource_id).await?;
+    Ok(row.is_some_and(|row| row.protect_status == ProtectStatus::Migrating))
+}
+
 async fn check_deletable(
+    app: &App,
     tx: &mut Tx,
     vault: &Vault,
     backup: &Backup,
-    now: Timestamp,
 ) -> Result<(), Error> {
     let refuse = |message: &str| {
         Err(Error::BackupNotDeletable {
@@ -132,8 +145,11 @@ async fn check_deletable(
     if children.iter().any(|child| child.status.is_restoring()) {
         return Err(Error::BackupInUse);
     }
-    if vault.locked && backup.auto_trigger && backup.expired_at.is_none_or(|end| end > now) {
+    if !locks::may_delete(vault, backup, locks::trusted_now(app, tx).await?) {
         return Err(Error::LockedBackups);
+    }
+    if is_moving(tx, vault, backup).await? {
+        return Err(Error::VaultBusy);
     }
     let resource = std::slice::from_ref(&backup.resource_id);
     let running = !tx.resources_being_backed_up(resource).await?.is_empty();

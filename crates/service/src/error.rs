@@ -54,8 +54,13 @@ pub enum Error {
     /// A locked vault keeps its resources.
     #[error("the vault is locked: its resources cannot be removed")]
     VaultLocked,
+    /// Resources move between vaults of one kind only.
+    #[error("the two vaults are of different types")]
+    VaultsDiffer,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
+    #[error("the vault has no tag of this key")]
+    TagNotFound,
 
     // Policies.
     #[error("the policy {policy_id} does not exist")]
@@ -167,6 +172,14 @@ pub enum Error {
     OperationLogNotFound { operation_log_id: OperationLogId },
     #[error("the order {order_id} does not exist")]
     OrderNotFound { order_id: OrderId },
+    /// The project has placed no order of that id.
+    #[error("the order does not exist")]
+    BillNotFound,
+    /// Another order about the vault has to be decided first.
+    #[error("an order about the vault waits for its decision")]
+    OrderOpen,
+    #[error("the order was rejected")]
+    OrderRejected,
     #[error("the order {order_id} is already decided")]
     OrderDecided { order_id: OrderId },
 

@@ -10,8 +10,12 @@ mod caller;
 pub mod checkpoints;
 mod disks;
 mod error;
+pub mod expirations;
 pub mod identity;
 pub mod inventory;
+pub mod locks;
+pub mod metering;
+pub mod migrations;
 pub mod operation_logs;
 pub mod orders;
 pub mod policies;
@@ -27,6 +31,7 @@ mod secret_seal;
 mod settings;
 mod stock;
 pub mod vault_policies;
+pub mod vault_tags;
 pub mod vaults;
 mod work;
 
@@ -44,11 +49,12 @@ pub use strongroom_db::Db;
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
-        Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Policy, PolicyFilter, PolicyRules, Project, Restore,
-        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultPolicy,
-        VaultResource, Volume,
+        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Capacity, Checkpoint,
+        Direction, Domain, IncludedVolume, JsonText, Membership, NameMatch, OperationExtra,
+        OperationLog, OperationLogFilter, Page, Policy, PolicyFilter, PolicyRules, Project,
+        Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged,
+        TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource,
+        Volume,
     };
 }
 

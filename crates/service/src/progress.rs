@@ -7,6 +7,7 @@
 
 mod backup;
 mod collection;
+mod migration;
 mod removal;
 mod restore;
 
@@ -15,6 +16,9 @@ pub use backup::{
     finish_backup, report_progress, start_backup,
 };
 pub use collection::{fail_collection, finish_collection};
+pub use migration::{
+    MigrationUsage, MigrationWork, fail_migration, finish_migration, start_migration,
+};
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,
@@ -161,7 +165,7 @@ async fn publish_usage(
     if held != measured {
         return Err(Error::UsageStale);
     }
-    vault.used_bytes = usage.vault_bytes;
+    vaults::rules::set_used(vault, usage.vault_bytes);
     vault.updated_at = now;
     vaults::save(tx, vault).await
 }

@@ -213,6 +213,49 @@ fn check_free(
     Ok(())
 }
 
+/// Whether scheduled backups take a resource in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    Suspend,
+    Resume,
+}
+
+/// Has automatic backups leave resources out, or take them in again; those that somebody asks for are not concerned.
+pub async fn set_schedule(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    vault_id: &VaultId,
+    resource_ids: Vec<ResourceId>,
+    schedule: Schedule,
+) -> Result<Vec<ResourceId>, Error> {
+    caller.authorise(Action::VaultsSetResources, project)?;
+    let mut tx = app.db.begin().await?;
+    let vault = vaults::owned(tx.lock_vault(vault_id).await?, project, vault_id)?;
+    check_vault_state(&vault)?;
+    for id in &resource_ids {
+        let row = tx.find_vault_resource(id).await?;
+        let row = row.filter(|row| row.vault_id == vault.id);
+        let status = row.map(|row| row.protect_status);
+        if status == Some(ProtectStatus::Removing) {
+            return Err(Error::ResourceBeingRemoved {
+                resource_id: id.clone(),
+            });
+        }
+        let auto_protect = schedule == Schedule::Resume;
+        if !tx
+            .update_vault_resource_auto_protect(&vault.id, id, auto_protect)
+            .await?
+        {
+            return Err(Error::ResourceNotInVault {
+                resource_id: id.clone(),
+            });
+        }
+    }
+    tx.commit().await?;
+    Ok(resource_ids)
+}
+
 /// Answers at once; a job deletes each resource's backups in this vault, and then it leaves the vault.
 pub async fn remove(
     app: &App,
@@ -263,7 +306,9 @@ async fn start_removal(
                 resource_id: id.clone(),
             });
         }
-        ProtectStatus::Protecting | ProtectStatus::Restoring => return Err(Error::VaultBusy),
+        ProtectStatus::Protecting | ProtectStatus::Restoring | ProtectStatus::Migrating => {
+            return Err(Error::VaultBusy);
+        }
         ProtectStatus::Available | ProtectStatus::Error | ProtectStatus::Deleted => {}
     }
     let from = [row.protect_status];

@@ -91,6 +91,9 @@ async fn start(
     }
     let backup = backups::find(tx, &vault.project_id, id).await?;
     check_backup(&backup)?;
+    if backups::is_moving(tx, vault, &backup).await? {
+        return Err(Error::VaultBusy);
+    }
     let plan = Plan::make(tx, &vault.project_id, &backup, new).await?;
     let volumes = plan.target_ids();
     for volume_id in &volumes {
@@ -173,6 +176,7 @@ async fn reserve_resource(tx: &mut Tx, id: &ResourceId) -> Result<(), Error> {
     let resource_id = id.clone();
     match row.protect_status {
         ProtectStatus::Removing => Err(Error::ResourceBeingRemoved { resource_id }),
+        ProtectStatus::Migrating => Err(Error::VaultBusy),
         ProtectStatus::Protecting => Err(Error::ResourceBeingBackedUp { resource_id }),
         _ => Err(Error::ResourceBeingRestored { resource_id }),
     }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::locks::LockedTime;
+
 /// What an operator may tune. Plain values; where they come from is the binary's business.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -10,6 +12,7 @@ pub struct Settings {
     pub token_lifetime: Duration,
     pub resources_per_vault_max: u64,
     pub tags_per_vault_max: u64,
+    pub locked_time: LockedTime,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
 }
@@ -22,6 +25,7 @@ impl Default for Settings {
             token_lifetime: Duration::from_hours(24),
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
+            locked_time: LockedTime::default(),
             job_attempts_max: 30,
         }
     }

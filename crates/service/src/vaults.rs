@@ -1,6 +1,6 @@
 //! Vaults: quota, lock, and what they protect.
 
-mod rules;
+pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,15 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupStatus, ChargingMode, CloudType, ConsistentLevel, JobKind, ObjectType, OrderId,
-    PeriodType, PolicyId, ProjectId, ProtectType, Timestamp, UserId, VaultId, VaultStatus,
+    PeriodType, PolicyId, ProjectId, ProtectStatus, ProtectType, Timestamp, UserId, VaultId,
+    VaultStatus,
 };
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, vault_policies, work};
+use crate::{Action, App, Caller, Error, inventory, locks, vault_policies, work};
 
-pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
+pub(crate) use rules::{check_description, check_new};
 
 /// A vault to create. Kept as JSON while an order waits, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ pub async fn create(
     caller.authorise(Action::VaultsCreate, project)?;
     check_new(&new, &app.settings)?;
     if new.charging != Charging::PostPaid {
-        let order = orders::place(app, caller, project, new).await?;
+        let order = orders::place_new_vault(app, caller, project, new).await?;
         return Ok(VaultCreation::Ordered(order));
     }
     let birth = Birth {
@@ -236,6 +237,39 @@ pub async fn update(
     Ok(view)
 }
 
+/// Changes the notices of every vault of the project that can be changed; answers the ids of those.
+pub async fn update_all(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    smn_notify: Option<bool>,
+    threshold: Option<u64>,
+) -> Result<Vec<VaultId>, Error> {
+    caller.authorise(Action::VaultsBatchUpdate, project)?;
+    let now = app.now();
+    let mut updated = Vec::new();
+    let mut tx = app.db.begin().await?;
+    for id in tx.vault_ids_of_project(project).await? {
+        let Some(mut vault) = tx.lock_vault(&id).await? else {
+            continue;
+        };
+        if rules::check_changeable(&vault).is_err() {
+            continue;
+        }
+        let change = VaultChange {
+            smn_notify,
+            threshold,
+            ..VaultChange::default()
+        };
+        rules::apply(&mut vault, change)?;
+        vault.updated_at = now;
+        save(&mut tx, &vault).await?;
+        updated.push(id);
+    }
+    tx.commit().await?;
+    Ok(updated)
+}
+
 /// Answers at once; a job deletes the backups and then the vault.
 pub async fn delete(
     app: &App,
@@ -257,13 +291,20 @@ pub async fn delete(
     if tx.count_backups_of_vault(id, &busy).await? > 0 {
         return Err(Error::VaultBusy);
     }
-    if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {
+    let backups = tx.backups_of_vault(id, None).await?;
+    let trusted = locks::trusted_now(app, &mut tx).await?;
+    let mut tops = backups.iter().filter(|backup| backup.parent_id.is_none());
+    if tops.any(|backup| !locks::may_delete(&vault, backup, trusted)) {
         return Err(Error::LockedBackups);
+    }
+    let resources = tx.resources_of_vaults(std::slice::from_ref(id)).await?;
+    let mut states = resources.iter().map(|row| row.protect_status);
+    if states.any(|status| status == ProtectStatus::Migrating) {
+        return Err(Error::VaultBusy);
     }
     vault.status = VaultStatus::Deleting;
     vault.updated_at = now;
     save(&mut tx, &vault).await?;
-    let backups = tx.backups_of_vault(id, None).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::VaultDelete {
         total_count: tops.count() as u64,
@@ -301,7 +342,7 @@ pub(crate) async fn save(tx: &mut Tx, vault: &Vault) -> Result<(), Error> {
     }
 }
 
-async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
+pub(crate) async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
     let view = views(tx, vec![vault]).await?.pop();
     view.ok_or_else(|| Error::broken("one vault has one view"))
 }

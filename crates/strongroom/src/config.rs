@@ -9,6 +9,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use strongroom_repo::CollectOptions;
+use strongroom_service::locks::LockedTime;
 use strongroom_store::{Limits, Place};
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) database: Database,
     pub(crate) worker: Worker,
+    pub(crate) lock: Lock,
     pub(crate) log: Log,
 }
 
@@ -57,6 +59,16 @@ pub(crate) struct Worker {
     pub(crate) jobs_at_once: usize,
     /// What a collection reads for rewriting, at most; no bound when absent.
     pub(crate) collect_mib_per_second: Option<u64>,
+}
+
+/// How the time of locked vaults follows the host's clock.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lock {
+    /// A stop of the service that was longer is believed as far as this.
+    pub(crate) stop_believed_hours: u64,
+    /// How much faster it runs while it is behind.
+    pub(crate) catch_up_percent: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -99,6 +111,10 @@ impl Default for Config {
             worker: Worker {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
+            },
+            lock: Lock {
+                stop_believed_hours: 24,
+                catch_up_percent: 0,
             },
             log: Log {
                 format: LogFormat::Text,
@@ -153,6 +169,13 @@ impl Config {
         }
     }
 
+    pub(crate) const fn locked_time(&self) -> LockedTime {
+        LockedTime {
+            stop_believed_max: Duration::from_hours(self.lock.stop_believed_hours),
+            catch_up_percent: self.lock.catch_up_percent,
+        }
+    }
+
     pub(crate) fn collect_options(&self) -> CollectOptions {
         let mib = self.worker.collect_mib_per_second;
         CollectOptions {
@@ -171,6 +194,12 @@ impl Config {
         }
         if self.worker.collect_mib_per_second == Some(0) {
             bail!("`worker.collect_mib_per_second` must be at least 1");
+        }
+        if self.lock.stop_believed_hours > 168 {
+            bail!("`lock.stop_believed_hours` must be at most 168");
+        }
+        if self.lock.catch_up_percent > LockedTime::CATCH_UP_PERCENT_MAX {
+            bail!("`lock.catch_up_percent` must be at most 10");
         }
         if !(1..=3600).contains(&self.s3.patience_seconds) {
             bail!("`s3.patience_seconds` must be between 1 and 3600");

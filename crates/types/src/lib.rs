@@ -32,9 +32,9 @@ pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
-    JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, PolicyOperation,
-    PolicyOrigin, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble,
-    VaultStatus, VolumeFormat,
+    JobState, ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
+    PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus,
+    Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

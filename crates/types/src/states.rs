@@ -48,6 +48,8 @@ ProtectStatus {
     Protecting = "protecting",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault, with its backups; in no published list.
+    Migrating = "migrating",
     /// The resource is gone from the inventory.
     Deleted = "deleted",
 });
@@ -100,6 +102,10 @@ OperationType {
     Sync = "sync",
     VaultDelete = "vault_delete",
     RemoveResource = "remove_resource",
+    /// Another end for backups that expire; in no published list.
+    UpdateExpirationTime = "update_expiration_time",
+    /// A resource's move to another vault; in no published list.
+    MigrateResource = "migrate_resource",
 });
 
 words!(/// What a policy does when it runs.
@@ -124,6 +130,9 @@ words!(OperationStatus {
 
 words!(/// State of a request for a term reservation, the honest meaning of an order here.
     OrderStatus { Waiting = "waiting", Completed = "completed", Rejected = "rejected" });
+
+words!(/// What an order asks for.
+    OrderKind { Create = "create", ChargeMode = "charge_mode", Resize = "resize" });
 
 words!(/// What a user may do in a project; the table of actions is in the service.
 Role {
@@ -162,11 +171,15 @@ Trouble {
     BackupRunning = "backup_running",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault.
+    Migrating = "migrating",
     /// The vault holds nothing that could be backed up at the time.
     NothingToBackUp = "nothing_to_back_up",
     VaultFull = "vault_full",
     /// The vault is frozen, broken or being deleted.
     VaultState = "vault_state",
+    /// The vault's state, its lock or its kind forbids it.
+    VaultForbids = "vault_forbids",
     /// No other region is known to replicate to.
     NoPeer = "no_peer",
     /// The storage under the repository did not answer or is full.
@@ -185,6 +198,7 @@ words!(JobKind {
     DeleteBackup = "delete_backup",
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
+    MigrateResource = "migrate_resource",
     Collect = "collect",
 });
 

@@ -219,6 +219,8 @@ pub struct ListBackupsQuery {
     pub own_type: Option<OwnType>,
     pub member_status: Option<MemberStatus>,
     pub enterprise_project_id: Option<ShortText>,
+    /// Only automatic backups that no date ends, which `update-backup-expiration-time` leaves alone.
+    pub existed_quantity_based_retention_backups: Option<bool>,
     /// Of dedicated clouds; has no effect here.
     pub dec: Option<bool>,
 }

@@ -57,7 +57,9 @@ codes! {
     ResourceInOtherVault = "BackupService.6103", 400, "The resource is already associated with a vault.";
     DuplicateResource = "BackupService.6104", 400, "The resource appears more than once in the list.";
     VaultNotFound = "BackupService.6105", 404, "The vault does not exist.";
+    ExpansionFailed = "BackupService.6107", 400, "The vault was not expanded.";
     VaultTakesNoResources = "BackupService.6108", 400, "The vault takes no resources.";
+    BillNotFound = "BackupService.6109", 400, "The order does not exist.";
     VaultUnchangeable = "BackupService.6110", 400, "The vault cannot be changed so.";
     VaultPrePaid = "BackupService.6111", 400, "A pre-paid vault cannot be deleted.";
     VaultStateForbids = "BackupService.6112", 400, "The state of the vault forbids the operation.";
@@ -67,6 +69,7 @@ codes! {
     UnknownPolicyType = "BackupService.6117", 400, "The type of the policy is not known.";
     DestinationVaultNotFound = "BackupService.6120", 400, "The destination vault does not exist.";
     ReplicationOfResource = "BackupService.6122", 400, "Resources of this type cannot be replicated.";
+    OrderOpen = "BackupService.6123", 400, "An order about the vault is open.";
     VaultCannotBackUp = "BackupService.6124", 400, "Vaults of this type cannot back up.";
     BackupRunning = "BackupService.6125", 400, "A backup of the resource is running.";
     PolicyDoesNotFit = "BackupService.6127", 400, "The policy does not fit the vault.";
@@ -87,6 +90,7 @@ codes! {
 
     OperationLogNotFound = "BackupService.6500", 404, "Operation log does not exist.";
     TooManyTags = "BackupService.6600", 400, "The vault has too many tags.";
+    TagNotFound = "BackupService.6601", 404, "The vault has no tag of this key.";
 
     DiskNotFound = "BackupService.7000", 404, "The disk does not exist.";
     DiskStateForbidsBackup = "BackupService.7003", 400, "The state of the disk forbids backups.";

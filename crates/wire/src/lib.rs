@@ -7,6 +7,7 @@ mod codes;
 mod error_body;
 pub mod identity;
 pub mod inventory;
+pub mod metering;
 pub mod operation_logs;
 pub mod orders;
 pub mod policies;
@@ -17,6 +18,7 @@ pub mod tags;
 mod time;
 pub mod values;
 pub mod vault_requests;
+pub mod vault_tags;
 pub mod vaults;
 pub mod vocabulary;
 

@@ -77,6 +77,11 @@ pub struct OperationExtra {
     pub remove_resources: Option<RemoveResourcesTask>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault_delete: Option<VaultDeleteTask>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_expiration_time: Option<UpdateExpirationTask>,
+    /// In no published list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrate_resource: Option<MigrateResourceTask>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -136,6 +141,19 @@ pub struct RemoveResourcesTask {
 pub struct VaultDeleteTask {
     pub total_count: u64,
     pub fail_count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateExpirationTask {
+    pub affected_backups_count: u64,
+    /// `YYYY-MM-DD`.
+    pub expiration_day: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MigrateResourceTask {
+    pub destination_vault_id: VaultId,
+    pub destination_vault_name: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]

@@ -1,5 +1,6 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod clock;
 mod disks;
 mod jobs;
 mod lease;

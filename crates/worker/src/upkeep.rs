@@ -1,4 +1,5 @@
-//! What happens by itself: policies start, and backups go whose time has passed or that rules no longer keep.
+//! What happens by itself: policies start, the clock of locked vaults moves on, and backups go whose time has passed or
+//! that rules no longer keep.
 
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use strongroom_service::{App, Error};
 use strongroom_types::Chain;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::LockedClock;
 
 /// Between two looks for policies that are due; their schedules are in whole minutes.
 const SCHEDULE_INTERVAL: Duration = Duration::from_secs(10);
@@ -21,11 +24,15 @@ pub(crate) async fn run(app: App, stop: CancellationToken) {
     // A look that took long is followed by the usual pause, not by those that it kept waiting.
     schedule.set_missed_tick_behavior(MissedTickBehavior::Delay);
     retention.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut clock = LockedClock::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = schedule.tick() => report("policies have started", run_due(&app, app.now()).await),
-            _ = retention.tick() => retain(&app).await,
+            _ = retention.tick() => {
+                clock.look(&app).await;
+                retain(&app).await;
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 use strongroom_service::backups::{BackupView, NewRestore};
 use strongroom_service::provider_of_resource;
-use strongroom_service::rows::{self, BackupFilter, BackupSort, BackupSortKey, Direction, Page};
+use strongroom_service::rows::{
+    self, BackupFilter, BackupSort, BackupSortKey, Direction, Page, RetentionFilter,
+};
 use strongroom_types::{BackupStatus, ResourceType};
 use strongroom_wire::CbrTime;
 use strongroom_wire::backups::{
@@ -120,6 +122,10 @@ pub(crate) fn backup_filter(query: ListBackupsQuery) -> Result<BackupFilter, Api
         incremental: query.incremental,
         used_percent: query.used_percent.map(|percent| unsigned(percent.get())),
         enterprise_project_id: enterprise_project(query.enterprise_project_id),
+        retention: match query.existed_quantity_based_retention_backups {
+            Some(true) => RetentionFilter::ByQuantity,
+            Some(false) | None => RetentionFilter::Any,
+        },
     })
 }
 

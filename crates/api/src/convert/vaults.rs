@@ -12,6 +12,7 @@ use strongroom_wire::vaults::{Billing, ListVaultsQuery, OrderAnswer, OrderResult
 use strongroom_wire::{CbrTime, Code, vocabulary};
 
 use super::resources::{new_resource, vault_resource};
+use super::vault_tags::new_tag;
 use super::{check_count, enterprise_project, unsigned};
 use crate::ApiError;
 
@@ -99,11 +100,7 @@ fn tags(field: &str, tags: Vec<NewTag>, max: usize) -> Result<Vec<rows::Tag>, Ap
         let message = format!("Invalid {field} provided: a key is there twice.");
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
-    let row = |tag: NewTag| rows::Tag {
-        key: tag.key.into_string(),
-        value: tag.value.into_string(),
-    };
-    Ok(tags.into_iter().map(row).collect())
+    Ok(tags.into_iter().map(new_tag).collect())
 }
 
 pub(crate) fn vault_change(request: VaultChangeRequest) -> Result<VaultChange, ApiError> {
@@ -149,10 +146,6 @@ pub(crate) fn vault_filter(query: ListVaultsQuery) -> Result<VaultFilter, ApiErr
 pub(crate) fn vault(view: VaultView) -> Vault {
     let row = view.vault;
     let billing = billing(&row, view.allocated_gb);
-    let tag = |tag: rows::Tag| Tag {
-        key: tag.key,
-        value: tag.value,
-    };
     Vault {
         provider_id: provider_of_vault(row.object_type).to_owned(),
         id: row.id,
@@ -184,6 +177,13 @@ pub(crate) fn vault(view: VaultView) -> Vault {
         locked: row.locked,
         cross_account: false,
         cross_account_urn: String::new(),
+    }
+}
+
+pub(crate) fn tag(tag: rows::Tag) -> Tag {
+    Tag {
+        key: tag.key,
+        value: tag.value,
     }
 }
 

@@ -16,3 +16,6 @@ mod policy_page;
 mod refusals;
 mod schemas;
 mod server;
+mod vault_calls;
+mod vault_orders;
+mod vault_tags;

@@ -263,7 +263,9 @@ pub async fn fail_deletion(
         }
         OperationExtra::Backup { .. }
         | OperationExtra::Restore { .. }
-        | OperationExtra::NotStarted { .. } => {
+        | OperationExtra::NotStarted { .. }
+        | OperationExtra::UpdateExpirationTime { .. }
+        | OperationExtra::MigrateResource { .. } => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

@@ -72,7 +72,9 @@ async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> 
         | OperationExtra::Delete { .. }
         | OperationExtra::RemoveResources { .. }
         | OperationExtra::VaultDelete { .. }
-        | OperationExtra::NotStarted { .. } => None,
+        | OperationExtra::NotStarted { .. }
+        | OperationExtra::UpdateExpirationTime { .. }
+        | OperationExtra::MigrateResource { .. } => None,
     };
     Ok(RestoreWork {
         backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,

@@ -5,6 +5,8 @@ mod checkpoints;
 mod concurrency;
 mod inventory;
 mod lists;
+mod locks;
+mod migrations;
 mod orders;
 mod policies;
 mod progress;

@@ -15,7 +15,9 @@ use strongroom_types::{
 
 use crate::checkpoints::{self, CheckpointView, NewCheckpoint, Selection};
 use crate::inventory::{self, NewServer, NewVolume, ServerView};
-use crate::progress::{self, BackupOutcome, DiskOutcome, DiskSaved, Failure, VaultUsage};
+use crate::progress::{
+    self, BackupOutcome, DiskOutcome, DiskSaved, Failure, MigrationUsage, PointOfVault, VaultUsage,
+};
 use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
 use crate::{App, Caller, DiskError, DiskFacts, Disks, Error, SecretSeal, Settings};
@@ -338,6 +340,13 @@ impl World {
                     .await
                     .unwrap();
             }
+            JobKind::MigrateResource => {
+                let id: OperationLogId = job.subject_id.parse().unwrap();
+                let usage = self.migration(lease, &id).await;
+                progress::finish_migration(app, lease, &id, usage)
+                    .await
+                    .unwrap();
+            }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
             }
@@ -348,6 +357,39 @@ impl World {
                     .await
                     .unwrap();
             }
+        }
+    }
+
+    /// Starts a move and measures what both vaults will hold.
+    pub(super) async fn migration(&self, lease: &Lease, id: &OperationLogId) -> MigrationUsage {
+        let work = progress::start_migration(&self.app, lease, id)
+            .await
+            .unwrap();
+        let of = |vault: VaultId| async move {
+            progress::list_points_of_vault(&self.app, &vault)
+                .await
+                .unwrap()
+        };
+        let count = |n: usize| n as u64 * STORED;
+        let (moved, kept): (Vec<_>, Vec<_>) = of(work.source.id)
+            .await
+            .into_iter()
+            .partition(|point| point.resource_id == work.resource_id);
+        let there = of(work.destination_id).await;
+        let ids = |points: &[PointOfVault]| -> Vec<String> {
+            points.iter().map(|point| point.point_id.clone()).collect()
+        };
+        MigrationUsage {
+            source: VaultUsage {
+                points: ids(&kept),
+                vault_bytes: count(kept.len()),
+                resource_bytes: 0,
+            },
+            destination: VaultUsage {
+                points: [ids(&there), ids(&moved)].concat(),
+                vault_bytes: count(there.len() + moved.len()),
+                resource_bytes: count(moved.len()),
+            },
         }
     }
 

@@ -118,6 +118,7 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
     let settings = Settings {
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),
+        locked_time: config.locked_time(),
         ..Settings::default()
     };
     let app = App {

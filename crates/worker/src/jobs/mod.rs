@@ -4,6 +4,7 @@
 mod back_up;
 mod collect;
 mod error;
+mod migrate;
 mod remove;
 mod restore;
 mod usage;
@@ -45,6 +46,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::DeleteBackup => remove::backup(context, &subject(job)?).await,
         JobKind::DeleteVault => remove::vault(context, &subject(job)?).await,
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
+        JobKind::MigrateResource => migrate::run(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
     }
 }
@@ -58,6 +60,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         JobKind::DeleteBackup | JobKind::DeleteVault | JobKind::RemoveResource => {
             remove::fail(context, job, failure).await
         }
+        JobKind::MigrateResource => migrate::fail(context, &subject(job)?, failure).await,
         JobKind::Collect => collect::fail(context, failure).await,
     }
 }
