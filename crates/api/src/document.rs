@@ -2,9 +2,9 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use strongroom_types::ProjectId;
+use strongroom_types::{MemberStatus, ProjectId};
 use strongroom_wire::ErrorBody;
-use strongroom_wire::backups::{MemberStatus, OwnType};
+use strongroom_wire::backups::OwnType;
 use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
 use strongroom_wire::values::{Offset, PageLimit};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};

@@ -125,7 +125,9 @@ const fn code_of(error: &Error) -> Code {
         Error::BackupNotDeletable { .. } => Code::BackupNotDeletable,
         Error::BackupInUse => Code::BackupInUse,
 
-        Error::BackupStateForbidsRestore { .. } => Code::BackupNotRestorable,
+        Error::BackupStateForbidsRestore { .. } | Error::ShareNotAccepted => {
+            Code::BackupNotRestorable
+        }
         Error::VaultStateForbidsRestore { .. } => Code::VaultStateForbidsRestore,
         Error::TargetVolumeNotFound { .. } | Error::VolumeNotFound { .. } => Code::DiskNotFound,
         Error::TargetServerNotFound { .. } | Error::ServerNotFound { .. } => Code::ServerNotFound,
@@ -136,6 +138,19 @@ const fn code_of(error: &Error) -> Code {
         Error::ResourceBeingBackedUp { .. } => Code::ResourceBeingBackedUp,
         Error::ResourceBeingRestored { .. } => Code::ResourceBeingRestored,
         Error::DataDiskOntoSystemDisk { .. } => Code::DataDiskOntoSystemDisk,
+
+        Error::PartShared => Code::PartShared,
+        Error::TooManyMembers { .. } => Code::MembersExceeded,
+        Error::BackupStateForbidsSharing { .. } => Code::BackupNotShareable,
+        Error::AlreadyShared { .. } => Code::AlreadyShared,
+        Error::BadReceiver { .. } => Code::BadReceiver,
+        Error::MemberNotFound { .. } | Error::ShareWithdrawn => Code::MemberNotFound,
+        Error::BadMemberAnswer { .. } => Code::BadMemberAnswer,
+        Error::SharedBackup => Code::SharedBackup,
+        Error::MemberNotAnswerable { .. } => Code::MemberNotAnswerable,
+        Error::VaultStateForbidsSharing { .. } => Code::VaultStateForbidsSharing,
+        Error::VaultOfOtherType => Code::VaultOfOtherType,
+        Error::SharedOnward => Code::SharedOnward,
 
         Error::OperationLogNotFound { .. } => Code::OperationLogNotFound,
         Error::OrderNotFound { .. } => Code::OrderNotFound,
@@ -166,6 +181,7 @@ pub(crate) const fn code_of_trouble(trouble: Trouble) -> Code {
         Trouble::Removing => Code::ResourceBeingRemoved,
         Trouble::StorageUnavailable => Code::StorageUnavailable,
         Trouble::DataDamaged => Code::DataDamaged,
+        Trouble::ShareWithdrawn => Code::MemberNotFound,
         Trouble::Interrupted => Code::Interrupted,
         Trouble::Internal => Code::InternalError,
     }

@@ -13,6 +13,7 @@ mod error;
 mod extract;
 mod identity;
 mod inventory;
+mod members;
 mod meta;
 mod observe;
 mod operation_logs;

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, ResourceId, ServerId, UserId, VaultId,
-    VolumeId,
+    BackupId, CheckpointId, OperationLogId, OrderId, ProjectId, ResourceId, ServerId, UserId,
+    VaultId, VolumeId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,6 +21,10 @@ object_path!(CheckpointPath {
 });
 object_path!(BackupPath {
     backup_id: BackupId
+});
+object_path!(MemberPath {
+    backup_id: BackupId,
+    member_id: ProjectId
 });
 object_path!(OperationLogPath {
     operation_log_id: OperationLogId

@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
-    ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    operation_logs, orders, protectables, resources, vaults,
+    ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory,
+    members, meta, operation_logs, orders, protectables, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -100,6 +100,12 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::delete_backup
         ))
         .routes(routes!(backups::restore_backup))
+        .routes(routes!(members::add_member, members::show_members_detail))
+        .routes(routes!(
+            members::show_member_detail,
+            members::update_member_status,
+            members::delete_member
+        ))
         .routes(routes!(operation_logs::list_op_logs))
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))

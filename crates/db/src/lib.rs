@@ -14,6 +14,7 @@ mod identity;
 mod inventory;
 mod jobs;
 mod json_text;
+mod members;
 mod operation_logs;
 mod orders;
 mod page;
@@ -22,7 +23,9 @@ mod tx;
 mod vault_resources;
 mod vaults;
 
-pub use backups::{Backup, BackupFilter, BackupSort, BackupSortKey, Direction, VaultPoint};
+pub use backups::{
+    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, Ownership, VaultPoint,
+};
 pub use checkpoints::{Checkpoint, SkippedResource};
 pub use connect::Db;
 pub use credentials::{AccessKey, Token};
@@ -31,6 +34,7 @@ pub use identity::{Account, Domain, Membership, Project, ProjectFilter};
 pub use inventory::{Attachment, InventoryFilter, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
+pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
 pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLogFilter};
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};

@@ -50,6 +50,13 @@ actions! {
     BackupsUpdate = "cbr:backups:update", Protect;
     BackupsDelete = "cbr:backups:delete", Protect;
     BackupsRestore = "cbr:backups:restore", Protect;
+    /// Share a backup.
+    MembersCreate = "cbr:member:create", Protect;
+    MembersList = "cbr:member:list", Read;
+    MembersGet = "cbr:member:get", Read;
+    /// Accept or reject a shared backup.
+    MembersUpdate = "cbr:member:update", Protect;
+    MembersDelete = "cbr:member:delete", Protect;
     TasksList = "cbr:tasks:list", Read;
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;

@@ -12,6 +12,8 @@ use strongroom_types::{
     VolumeId,
 };
 
+pub(crate) use run::make_room;
+
 use crate::disks::examine_all;
 use crate::resources::NewResource;
 use crate::stock::Stock;

@@ -21,6 +21,7 @@ pub mod resources;
 mod restores;
 mod secret_seal;
 mod settings;
+pub mod sharing;
 mod stock;
 pub mod vaults;
 mod work;
@@ -40,9 +41,10 @@ pub use strongroom_db::Db;
 pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
-        Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
-        Vault, VaultFilter, VaultOrder, VaultResource, Volume,
+        Direction, Domain, IncludedVolume, JsonText, Member, MemberFilter, MemberSort,
+        MemberSortKey, Membership, OperationExtra, OperationLog, OperationLogFilter, Ownership,
+        Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter,
+        VaultOrder, VaultResource, Volume,
     };
 }
 

@@ -15,7 +15,7 @@ use strongroom_types::{
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, work};
+use crate::{Action, App, Caller, Error, inventory, sharing, work};
 
 pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
 
@@ -251,12 +251,16 @@ pub async fn delete(
         BackupStatus::WaitingRestore,
         BackupStatus::Restoring,
     ];
-    if tx.count_backups_of_vault(id, &busy).await? > 0 {
+    let by_members = tx.count_restores_by_members(id, None, None).await?;
+    if by_members > 0 || tx.count_backups_of_vault(id, &busy).await? > 0 {
         return Err(Error::VaultBusy);
     }
     if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {
         return Err(Error::LockedBackups);
     }
+    let members = tx.members_of_backups_in(id, None).await?;
+    sharing::withdraw(&mut tx, members, now).await?;
+    sharing::leave_vault(&mut tx, &mut vault, now).await?;
     vault.status = VaultStatus::Deleting;
     vault.updated_at = now;
     save(&mut tx, &vault).await?;

@@ -93,6 +93,8 @@ id!(/// An operation log: what the wire's users call a task.
     OperationLogId, parse_uuid, uuid);
 id!(PolicyId, parse_uuid, uuid);
 id!(OrderId, parse_uuid, uuid);
+id!(/// The record of a backup that is offered to a project; on paths the receiving project stands for it.
+    MemberId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

@@ -90,6 +90,13 @@ impl BackupStatus {
 
 words!(ImageType { Backup = "backup", Replication = "replication" });
 
+words!(/// What a project has answered to a backup that it was offered.
+MemberStatus {
+    Pending = "pending",
+    Accepted = "accepted",
+    Rejected = "rejected",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -155,6 +162,8 @@ Trouble {
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.
     DataDamaged = "data_damaged",
+    /// The backup of another project is no longer shared.
+    ShareWithdrawn = "share_withdrawn",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
@@ -168,6 +177,8 @@ words!(JobKind {
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
     Collect = "collect",
+    /// Finds what an accepted backup takes of its receiver's vault.
+    MeasureShare = "measure_share",
 });
 
 words!(JobState {

@@ -7,6 +7,7 @@ mod codes;
 mod error_body;
 pub mod identity;
 pub mod inventory;
+pub mod members;
 pub mod operation_logs;
 pub mod orders;
 pub mod protectables;

@@ -25,7 +25,7 @@ fn filled(path: &str) -> String {
         .map(|part| match part {
             "{project_id}" => part,
             "{protectable_type}" => "server",
-            "{user_id}" => "0123456789abcdef0123456789abcdef",
+            "{user_id}" | "{member_id}" => "0123456789abcdef0123456789abcdef",
             part if part.starts_with('{') => "11111111-2222-4333-8444-555555555555",
             part => part,
         })

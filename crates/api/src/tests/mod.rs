@@ -14,3 +14,4 @@ mod metrics;
 mod refusals;
 mod schemas;
 mod server;
+mod sharing;

@@ -80,7 +80,7 @@ pub(super) async fn start(
 }
 
 /// A full vault takes no backup unless it may grow or may be used beyond its size.
-async fn make_room(tx: &mut Tx, vault: &mut Vault, now: Timestamp) -> Result<(), Error> {
+pub(crate) async fn make_room(tx: &mut Tx, vault: &mut Vault, now: Timestamp) -> Result<(), Error> {
     let is_full = |vault: &Vault| vault.used_bytes >= vault.size_gb * GIB;
     if !is_full(vault) || (vault.demand_billing && vault.charging_mode == ChargingMode::PrePaid) {
         return Ok(());

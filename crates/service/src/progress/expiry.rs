@@ -24,7 +24,10 @@ pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
             continue;
         }
         let children = tx.children_of_backup(&backup.id).await?;
-        if children.iter().any(|child| child.status.is_restoring()) {
+        let by_members = tx
+            .count_restores_by_members(&vault.id, None, Some(&backup.id))
+            .await?;
+        if by_members > 0 || children.iter().any(|child| child.status.is_restoring()) {
             continue;
         }
         let request_id = app.ids.hex32();

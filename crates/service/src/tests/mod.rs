@@ -11,6 +11,7 @@ mod protectables;
 mod removal;
 mod resources;
 mod restores;
+mod sharing;
 mod state;
 mod vaults;
 mod world;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use strongroom_db::{Backup, Db, Domain, Job, Lease, Page, Project};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::{
-    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, ObjectType,
+    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, MemberId, ObjectType,
     OperationLogId, ProjectId, ProtectType, ResourceId, ResourceType, Role, ServerId, UserId,
     VaultId, VolumeFormat, VolumeId,
 };
@@ -83,6 +83,25 @@ impl World {
         };
         world.add_project(&world.project, "region-1").await;
         world
+    }
+
+    /// The same installation as another project of it sees it.
+    pub(super) async fn other_project(&self, name: &str) -> Self {
+        let project = ProjectId::random(&*self.app.ids);
+        self.add_project(&project, name).await;
+        Self {
+            app: self.app.clone(),
+            clock: self.clock.clone(),
+            disks: self.disks.clone(),
+            caller: Caller {
+                user_id: UserId::random(&*self.app.ids),
+                user_name: format!("user of {name}"),
+                project_id: Some(project.clone()),
+                role: Some(Role::Admin),
+                ..self.caller.clone()
+            },
+            project,
+        }
     }
 
     pub(super) async fn add_project(&self, id: &ProjectId, name: &str) {
@@ -339,6 +358,16 @@ impl World {
             }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
+            }
+            JobKind::MeasureShare => {
+                let id: MemberId = job.subject_id.parse().unwrap();
+                let work = progress::start_measure_share(app, lease, &id)
+                    .await
+                    .unwrap();
+                let bytes = work.points.len() as u64 * STORED;
+                progress::finish_measure_share(app, lease, &id, &work.vault_id, bytes)
+                    .await
+                    .unwrap();
             }
             JobKind::DeleteVault => {
                 let id: VaultId = job.subject_id.parse().unwrap();

@@ -7,6 +7,7 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod sharing;
 mod tasks;
 mod vaults;
 mod wait;
@@ -30,7 +31,7 @@ pub(crate) enum Verb {
     /// Restore points: back up a vault's resources now.
     #[command(subcommand)]
     Checkpoint(checkpoints::Verb),
-    /// Backups: list, show, rename, restore, delete.
+    /// Backups: list, show, rename, restore, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
     /// Tasks (operation logs): what ran, how far it is, why it failed.

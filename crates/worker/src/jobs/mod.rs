@@ -6,6 +6,7 @@ mod collect;
 mod error;
 mod remove;
 mod restore;
+mod share;
 mod usage;
 
 use std::str::FromStr;
@@ -46,6 +47,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::DeleteVault => remove::vault(context, &subject(job)?).await,
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
+        JobKind::MeasureShare => share::run(context, &subject(job)?).await,
     }
 }
 
@@ -59,6 +61,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
             remove::fail(context, job, failure).await
         }
         JobKind::Collect => collect::fail(context, failure).await,
+        JobKind::MeasureShare => share::fail(context, failure).await,
     }
 }
 
