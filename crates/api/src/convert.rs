@@ -4,6 +4,7 @@ pub(crate) mod backups;
 pub(crate) mod checkpoints;
 pub(crate) mod identity;
 pub(crate) mod inventory;
+pub(crate) mod machines;
 pub(crate) mod members;
 pub(crate) mod operation_logs;
 pub(crate) mod protectables;

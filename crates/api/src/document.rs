@@ -64,7 +64,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
         }
         let body = if is_identity_route(path) {
             IdentityErrorBody::name()
-        } else if path.starts_with("/v3/{project_id}/") || path.starts_with("/strongroom/") {
+        } else if path.starts_with("/v3/") || path.starts_with("/strongroom/") {
             ErrorBody::name()
         } else {
             continue;

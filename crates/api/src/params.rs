@@ -43,6 +43,15 @@ object_path!(ServerPath {
     server_id: ServerId
 });
 object_path!(OrderPath { order_id: OrderId });
+object_path!(FeaturePath {
+    feature_key: String
+});
+object_path!(DomainNamePath {
+    domain_name: String
+});
+object_path!(SourceProjectPath {
+    source_project_id: ProjectId
+});
 object_path!(UserPath { user_id: UserId });
 object_path!(AccessKeyPath { access_key: String });
 

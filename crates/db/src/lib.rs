@@ -4,6 +4,7 @@
 //! SQL text that both databases run; what differs is in `dialect.rs`. While a `Tx` is open, nothing but the
 //! database may be awaited: on SQLite it holds the only writer.
 
+mod audit;
 mod backups;
 mod checkpoints;
 mod connect;
@@ -15,6 +16,7 @@ mod inventory;
 mod jobs;
 mod json_text;
 mod members;
+mod metadata;
 mod operation_logs;
 mod orders;
 mod page;
@@ -23,6 +25,7 @@ mod tx;
 mod vault_resources;
 mod vaults;
 
+pub use audit::{AuditFilter, AuditRecord, Trail, audit_identified, audit_made};
 pub use backups::{
     Backup, BackupFilter, BackupSort, BackupSortKey, Direction, Ownership, VaultPoint,
 };

@@ -158,6 +158,14 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, Member>(SQL).bind(backup).fetch_all(c).await)?)
     }
 
+    /// Whether a project offers any backup to another, whatever that has answered.
+    pub async fn shares_with(&mut self, owner: &ProjectId, receiver: &ProjectId) -> Result<bool> {
+        const SQL: &str = "SELECT m.* FROM backup_member m JOIN backup b ON b.id = m.backup_id \
+             WHERE b.project_id = $1 AND m.dest_project_id = $2 LIMIT 1";
+        let found = on!(self, c => sqlx::query_as::<_, Member>(SQL).bind(owner).bind(receiver).fetch_optional(c).await)?;
+        Ok(found.is_some())
+    }
+
     /// What other projects offered and this vault took.
     pub async fn members_accepted_in(&mut self, vault: &VaultId) -> Result<Vec<Member>> {
         const SQL: &str = "SELECT * FROM backup_member WHERE vault_id = $1 ORDER BY id";

@@ -50,6 +50,9 @@ actions! {
     BackupsUpdate = "cbr:backups:update", Protect;
     BackupsDelete = "cbr:backups:delete", Protect;
     BackupsRestore = "cbr:backups:restore", Protect;
+    BackupsGetMetadata = "cbr:backups:getMetadata", Read;
+    /// Reaches into guests, so that readers may not.
+    BackupsCheckAgent = "cbr:backups:checkAgent", Protect;
     /// Share a backup.
     MembersCreate = "cbr:member:create", Protect;
     MembersList = "cbr:member:list", Read;
@@ -61,12 +64,17 @@ actions! {
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;
     VaultsGetProtectables = "cbr:vaults:getProtectables", Read;
+    FeaturesList = "cbr:features:list", Read;
+    FeaturesGet = "cbr:features:get", Read;
+    MigratesCreate = "cbr:migrates:create", Protect;
+    MigratesGet = "cbr:migrates:get", Read;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;
     OrdersList = "strongroom:orders:list", Administer;
     /// Approve or reject.
     OrdersDecide = "strongroom:orders:decide", Administer;
+    AuditList = "strongroom:audit:list", Administer;
     IdentityList = "strongroom:identity:list", Administer;
     IdentityChange = "strongroom:identity:change", Administer;
 }

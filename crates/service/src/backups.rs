@@ -246,7 +246,11 @@ async fn find(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Backup,
     }
 }
 
-async fn view(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<BackupView, Error> {
+pub(crate) async fn view(
+    tx: &mut Tx,
+    project: &ProjectId,
+    id: &BackupId,
+) -> Result<BackupView, Error> {
     let seen = sharing::find(tx, project, id).await?;
     let vault_id = seen.vault_id().cloned();
     let enterprise_project_id = match &vault_id {

@@ -18,7 +18,7 @@ use crate::disks::examine_all;
 use crate::resources::NewResource;
 use crate::stock::Stock;
 use crate::vaults::{self, check_description};
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, audit};
 
 const RETENTION_DAYS_MAX: i64 = 36_500;
 
@@ -86,6 +86,7 @@ pub async fn create(
 
     let mut tx = app.db.begin().await?;
     let view = run::start(app, &mut tx, caller, &new, &findings).await?;
+    audit::made("checkpoint", &view.checkpoint.id);
     tx.commit().await?;
     app.wake.notify_one();
     Ok(view)

@@ -108,6 +108,8 @@ pub enum Error {
     NewestBackupNeeded,
     #[error("the backup is in use")]
     BackupInUse,
+    #[error("{message}")]
+    MetadataNotReady { message: String },
 
     // Restores.
     #[error("the backup is {status} and cannot be restored")]

@@ -5,15 +5,20 @@
 
 mod actions;
 mod app;
+pub mod audit;
 pub mod backups;
 mod caller;
 pub mod checkpoints;
 mod disks;
 mod error;
+pub mod features;
+pub mod guests;
 pub mod identity;
 pub mod inventory;
+pub mod metadata;
 pub mod operation_logs;
 pub mod orders;
+pub mod predecessors;
 pub mod progress;
 pub mod protectables;
 mod provider;
@@ -31,6 +36,7 @@ pub use app::App;
 pub use caller::Caller;
 pub use disks::{DiskError, DiskFacts, Disks};
 pub use error::Error;
+pub use guests::{GuestAgents, GuestError, GuestFacts};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
 pub use settings::Settings;
@@ -40,11 +46,11 @@ pub use strongroom_db::Db;
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
-        Direction, Domain, IncludedVolume, JsonText, Member, MemberFilter, MemberSort,
-        MemberSortKey, Membership, OperationExtra, OperationLog, OperationLogFilter, Ownership,
-        Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter,
-        VaultOrder, VaultResource, Volume,
+        Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
+        BackupSortKey, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
+        MemberFilter, MemberSort, MemberSortKey, Membership, OperationExtra, OperationLog,
+        OperationLogFilter, Ownership, Page, Project, Restore, RestoreMapping, Server,
+        SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultResource, Volume,
     };
 }
 

@@ -5,7 +5,7 @@ use strongroom_db::{Page, Tx, VaultOrder};
 use strongroom_types::{OrderId, OrderStatus, PeriodType, ProjectId, Timestamp, VaultId};
 
 use crate::vaults::{self, Birth, Charging, NewVault};
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, audit};
 
 #[derive(Debug, Clone)]
 pub struct OrderView {
@@ -33,6 +33,7 @@ pub(crate) async fn place(
         created_at: now,
         decided_at: None,
     };
+    audit::made("order", &order.id);
     let mut tx = app.db.begin().await?;
     tx.insert_order(&order).await?;
     let order = complete(app, &mut tx, order, &new, now).await?;

@@ -12,6 +12,8 @@ pub struct Settings {
     pub tags_per_vault_max: u64,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
+    /// Records of the audit are forgotten after this.
+    pub audit_retention: Duration,
 }
 
 impl Default for Settings {
@@ -23,6 +25,7 @@ impl Default for Settings {
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
             job_attempts_max: 30,
+            audit_retention: Duration::from_hours(365 * 24),
         }
     }
 }

@@ -15,7 +15,7 @@ use strongroom_types::{
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, sharing, work};
+use crate::{Action, App, Caller, Error, audit, inventory, sharing, work};
 
 pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
 
@@ -112,6 +112,7 @@ pub async fn create(
     };
     let mut tx = app.db.begin().await?;
     let view = build(app, &mut tx, birth, &new).await?;
+    audit::made("vault", &view.vault.id);
     tx.commit().await?;
     Ok(VaultCreation::Created(Box::new(view)))
 }

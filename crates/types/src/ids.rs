@@ -95,6 +95,8 @@ id!(PolicyId, parse_uuid, uuid);
 id!(OrderId, parse_uuid, uuid);
 id!(/// The record of a backup that is offered to a project; on paths the receiving project stands for it.
     MemberId, parse_uuid, uuid);
+id!(/// One record of the audit.
+    AuditId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

@@ -170,6 +170,14 @@ Trouble {
     Internal = "internal",
 });
 
+words!(/// What became of a request that would change something.
+AuditOutcome {
+    Success = "success",
+    /// The credentials are not good, or not good for this.
+    Denied = "denied",
+    Failed = "failed",
+});
+
 words!(JobKind {
     BackUp = "back_up",
     Restore = "restore",

@@ -68,6 +68,7 @@ codes! {
     BackupNotDeletable = "BackupService.6201", 400, "The backup cannot be deleted.";
     VaultStateForbidsRestore = "BackupService.6202", 400, "The state of the vault forbids restoring.";
     VaultBusy = "BackupService.6203", 400, "A task is running.";
+    MetadataNotReady = "BackupService.6206", 400, "The metadata is not available in this state of the backup.";
     BackupInUse = "BackupService.6216", 400, "The backup is in use and cannot be deleted.";
     CheckpointNotFound = "BackupService.6217", 404, "The restore point does not exist.";
     BackupLocked = "BackupService.6220", 400, "Automatic backups of a locked vault cannot be deleted before they expire.";

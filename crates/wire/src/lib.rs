@@ -1,6 +1,9 @@
 //! The CBR v3 and identity contracts: request and response shapes, error codes, request signatures.
 
+pub mod accounts;
 pub mod administration;
+pub mod agent_checks;
+pub mod audit;
 pub mod backups;
 pub mod checkpoints;
 mod codes;
@@ -8,6 +11,7 @@ mod error_body;
 pub mod identity;
 pub mod inventory;
 pub mod members;
+pub mod metadata;
 pub mod operation_logs;
 pub mod orders;
 pub mod protectables;

@@ -1,6 +1,7 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
 mod disks;
+mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
@@ -10,6 +11,7 @@ mod runner;
 pub mod transfer;
 
 pub use disks::LocalDisks;
+pub use guests::LocalGuests;
 pub use private_file::write_private;
 pub use repositories::{Repositories, RepositoryError};
 pub use runner::{Worker, take_over};

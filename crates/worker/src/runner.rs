@@ -4,7 +4,7 @@ use std::time::Duration;
 use strongroom_db::{Job, Lease};
 use strongroom_repo::CollectOptions;
 use strongroom_service::progress::{expire_backups, retry};
-use strongroom_service::{App, Error};
+use strongroom_service::{App, Error, audit};
 use strongroom_types::Chain;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ const RETRY_ATTEMPTS_MAX: i64 = 9;
 /// Before a job that failed for a passing reason is tried again; doubled with each attempt.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const RETRY_DELAY_MAX: Duration = Duration::from_mins(5);
-/// Between two looks for backups whose time has passed.
+/// Between two looks for backups and records whose time has passed.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Claims jobs and runs them, several at once, until it is told to stop.
@@ -118,6 +118,11 @@ impl Worker {
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "expired backups cannot be found");
             }
+        }
+        match audit::prune(&self.app).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old records of the audit were forgotten"),
+            Err(error) => tracing::error!(error = %Chain(&error), "the audit cannot be pruned"),
         }
     }
 }

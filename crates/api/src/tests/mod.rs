@@ -1,6 +1,8 @@
 //! The real router over real databases of both kinds, with a clock, ids and disks that the tests decide.
 
 mod access;
+mod accounts;
+mod audit;
 mod auth;
 mod codes;
 mod document;
@@ -10,6 +12,8 @@ mod golden;
 mod identity;
 mod installation;
 mod layers;
+mod limits;
+mod machines;
 mod metrics;
 mod refusals;
 mod schemas;

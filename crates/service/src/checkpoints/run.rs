@@ -16,7 +16,7 @@ use super::{CheckpointResource, CheckpointView, NewCheckpoint, selection};
 use crate::disks::Findings;
 use crate::stock::{Disk, Stock};
 use crate::work::{self, Subject};
-use crate::{App, Caller, DiskFacts, Error, vaults};
+use crate::{App, Caller, DiskFacts, Error, metadata, vaults};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 /// How many reasons a refusal lists.
@@ -213,6 +213,7 @@ impl Run<'_> {
                 strongroom_db::Error::Conflict(_) => Error::BackupRunning,
                 other => other.into(),
             })?;
+        metadata::capture(tx, &backup, resource, stock, findings).await?;
         if resource.resource_type == ResourceType::Server {
             for (disk, facts) in &sized {
                 tx.insert_backup(&self.child_row(&backup, *disk, facts))

@@ -18,7 +18,10 @@ use crate::inventory::{self, NewServer, NewVolume, ServerView};
 use crate::progress::{self, BackupOutcome, DiskOutcome, DiskSaved, Failure, VaultUsage};
 use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
-use crate::{App, Caller, DiskError, DiskFacts, Disks, Error, SecretSeal, Settings};
+use crate::{
+    App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings,
+};
 
 /// What every saved disk adds to the storage.
 pub(super) const STORED: u64 = 100 * MIB;
@@ -31,6 +34,14 @@ impl Disks for TableDisks {
     async fn examine(&self, path: &str) -> Result<DiskFacts, DiskError> {
         let table = self.0.lock().unwrap();
         table.get(path).cloned().unwrap_or(Err(DiskError::Missing))
+    }
+}
+
+/// No server of the world has an agent that answers.
+#[async_trait]
+impl GuestAgents for TableDisks {
+    async fn ask(&self, _socket: &str) -> Result<GuestFacts, GuestError> {
+        Err(GuestError::Unreachable)
     }
 }
 
@@ -52,6 +63,7 @@ impl World {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
+            guests: disks.clone(),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
