@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ResourceId, ServerId, UserId,
-    VaultId, VolumeId,
+    BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ProjectId, ResourceId, ServerId,
+    UserId, VaultId, VolumeId,
 };
 use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +30,10 @@ object_path!(BackupPath {
 object_path!(PolicyPath {
     policy_id: PolicyId
 });
+object_path!(MemberPath {
+    backup_id: BackupId,
+    member_id: ProjectId
+});
 object_path!(OperationLogPath {
     operation_log_id: OperationLogId
 });
@@ -47,6 +51,15 @@ object_path!(ServerPath {
     server_id: ServerId
 });
 object_path!(OrderPath { order_id: OrderId });
+object_path!(FeaturePath {
+    feature_key: String
+});
+object_path!(DomainNamePath {
+    domain_name: String
+});
+object_path!(SourceProjectPath {
+    source_project_id: ProjectId
+});
 object_path!(UserPath { user_id: UserId });
 object_path!(AccessKeyPath { access_key: String });
 

@@ -4,6 +4,7 @@
 //! SQL text that both databases run; what differs is in `dialect.rs`. While a `Tx` is open, nothing but the
 //! database may be awaited: on SQLite it holds the only writer.
 
+mod audit;
 mod backups;
 mod checkpoints;
 mod connect;
@@ -14,6 +15,8 @@ mod identity;
 mod inventory;
 mod jobs;
 mod json_text;
+mod members;
+mod metadata;
 mod metering;
 mod migrations_of_resources;
 mod operation_logs;
@@ -29,8 +32,10 @@ mod vault_resources;
 mod vault_tags;
 mod vaults;
 
+pub use audit::{AuditFilter, AuditRecord, Trail, audit_identified, audit_made};
 pub use backups::{
-    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, RetentionFilter, VaultPoint,
+    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, Ownership, RetentionFilter,
+    VaultPoint,
 };
 pub use checkpoints::{Checkpoint, SkippedResource};
 pub use connect::Db;
@@ -40,6 +45,7 @@ pub use identity::{Account, Domain, Membership, Project, ProjectFilter};
 pub use inventory::{Attachment, InventoryFilter, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
+pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
 pub use metering::{Capacity, UsageFilter};
 pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLogFilter};
 pub use orders::VaultOrder;

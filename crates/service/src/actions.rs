@@ -81,16 +81,31 @@ actions! {
     PoliciesGet = "cbr:policies:get", Read;
     PoliciesUpdate = "cbr:policies:update", Schedule;
     PoliciesDelete = "cbr:policies:delete", Schedule;
+    BackupsGetMetadata = "cbr:backups:getMetadata", Read;
+    /// Reaches into guests, so that readers may not.
+    BackupsCheckAgent = "cbr:backups:checkAgent", Protect;
+    /// Share a backup.
+    MembersCreate = "cbr:member:create", Protect;
+    MembersList = "cbr:member:list", Read;
+    MembersGet = "cbr:member:get", Read;
+    /// Accept or reject a shared backup.
+    MembersUpdate = "cbr:member:update", Protect;
+    MembersDelete = "cbr:member:delete", Protect;
     TasksList = "cbr:tasks:list", Read;
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;
     VaultsGetProtectables = "cbr:vaults:getProtectables", Read;
+    FeaturesList = "cbr:features:list", Read;
+    FeaturesGet = "cbr:features:get", Read;
+    MigratesCreate = "cbr:migrates:create", Protect;
+    MigratesGet = "cbr:migrates:get", Read;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;
     OrdersList = "strongroom:orders:list", Administer;
     /// Approve or reject.
     OrdersDecide = "strongroom:orders:decide", Administer;
+    AuditList = "strongroom:audit:list", Administer;
     IdentityList = "strongroom:identity:list", Administer;
     IdentityChange = "strongroom:identity:change", Administer;
 }

@@ -137,6 +137,8 @@ pub enum Error {
     NewestBackupNeeded,
     #[error("the backup is in use")]
     BackupInUse,
+    #[error("{message}")]
+    MetadataNotReady { message: String },
 
     // Restores.
     #[error("the backup is {status} and cannot be restored")]
@@ -166,6 +168,39 @@ pub enum Error {
     ResourceBeingRestored { resource_id: ResourceId },
     #[error("the backup of a data disk cannot be restored onto the system disk {volume_id}")]
     DataDiskOntoSystemDisk { volume_id: VolumeId },
+
+    // Sharing.
+    #[error("a disk's part of a server's backup is shared with the server's backup")]
+    PartShared,
+    #[error("a backup may be shared with at most {max} projects")]
+    TooManyMembers { max: usize },
+    #[error("the backup is {status} and cannot be shared")]
+    BackupStateForbidsSharing { status: BackupStatus },
+    /// Also when the request itself names the project twice.
+    #[error("the backup is already shared with the project {project_id}")]
+    AlreadyShared { project_id: ProjectId },
+    #[error("{message}")]
+    BadReceiver { message: String },
+    #[error("the backup is not shared with the project {project_id}")]
+    MemberNotFound { project_id: ProjectId },
+    #[error("{message}")]
+    BadMemberAnswer { message: String },
+    /// The backup is another project's: the caller's can restore it or turn it down.
+    #[error("the backup is shared with this project: only its owner can change or delete it")]
+    SharedBackup,
+    #[error("{message}")]
+    MemberNotAnswerable { message: String },
+    #[error("the vault is {status} and does not take part in sharing")]
+    VaultStateForbidsSharing { status: VaultStatus },
+    #[error("the vault is of another type than the backup")]
+    VaultOfOtherType,
+    #[error("a backup that is shared with this project cannot be shared on")]
+    SharedOnward,
+    #[error("the backup is offered to this project, which has not accepted it")]
+    ShareNotAccepted,
+    /// What a job hears when the right to restore ended before it began.
+    #[error("the backup is no longer shared with the project")]
+    ShareWithdrawn,
 
     // Operation logs and orders.
     #[error("the task {operation_log_id} does not exist")]

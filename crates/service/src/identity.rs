@@ -17,7 +17,7 @@ pub use administration::{
     list_users, set_password,
 };
 pub use bootstrap::{FirstCredentials, bootstrap, prepare_bootstrap};
-pub use directory::{domains_of, enter_project, projects_of};
+pub use directory::{domains_of, enter_project, owner_of, projects_in_domain, projects_of};
 pub use secrets::Secret;
 pub use tokens::{
     DomainRef, IssuedToken, ProjectRef, ProjectView, Proof, ScopeWish, TokenView, UserRef,

@@ -8,7 +8,7 @@ use strongroom_db::{Page, Tx, VaultOrder};
 use strongroom_types::{OrderId, OrderKind, OrderStatus, PeriodType, ProjectId, VaultId};
 
 use crate::vaults::{self, Charging, NewVault};
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, audit};
 
 const PERIODS_MAX: u64 = 9;
 const VAULTS_MAX: usize = 60;
@@ -168,6 +168,7 @@ async fn place(
         created_at: now,
         decided_at: None,
     };
+    audit::made("order", &order.id);
     let mut tx = app.db.begin().await?;
     carry_out::check_open_orders(&mut tx, &request).await?;
     tx.insert_order(&order).await?;

@@ -10,6 +10,7 @@ mod collection;
 mod migration;
 mod removal;
 mod restore;
+mod sharing;
 
 pub use backup::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, fail_backup,
@@ -24,6 +25,7 @@ pub use removal::{
     start_delete_backup, start_delete_vault, start_remove_resource,
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
+pub use sharing::{ShareWork, fail_measure_share, finish_measure_share, start_measure_share};
 
 use std::collections::BTreeSet;
 
@@ -52,7 +54,7 @@ pub struct PointOfVault {
     pub resource_id: ResourceId,
 }
 
-/// What a vault's backups take, as the worker measured it over exactly `points`. Publishing it fails with
+/// What a vault's own backups take, as the worker measured it over exactly `points`. Publishing it fails with
 /// `UsageStale` when the vault's points are others by then.
 #[derive(Debug, Clone, Default)]
 pub struct VaultUsage {
@@ -165,7 +167,8 @@ async fn publish_usage(
     if held != measured {
         return Err(Error::UsageStale);
     }
-    vaults::rules::set_used(vault, usage.vault_bytes);
+    let accounted = tx.accounted_bytes_in(&vault.id).await?;
+    vaults::rules::set_used(vault, usage.vault_bytes + accounted);
     vault.updated_at = now;
     vaults::save(tx, vault).await
 }

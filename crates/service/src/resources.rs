@@ -11,7 +11,7 @@ use strongroom_types::{
 
 use crate::stock::{Stock, chooses};
 use crate::work::{self, Subject};
-use crate::{Action, App, Caller, Error, vaults};
+use crate::{Action, App, Caller, Error, sharing, vaults};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewResource {
@@ -319,9 +319,14 @@ async fn start_removal(
         return Err(Error::VaultBusy);
     }
     let backups = tx.backups_of_vault(&vault.id, Some(id)).await?;
-    if backups.iter().any(|backup| backup.status.is_restoring()) {
+    let by_members = tx
+        .count_restores_by_members(&vault.id, Some(id), None)
+        .await?;
+    if by_members > 0 || backups.iter().any(|backup| backup.status.is_restoring()) {
         return Err(Error::VaultBusy);
     }
+    let members = tx.members_of_backups_in(&vault.id, Some(id)).await?;
+    sharing::withdraw(tx, members, now).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::RemoveResources {
         total_count: tops.count() as u64,

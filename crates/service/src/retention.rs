@@ -269,7 +269,10 @@ async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Bac
         return Ok(None);
     }
     let children = tx.children_of_backup(&backup.id).await?;
-    let is_read = children.iter().any(|child| child.status.is_restoring());
+    let by_members = tx
+        .count_restores_by_members(&vault.id, None, Some(&backup.id))
+        .await?;
+    let is_read = by_members > 0 || children.iter().any(|child| child.status.is_restoring());
     Ok((!is_read).then_some((vault, backup)))
 }
 

@@ -15,6 +15,8 @@ pub struct Settings {
     pub locked_time: LockedTime,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
+    /// Records of the audit are forgotten after this.
+    pub audit_retention: Duration,
 }
 
 impl Default for Settings {
@@ -27,6 +29,7 @@ impl Default for Settings {
             tags_per_vault_max: 10,
             locked_time: LockedTime::default(),
             job_attempts_max: 30,
+            audit_retention: Duration::from_hours(365 * 24),
         }
     }
 }

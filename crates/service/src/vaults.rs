@@ -16,7 +16,7 @@ use strongroom_types::{
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, locks, vault_policies, work};
+use crate::{Action, App, Caller, Error, audit, inventory, locks, sharing, vault_policies, work};
 
 pub(crate) use rules::{check_description, check_new};
 
@@ -113,6 +113,7 @@ pub async fn create(
     };
     let mut tx = app.db.begin().await?;
     let view = build(app, &mut tx, birth, &new).await?;
+    audit::made("vault", &view.vault.id);
     tx.commit().await?;
     Ok(VaultCreation::Created(Box::new(view)))
 }
@@ -288,7 +289,8 @@ pub async fn delete(
         BackupStatus::WaitingRestore,
         BackupStatus::Restoring,
     ];
-    if tx.count_backups_of_vault(id, &busy).await? > 0 {
+    let by_members = tx.count_restores_by_members(id, None, None).await?;
+    if by_members > 0 || tx.count_backups_of_vault(id, &busy).await? > 0 {
         return Err(Error::VaultBusy);
     }
     let backups = tx.backups_of_vault(id, None).await?;
@@ -302,6 +304,9 @@ pub async fn delete(
     if states.any(|status| status == ProtectStatus::Migrating) {
         return Err(Error::VaultBusy);
     }
+    let members = tx.members_of_backups_in(id, None).await?;
+    sharing::withdraw(&mut tx, members, now).await?;
+    sharing::leave_vault(&mut tx, &mut vault, now).await?;
     vault.status = VaultStatus::Deleting;
     vault.updated_at = now;
     save(&mut tx, &vault).await?;

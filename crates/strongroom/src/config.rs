@@ -1,6 +1,6 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ pub(crate) struct Config {
     pub(crate) region: String,
     /// What clients call this service from outside, e.g. behind a proxy; the Host header when absent.
     pub(crate) public_url: Option<String>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) limits: ProjectLimits,
+    pub(crate) audit: Audit,
     pub(crate) database: Database,
     pub(crate) worker: Worker,
     pub(crate) lock: Lock,
@@ -50,6 +54,24 @@ pub(crate) struct S3 {
     pub(crate) patience_seconds: u64,
     /// Requests of one project that are under way at a time.
     pub(crate) requests_at_once: usize,
+}
+
+/// What each project may ask of the API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProjectLimits {
+    pub(crate) requests_per_second: u32,
+    /// At once, after a silence.
+    pub(crate) burst: u32,
+    /// Being answered at the same time.
+    pub(crate) requests_at_once: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Records are forgotten after so many days.
+    pub(crate) retention_days: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,6 +119,7 @@ pub(crate) struct Overrides {
 
 impl Default for Config {
     fn default() -> Self {
+        let limits = strongroom_api::Limits::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8799)),
             data_dir: default_data_dir(),
@@ -107,6 +130,15 @@ impl Default for Config {
             },
             region: "region-1".to_owned(),
             public_url: None,
+            trusted_proxies: Vec::new(),
+            limits: ProjectLimits {
+                requests_per_second: limits.requests_per_second,
+                burst: limits.burst,
+                requests_at_once: limits.requests_at_once,
+            },
+            audit: Audit {
+                retention_days: 365,
+            },
             database: Database::default(),
             worker: Worker {
                 jobs_at_once: 2,
@@ -184,6 +216,18 @@ impl Config {
         }
     }
 
+    pub(crate) const fn limits(&self) -> strongroom_api::Limits {
+        strongroom_api::Limits {
+            requests_per_second: self.limits.requests_per_second,
+            burst: self.limits.burst,
+            requests_at_once: self.limits.requests_at_once,
+        }
+    }
+
+    pub(crate) fn audit_retention(&self) -> Duration {
+        Duration::from_hours(self.audit.retention_days * 24)
+    }
+
     fn validate(&self) -> anyhow::Result<()> {
         let name_ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if self.region.is_empty() || self.region.len() > 255 || !self.region.chars().all(name_ok) {
@@ -206,6 +250,19 @@ impl Config {
         }
         if !(1..=1024).contains(&self.s3.requests_at_once) {
             bail!("`s3.requests_at_once` must be between 1 and 1024");
+        }
+        let limits = [
+            ("requests_per_second", self.limits.requests_per_second),
+            ("burst", self.limits.burst),
+            ("requests_at_once", self.limits.requests_at_once),
+        ];
+        for (name, limit) in limits {
+            if !(1..=1_000_000).contains(&limit) {
+                bail!("`limits.{name}` must be between 1 and 1000000");
+            }
+        }
+        if !(1..=36_500).contains(&self.audit.retention_days) {
+            bail!("`audit.retention_days` must be between 1 and 36500");
         }
         if let Some(storage) = &self.storage {
             Place::parse(storage).context("`storage` names no place")?;

@@ -92,6 +92,13 @@ impl BackupStatus {
 
 words!(ImageType { Backup = "backup", Replication = "replication" });
 
+words!(/// What a project has answered to a backup that it was offered.
+MemberStatus {
+    Pending = "pending",
+    Accepted = "accepted",
+    Rejected = "rejected",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -186,10 +193,20 @@ Trouble {
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.
     DataDamaged = "data_damaged",
+    /// The backup of another project is no longer shared.
+    ShareWithdrawn = "share_withdrawn",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
     Internal = "internal",
+});
+
+words!(/// What became of a request that would change something.
+AuditOutcome {
+    Success = "success",
+    /// The credentials are not good, or not good for this.
+    Denied = "denied",
+    Failed = "failed",
 });
 
 words!(JobKind {
@@ -200,6 +217,8 @@ words!(JobKind {
     RemoveResource = "remove_resource",
     MigrateResource = "migrate_resource",
     Collect = "collect",
+    /// Finds what an accepted backup takes of its receiver's vault.
+    MeasureShare = "measure_share",
 });
 
 words!(JobState {

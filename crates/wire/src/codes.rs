@@ -82,6 +82,7 @@ codes! {
     BackupNotDeletable = "BackupService.6201", 400, "The backup cannot be deleted.";
     VaultStateForbidsRestore = "BackupService.6202", 400, "The state of the vault forbids restoring.";
     VaultBusy = "BackupService.6203", 400, "A task is running.";
+    MetadataNotReady = "BackupService.6206", 400, "The metadata is not available in this state of the backup.";
     BackupInUse = "BackupService.6216", 400, "The backup is in use and cannot be deleted.";
     CheckpointNotFound = "BackupService.6217", 404, "The restore point does not exist.";
     BackupLocked = "BackupService.6220", 400, "Automatic backups of a locked vault cannot be deleted before they expire.";
@@ -91,6 +92,19 @@ codes! {
     OperationLogNotFound = "BackupService.6500", 404, "Operation log does not exist.";
     TooManyTags = "BackupService.6600", 400, "The vault has too many tags.";
     TagNotFound = "BackupService.6601", 404, "The vault has no tag of this key.";
+
+    PartShared = "BackupService.6700", 400, "This backup cannot be shared.";
+    MembersExceeded = "BackupService.6701", 400, "The backup is shared with too many projects.";
+    BackupNotShareable = "BackupService.6702", 400, "Only available backups can be shared.";
+    AlreadyShared = "BackupService.6703", 400, "The backup is already shared with the project.";
+    BadReceiver = "BackupService.6704", 400, "The backup cannot be shared with this project.";
+    MemberNotFound = "BackupService.6705", 404, "The backup is not shared with the project.";
+    BadMemberAnswer = "BackupService.6706", 400, "The answer to the shared backup is not valid.";
+    SharedBackup = "BackupService.6707", 400, "The backup belongs to another project.";
+    MemberNotAnswerable = "BackupService.6708", 400, "The shared backup cannot be answered so.";
+    VaultStateForbidsSharing = "BackupService.6712", 400, "The state of the vault forbids sharing.";
+    VaultOfOtherType = "BackupService.6713", 400, "The vault is of another type than the backup.";
+    SharedOnward = "BackupService.6714", 400, "A shared backup cannot be shared on.";
 
     DiskNotFound = "BackupService.7000", 404, "The disk does not exist.";
     DiskStateForbidsBackup = "BackupService.7003", 400, "The state of the disk forbids backups.";

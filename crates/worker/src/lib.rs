@@ -2,6 +2,7 @@
 
 mod clock;
 mod disks;
+mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
@@ -12,6 +13,7 @@ pub mod transfer;
 mod upkeep;
 
 pub use disks::LocalDisks;
+pub use guests::LocalGuests;
 pub use private_file::write_private;
 pub use repositories::{Repositories, RepositoryError};
 pub use runner::{Worker, take_over};

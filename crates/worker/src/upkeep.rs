@@ -1,11 +1,11 @@
 //! What happens by itself: policies start, the clock of locked vaults moves on, and backups go whose time has passed or
-//! that rules no longer keep.
+//! that rules no longer keep, and old records of the audit.
 
 use std::time::Duration;
 
 use strongroom_service::retention::{apply_numbers, clear_failed_backups, expire_backups};
 use strongroom_service::schedules::run_due;
-use strongroom_service::{App, Error};
+use strongroom_service::{App, Error, audit};
 use strongroom_types::Chain;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,10 @@ async fn retain(app: &App) {
     report(
         "failed backups are cleared",
         clear_failed_backups(app, now).await,
+    );
+    report(
+        "old records of the audit were forgotten",
+        audit::prune(app).await,
     );
 }
 

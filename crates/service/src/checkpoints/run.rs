@@ -17,7 +17,7 @@ use crate::disks::Findings;
 use crate::stock::{Disk, Stock};
 use crate::vaults::rules;
 use crate::work::{self, Subject};
-use crate::{App, DiskFacts, Error};
+use crate::{App, DiskFacts, Error, metadata};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 /// How many reasons a refusal lists.
@@ -84,7 +84,7 @@ pub(crate) async fn start(
 }
 
 /// A full vault takes no backup unless it may be used beyond its size. One that grows did so when it became full.
-fn check_room(vault: &Vault) -> Result<(), Error> {
+pub(crate) fn check_room(vault: &Vault) -> Result<(), Error> {
     let overfills = vault.demand_billing && vault.charging_mode == ChargingMode::PrePaid;
     if rules::is_full(vault) && !overfills {
         return Err(Error::VaultFull);
@@ -215,6 +215,7 @@ impl Run<'_> {
                 strongroom_db::Error::Conflict(_) => Error::BackupRunning,
                 other => other.into(),
             })?;
+        metadata::capture(tx, &backup, resource, stock, findings).await?;
         if resource.resource_type == ResourceType::Server {
             for (disk, facts) in &sized {
                 tx.insert_backup(&self.child_row(&backup, *disk, facts))

@@ -16,6 +16,7 @@ mod resources;
 mod restores;
 mod retention;
 mod schedules;
+mod sharing;
 mod state;
 mod vaults;
 mod world;

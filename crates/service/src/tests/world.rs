@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use strongroom_db::{Backup, Db, Domain, Job, Lease, Page, Project};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::{
-    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, ObjectType,
+    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, MemberId, ObjectType,
     OperationLogId, ProjectId, ProtectType, ResourceId, ResourceType, Role, ServerId, UserId,
     VaultId, VolumeFormat, VolumeId,
 };
@@ -20,7 +20,10 @@ use crate::progress::{
 };
 use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
-use crate::{App, Caller, DiskError, DiskFacts, Disks, Error, SecretSeal, Settings};
+use crate::{
+    App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings,
+};
 
 /// What every saved disk adds to the storage.
 pub(super) const STORED: u64 = 100 * MIB;
@@ -33,6 +36,14 @@ impl Disks for TableDisks {
     async fn examine(&self, path: &str) -> Result<DiskFacts, DiskError> {
         let table = self.0.lock().unwrap();
         table.get(path).cloned().unwrap_or(Err(DiskError::Missing))
+    }
+}
+
+/// No server of the world has an agent that answers.
+#[async_trait]
+impl GuestAgents for TableDisks {
+    async fn ask(&self, _socket: &str) -> Result<GuestFacts, GuestError> {
+        Err(GuestError::Unreachable)
     }
 }
 
@@ -54,6 +65,7 @@ impl World {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
+            guests: disks.clone(),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -85,6 +97,25 @@ impl World {
         };
         world.add_project(&world.project, "region-1").await;
         world
+    }
+
+    /// The same installation as another project of it sees it.
+    pub(super) async fn other_project(&self, name: &str) -> Self {
+        let project = ProjectId::random(&*self.app.ids);
+        self.add_project(&project, name).await;
+        Self {
+            app: self.app.clone(),
+            clock: self.clock.clone(),
+            disks: self.disks.clone(),
+            caller: Caller {
+                user_id: UserId::random(&*self.app.ids),
+                user_name: format!("user of {name}"),
+                project_id: Some(project.clone()),
+                role: Some(Role::Admin),
+                ..self.caller.clone()
+            },
+            project,
+        }
     }
 
     pub(super) async fn add_project(&self, id: &ProjectId, name: &str) {
@@ -349,6 +380,16 @@ impl World {
             }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
+            }
+            JobKind::MeasureShare => {
+                let id: MemberId = job.subject_id.parse().unwrap();
+                let work = progress::start_measure_share(app, lease, &id)
+                    .await
+                    .unwrap();
+                let bytes = work.points.len() as u64 * STORED;
+                progress::finish_measure_share(app, lease, &id, &work.vault_id, bytes)
+                    .await
+                    .unwrap();
             }
             JobKind::DeleteVault => {
                 let id: VaultId = job.subject_id.parse().unwrap();

@@ -14,11 +14,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nix::sys::stat::{Mode, umask};
-use strongroom_api::ApiState;
+use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
-use strongroom_worker::{LocalDisks, Repositories, Worker};
+use strongroom_worker::{LocalDisks, LocalGuests, Repositories, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -68,6 +68,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         app: app.clone(),
         public_url: config.public_url.clone(),
         render_metrics: render_metrics(stop.clone())?,
+        trusted_proxies: config.trusted_proxies.clone().into(),
+        limiter: Arc::new(Limiter::new(config.limits())),
     };
     let router = strongroom_api::router(state);
     let limits = connections::Limits::default();
@@ -119,6 +121,7 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),
         locked_time: config.locked_time(),
+        audit_retention: config.audit_retention(),
         ..Settings::default()
     };
     let app = App {
@@ -126,6 +129,7 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         disks: Arc::new(LocalDisks),
+        guests: Arc::new(LocalGuests),
         settings: Arc::new(settings),
         wake: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),

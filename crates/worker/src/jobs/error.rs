@@ -38,6 +38,10 @@ impl From<strongroom_service::Error> for JobError {
         match error {
             Error::LeaseLost => Self::LeaseLost,
             Error::NothingToDo => Self::NothingToDo,
+            Error::ShareWithdrawn => Self::Failed {
+                trouble: Trouble::ShareWithdrawn,
+                source: Box::new(error),
+            },
             other => Self::Retry(Box::new(other)),
         }
     }

@@ -7,6 +7,7 @@ mod error;
 mod migrate;
 mod remove;
 mod restore;
+mod share;
 mod usage;
 
 use std::str::FromStr;
@@ -48,6 +49,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
         JobKind::MigrateResource => migrate::run(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
+        JobKind::MeasureShare => share::run(context, &subject(job)?).await,
     }
 }
 
@@ -62,6 +64,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         }
         JobKind::MigrateResource => migrate::fail(context, &subject(job)?, failure).await,
         JobKind::Collect => collect::fail(context, failure).await,
+        JobKind::MeasureShare => share::fail(context, failure).await,
     }
 }
 
