@@ -151,7 +151,7 @@ async fn lock_vault(tx: &mut Tx, id: &VaultId) -> Result<Vault, Error> {
 }
 
 /// Publishes a vault's use, unless its points are others than those that were measured.
-async fn publish_usage(
+pub(crate) async fn publish_usage(
     tx: &mut Tx,
     vault: &mut Vault,
     usage: &VaultUsage,

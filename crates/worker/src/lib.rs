@@ -5,6 +5,7 @@ mod jobs;
 mod lease;
 pub mod metrics;
 mod private_file;
+pub mod recovery;
 mod repositories;
 mod runner;
 pub mod transfer;

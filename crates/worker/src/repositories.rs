@@ -67,6 +67,12 @@ impl Repositories {
         Ok(repository)
     }
 
+    /// The project's repository, which must be there with its key.
+    pub async fn get_existing(&self, project: &ProjectId) -> Result<Repository, RepositoryError> {
+        let key = self.keys.join(format!("{project}.key"));
+        self.open(project, &key).await
+    }
+
     /// `PROJECT.key` says that the repository was made. Its key is called `PROJECT.key.new` until then, so that a
     /// repository that is not there (a disk that is not mounted, say) is told from one that never was.
     async fn open_or_make(&self, project: &ProjectId) -> Result<Repository, RepositoryError> {

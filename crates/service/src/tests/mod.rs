@@ -8,6 +8,7 @@ mod lists;
 mod orders;
 mod progress;
 mod protectables;
+mod recovery;
 mod removal;
 mod resources;
 mod restores;

@@ -45,12 +45,17 @@ pub(crate) struct World {
 
 impl World {
     pub(super) async fn new(db: Db) -> Self {
+        Self::with_ids(db, SeededIds::default()).await
+    }
+
+    /// An installation whose ids are others than those of another world.
+    pub(super) async fn with_ids(db: Db, ids: SeededIds) -> Self {
         let clock = Arc::new(MockClock::default());
         let disks = Arc::new(TableDisks::default());
         let app = App {
             db,
             clock: clock.clone(),
-            ids: Arc::new(SeededIds::default()),
+            ids: Arc::new(ids),
             disks: disks.clone(),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),

@@ -16,7 +16,7 @@ use crate::data_dir::DataDir;
 /// How long the start waits for a server that does not answer. Jobs wait longer, and ask again.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn repositories(
+pub(crate) async fn repositories(
     config: &Config,
     data_dir: &DataDir,
     app: &App,

@@ -18,6 +18,7 @@ mod face;
 mod full_disk;
 mod keys;
 mod kill;
+mod recover;
 mod repo;
 mod repo_crowd;
 mod repo_kills;
