@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod extract;
 mod identity;
+mod imports;
 mod inventory;
 mod meta;
 mod observe;

@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
-    ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    operation_logs, orders, protectables, resources, vaults,
+    ApiError, ApiState, administration, backups, checkpoints, document, identity, imports,
+    inventory, meta, operation_logs, orders, protectables, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -99,6 +99,8 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::update_backup,
             backups::delete_backup
         ))
+        .routes(routes!(imports::import_checkpoint))
+        .routes(routes!(imports::import_backup))
         .routes(routes!(backups::restore_backup))
         .routes(routes!(operation_logs::list_op_logs))
         .routes(routes!(operation_logs::show_op_log))

@@ -18,6 +18,7 @@ mod operation_logs;
 mod orders;
 mod page;
 mod restores;
+mod storage_units;
 mod tx;
 mod vault_resources;
 mod vaults;
@@ -31,10 +32,13 @@ pub use identity::{Account, Domain, Membership, Project, ProjectFilter};
 pub use inventory::{Attachment, InventoryFilter, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
-pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLogFilter};
+pub use operation_logs::{
+    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, WantedBackup,
+};
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
+pub use storage_units::StorageUnit;
 pub use tx::Tx;
 pub use vault_resources::{IncludedVolume, VaultResource};
 pub use vaults::{Tag, Vault, VaultFilter, VaultTag};

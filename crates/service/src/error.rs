@@ -54,6 +54,11 @@ pub enum Error {
     /// A locked vault keeps its resources.
     #[error("the vault is locked: its resources cannot be removed")]
     VaultLocked,
+    /// Only what another installation writes is synchronised.
+    #[error("{message}")]
+    VaultCannotSync { message: String },
+    #[error("the vault or the backup is being synchronised already")]
+    SyncRunning,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
     /// No policy of that id; policies cannot be bound yet.

@@ -11,6 +11,7 @@ pub mod checkpoints;
 mod disks;
 mod error;
 pub mod identity;
+pub mod imports;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;
@@ -35,7 +36,7 @@ pub use error::Error;
 pub use provenance::{Provenance, ServerNote};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
-pub use settings::Settings;
+pub use settings::{Settings, StorageUnitSetting};
 /// What [`App`] is built on; opening it is all that others do with it.
 pub use strongroom_db::Db;
 
@@ -45,7 +46,7 @@ pub mod rows {
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
         Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
         OperationLogFilter, Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
-        Vault, VaultFilter, VaultOrder, VaultResource, Volume,
+        Vault, VaultFilter, VaultOrder, VaultResource, Volume, WantedBackup,
     };
 }
 

@@ -10,6 +10,7 @@ mod collection;
 mod expiry;
 mod removal;
 mod restore;
+mod sync;
 
 pub use backup::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, fail_backup,
@@ -22,6 +23,7 @@ pub use removal::{
     start_delete_backup, start_delete_vault, start_remove_resource,
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
+pub use sync::{SyncCounts, SyncWork, fail_sync, finish_sync, forget_gone, list_found, start_sync};
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use strongroom_types::ProjectId;
+
 /// What an operator may tune. Plain values; where they come from is the binary's business.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -12,6 +14,15 @@ pub struct Settings {
     pub tags_per_vault_max: u64,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
+    /// What other installations write and projects may list.
+    pub storage_units: Vec<StorageUnitSetting>,
+}
+
+/// A repository that another installation writes, and the one project that may list what lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageUnitSetting {
+    pub name: String,
+    pub project_id: ProjectId,
 }
 
 impl Default for Settings {
@@ -23,6 +34,7 @@ impl Default for Settings {
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
             job_attempts_max: 30,
+            storage_units: Vec::new(),
         }
     }
 }

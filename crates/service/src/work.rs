@@ -31,6 +31,7 @@ pub(crate) fn new_log(
         OperationExtra::Restore { .. } => OperationType::Restore,
         OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
         OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
+        OperationExtra::Sync { .. } => OperationType::Sync,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),

@@ -168,6 +168,10 @@ words!(JobKind {
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
     Collect = "collect",
+    /// Compare a hybrid vault with its storage unit.
+    SyncVault = "sync_vault",
+    /// List one backup of a storage unit.
+    SyncBackup = "sync_backup",
 });
 
 words!(JobState {

@@ -6,6 +6,7 @@ pub mod checkpoints;
 mod codes;
 mod error_body;
 pub mod identity;
+pub mod imports;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;

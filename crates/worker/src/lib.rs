@@ -12,7 +12,7 @@ pub mod transfer;
 
 pub use disks::LocalDisks;
 pub use private_file::write_private;
-pub use repositories::{Repositories, RepositoryError};
+pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use strongroom_service::rows::{self, OperationLogFilter};
 use strongroom_wire::CbrTime;
 use strongroom_wire::operation_logs::{
     BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, OperationError, OperationExtra,
-    OperationLog, OperationResource, RemoveResourcesTask, RestoreTask, VaultDeleteTask,
+    OperationLog, OperationResource, RemoveResourcesTask, RestoreTask, SyncTask, VaultDeleteTask,
 };
 use strongroom_wire::resources::ResourceExtra;
 use strongroom_wire::values::{Label, ShortText};
@@ -68,7 +68,14 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
         restore: None,
         remove_resources: None,
         vault_delete: None,
+        sync: None,
     };
+    describe(row, &mut extra);
+    extra
+}
+
+/// Fills in the part that fits the operation.
+fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
     match row.extra.0.clone() {
         rows::OperationExtra::Backup {
             backup_id,
@@ -116,8 +123,19 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
                 fail_count,
             });
         }
+        rows::OperationExtra::Sync {
+            sync_backup_num,
+            delete_backup_num,
+            err_sync_backup_num,
+            ..
+        } => {
+            extra.sync = Some(SyncTask {
+                sync_backup_num,
+                delete_backup_num,
+                err_sync_backup_num,
+            });
+        }
     }
-    extra
 }
 
 fn backup_task(

@@ -2,7 +2,7 @@
 
 use strongroom_db::{Backup, Vault};
 use strongroom_types::{
-    BackupStatus, ProjectId, ResourceType, Timestamp, Trouble, VaultStatus, gib_ceil,
+    BackupStatus, ProjectId, ProtectType, ResourceType, Timestamp, Trouble, VaultStatus, gib_ceil,
 };
 
 use super::{FoundBackup, FoundPoint, Recoverer};
@@ -120,7 +120,11 @@ fn disk(vault: &Vault, point: &FoundPoint, now: Timestamp) -> Backup {
         created_at: of.backup.created_at,
         updated_at: now,
         protected_at: Some(of.backup.protected_at),
-        expired_at: of.backup.expired_at,
+        // What another installation wrote expires there.
+        expired_at: of
+            .backup
+            .expired_at
+            .filter(|_| vault.protect_type != ProtectType::Hybrid),
     }
 }
 

@@ -3,6 +3,7 @@
 mod backups;
 mod checkpoints;
 mod concurrency;
+mod imports;
 mod inventory;
 mod lists;
 mod orders;

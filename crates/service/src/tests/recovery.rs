@@ -16,7 +16,7 @@ use crate::recovery::{
 };
 
 /// What an installation left behind, whose database is gone.
-struct Remains {
+pub(super) struct Remains {
     project: ProjectId,
     vault: Vault,
     /// The rows that were, the server's first.
@@ -25,7 +25,7 @@ struct Remains {
 }
 
 /// A server with two disks that was backed up in an installation of its own.
-async fn remains() -> Remains {
+pub(super) async fn remains() -> Remains {
     let database = test_databases().await.remove(0);
     let db = Db::open(&database.address).await.unwrap();
     let world = World::with_ids(db.clone(), SeededIds::new(77)).await;
@@ -80,7 +80,7 @@ fn points_of(work: &BackupWork, protected_at: Timestamp) -> Vec<FoundPoint> {
 }
 
 impl Remains {
-    fn backup(&self) -> FoundBackup {
+    pub(super) fn backup(&self) -> FoundBackup {
         let mut found = group(self.points.clone());
         assert_eq!(found.len(), 1);
         found.remove(0)

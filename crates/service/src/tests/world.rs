@@ -342,6 +342,14 @@ impl World {
                     .await
                     .unwrap();
             }
+            JobKind::SyncVault | JobKind::SyncBackup => {
+                let work = progress::start_sync(app, lease).await.unwrap();
+                let usage = self.usage(&work.vault.id, None, &[]).await;
+                let counts = progress::SyncCounts::default();
+                progress::finish_sync(app, lease, &work, counts, None, usage)
+                    .await
+                    .unwrap();
+            }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
             }

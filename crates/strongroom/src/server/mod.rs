@@ -136,6 +136,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
     let settings = Settings {
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),
+        storage_units: config.storage_unit_settings(),
         ..Settings::default()
     };
     Ok(App {

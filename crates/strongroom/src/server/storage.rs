@@ -30,13 +30,8 @@ pub(crate) async fn repositories(
         ids: Arc::clone(&app.ids),
     };
     let (keys, cache) = (data_dir.keys(), data_dir.cache());
-    Ok(Repositories::new(
-        place,
-        config.s3_limits(),
-        keys,
-        cache,
-        env,
-    ))
+    let repositories = Repositories::new(place, config.s3_limits(), keys, cache, env);
+    Ok(repositories.with_units(config.unit_places()?))
 }
 
 /// A server that cannot hold repositories is refused; one that is away may come back.

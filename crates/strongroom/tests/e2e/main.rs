@@ -16,6 +16,7 @@ mod deletion;
 mod disks;
 mod face;
 mod full_disk;
+mod import;
 mod keys;
 mod kill;
 mod recover;
