@@ -109,6 +109,8 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultState { .. } => Code::VaultStateForbids,
         Error::VaultDeleting | Error::VaultBusy | Error::NewestBackupNeeded => Code::VaultBusy,
         Error::LockedBackups => Code::BackupLocked,
+        Error::VaultCannotSync { .. } => Code::VaultCannotSync,
+        Error::SyncRunning => Code::SyncRunning,
         Error::TooManyTags { .. } => Code::TooManyTags,
         Error::TagNotFound => Code::TagNotFound,
 

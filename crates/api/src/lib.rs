@@ -16,6 +16,7 @@ mod document;
 mod error;
 mod extract;
 mod identity;
+mod imports;
 mod inventory;
 mod limits;
 mod machines;

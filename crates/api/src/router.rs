@@ -19,8 +19,8 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    identity, inventory, machines, members, meta, metering, operation_logs, orders, policies,
-    protectables, resources, vault_orders, vault_tags, vaults,
+    identity, imports, inventory, machines, members, meta, metering, operation_logs, orders,
+    policies, protectables, resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -118,6 +118,8 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::update_backup,
             backups::delete_backup
         ))
+        .routes(routes!(imports::import_checkpoint))
+        .routes(routes!(imports::import_backup))
         .routes(routes!(backups::restore_backup))
         .routes(routes!(policies::create_policy, policies::list_policies))
         .routes(routes!(

@@ -448,6 +448,15 @@ impl Tx {
         Ok(changed == 1)
     }
 
+    /// What was listed as damaged is sound again; `false` when the row says something else.
+    pub async fn mend_backup(&mut self, id: &BackupId, now: Timestamp) -> Result<bool> {
+        const SQL: &str = "UPDATE backup SET status = 'available', progress = 100, trouble = NULL, trouble_message = '', \
+             updated_at = $2 WHERE id = $1 AND status = 'error' AND trouble = 'data_damaged'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).bind(now)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     /// Deletes a top-level row and its children.
     pub async fn delete_backup(&mut self, id: &BackupId) -> Result<bool> {
         const CHILDREN: &str = "DELETE FROM backup WHERE parent_id = $1";

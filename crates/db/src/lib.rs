@@ -26,6 +26,7 @@ mod policies;
 mod policy_runs;
 mod restores;
 mod retention;
+mod storage_units;
 mod trusted_clock;
 mod tx;
 mod vault_resources;
@@ -47,12 +48,15 @@ pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
 pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
 pub use metering::{Capacity, UsageFilter};
-pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLogFilter};
+pub use operation_logs::{
+    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, WantedBackup,
+};
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
 pub use policy_runs::{AppliedPolicy, SinceFull};
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
+pub use storage_units::StorageUnit;
 pub use trusted_clock::TrustedClock;
 pub use tx::Tx;
 pub use vault_resources::{IncludedVolume, VaultResource};

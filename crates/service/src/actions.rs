@@ -71,6 +71,9 @@ actions! {
     /// Create a checkpoint.
     VaultsBackup = "cbr:vaults:backup", Protect;
     VaultsShowCheckpoint = "cbr:vaults:showCheckpoint", Read;
+    /// Compare a hybrid vault with its storage.
+    VaultsSync = "cbr:vaults:sync", Protect;
+    BackupsSync = "cbr:backups:sync", Protect;
     BackupsList = "cbr:backups:list", Read;
     BackupsGet = "cbr:backups:get", Read;
     BackupsUpdate = "cbr:backups:update", Protect;

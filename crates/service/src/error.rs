@@ -57,6 +57,11 @@ pub enum Error {
     /// Resources move between vaults of one kind only.
     #[error("the two vaults are of different types")]
     VaultsDiffer,
+    /// Only what another installation writes is synchronised.
+    #[error("{message}")]
+    VaultCannotSync { message: String },
+    #[error("the vault or the backup is being synchronised already")]
+    SyncRunning,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
     #[error("the vault has no tag of this key")]

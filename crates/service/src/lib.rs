@@ -15,6 +15,7 @@ pub mod expirations;
 pub mod features;
 pub mod guests;
 pub mod identity;
+pub mod imports;
 pub mod inventory;
 pub mod locks;
 pub mod metadata;
@@ -26,7 +27,9 @@ pub mod policies;
 pub mod predecessors;
 pub mod progress;
 pub mod protectables;
+mod provenance;
 mod provider;
+pub mod recovery;
 mod replications;
 pub mod resources;
 mod restores;
@@ -47,9 +50,10 @@ pub use caller::Caller;
 pub use disks::{DiskError, DiskFacts, Disks};
 pub use error::Error;
 pub use guests::{GuestAgents, GuestError, GuestFacts};
+pub use provenance::{Provenance, ServerNote};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
-pub use settings::Settings;
+pub use settings::{Settings, StorageUnitSetting};
 /// What [`App`] is built on; opening it is all that others do with it.
 pub use strongroom_db::Db;
 
@@ -62,7 +66,7 @@ pub mod rows {
         OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules,
         Project, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch,
         Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy,
-        VaultResource, Volume,
+        VaultResource, Volume, WantedBackup,
     };
 }
 

@@ -11,6 +11,7 @@ mod migration;
 mod removal;
 mod restore;
 mod sharing;
+mod sync;
 
 pub use backup::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, fail_backup,
@@ -26,6 +27,7 @@ pub use removal::{
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
 pub use sharing::{ShareWork, fail_measure_share, finish_measure_share, start_measure_share};
+pub use sync::{SyncCounts, SyncWork, fail_sync, finish_sync, forget_gone, list_found, start_sync};
 
 use std::collections::BTreeSet;
 
@@ -155,7 +157,7 @@ async fn lock_vault(tx: &mut Tx, id: &VaultId) -> Result<Vault, Error> {
 }
 
 /// Publishes a vault's use, unless its points are others than those that were measured.
-async fn publish_usage(
+pub(crate) async fn publish_usage(
     tx: &mut Tx,
     vault: &mut Vault,
     usage: &VaultUsage,

@@ -104,7 +104,7 @@ pub(crate) async fn bind(
 }
 
 fn check_kind(vault: &Vault, resources: &[NewResource]) -> Result<(), Error> {
-    if vault.protect_type == ProtectType::Replication {
+    if vault.protect_type != ProtectType::Backup {
         return Err(Error::VaultTakesNoResources);
     }
     let taken = match vault.object_type {

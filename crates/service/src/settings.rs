@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use strongroom_types::ProjectId;
+
 use crate::locks::LockedTime;
 
 /// What an operator may tune. Plain values; where they come from is the binary's business.
@@ -17,6 +19,15 @@ pub struct Settings {
     pub job_attempts_max: i64,
     /// Records of the audit are forgotten after this.
     pub audit_retention: Duration,
+    /// What other installations write and projects may list.
+    pub storage_units: Vec<StorageUnitSetting>,
+}
+
+/// A repository that another installation writes, and the one project that may list what lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageUnitSetting {
+    pub name: String,
+    pub project_id: ProjectId,
 }
 
 impl Default for Settings {
@@ -30,6 +41,7 @@ impl Default for Settings {
             locked_time: LockedTime::default(),
             job_attempts_max: 30,
             audit_retention: Duration::from_hours(365 * 24),
+            storage_units: Vec::new(),
         }
     }
 }

@@ -16,7 +16,9 @@ use strongroom_types::{
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, audit, inventory, locks, sharing, vault_policies, work};
+use crate::{
+    Action, App, Caller, Error, audit, imports, inventory, locks, sharing, vault_policies, work,
+};
 
 pub(crate) use rules::{check_description, check_new};
 
@@ -89,6 +91,8 @@ pub struct VaultView {
     pub tags: Vec<Tag>,
     /// Sum of the resources' sizes.
     pub allocated_gb: u64,
+    /// What a hybrid vault shows.
+    pub storage_unit: Option<String>,
 }
 
 /// Creates a vault with its resources, or places the order for a prepaid one.
@@ -140,6 +144,9 @@ pub(crate) async fn build(
     let now = birth.now;
     let vault = new_row(birth, new);
     tx.insert_vault(&vault).await?;
+    if vault.protect_type == ProtectType::Hybrid {
+        imports::take_unit(app, tx, &vault).await?;
+    }
     for tag in &new.tags {
         let tag = VaultTag {
             vault_id: vault.id.clone(),
@@ -164,7 +171,10 @@ fn new_row(birth: Birth, new: &NewVault) -> Vault {
         name: new.name.clone(),
         description: new.description.clone(),
         object_type: new.object_type,
-        protect_type: new.protect_type,
+        protect_type: match new.cloud_type {
+            CloudType::Hybrid => ProtectType::Hybrid,
+            CloudType::Public => new.protect_type,
+        },
         consistent_level: new.consistent_level,
         cloud_type: new.cloud_type,
         charging_mode: match new.charging {
@@ -357,6 +367,8 @@ pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultVi
     let ids: Vec<_> = vaults.iter().map(|vault| vault.id.clone()).collect();
     let mut resources = group(tx.resources_of_vaults(&ids).await?, |r| r.vault_id.clone());
     let mut tags = group(tx.tags_of_vaults(&ids).await?, |t| t.vault_id.clone());
+    let units = tx.storage_units_of_vaults(&ids).await?.into_iter();
+    let mut units: BTreeMap<_, _> = units.map(|unit| (unit.vault_id, unit.name)).collect();
     let views = vaults.into_iter().map(|vault| {
         let resources = resources.remove(&vault.id).unwrap_or_default();
         let tags = tags.remove(&vault.id).unwrap_or_default();
@@ -367,6 +379,7 @@ pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultVi
                 .into_iter()
                 .map(|VaultTag { key, value, .. }| Tag { key, value })
                 .collect(),
+            storage_unit: units.remove(&vault.id),
             vault,
         }
     });

@@ -34,6 +34,7 @@ pub(crate) fn new_log(
         OperationExtra::NotStarted { operation_type, .. } => operation_type,
         OperationExtra::UpdateExpirationTime { .. } => OperationType::UpdateExpirationTime,
         OperationExtra::MigrateResource { .. } => OperationType::MigrateResource,
+        OperationExtra::Sync { .. } => OperationType::Sync,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),

@@ -1,5 +1,6 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,8 +10,10 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use strongroom_repo::CollectOptions;
+use strongroom_service::StorageUnitSetting;
 use strongroom_service::locks::LockedTime;
 use strongroom_store::{Limits, Place};
+use strongroom_types::ProjectId;
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -37,6 +40,22 @@ pub(crate) struct Config {
     pub(crate) worker: Worker,
     pub(crate) lock: Lock,
     pub(crate) log: Log,
+    /// What other installations write, and which project may list it.
+    pub(crate) storage_units: Vec<StorageUnit>,
+}
+
+/// A repository that another installation writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StorageUnit {
+    /// What hybrid vaults show, and imports call a bucket.
+    pub(crate) name: String,
+    /// The one project that may list what lies there.
+    pub(crate) project: ProjectId,
+    /// The repository: a folder, or `s3://BUCKET/PREFIX`.
+    pub(crate) place: String,
+    /// What unlocks it.
+    pub(crate) key_file: PathBuf,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -152,6 +171,7 @@ impl Default for Config {
                 format: LogFormat::Text,
                 filter: "info".to_owned(),
             },
+            storage_units: Vec::new(),
         }
     }
 }
@@ -267,12 +287,60 @@ impl Config {
         if let Some(storage) = &self.storage {
             Place::parse(storage).context("`storage` names no place")?;
         }
+        self.validate_storage_units()?;
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
             bail!("`public_url` must begin with http:// or https://");
         }
         Ok(())
+    }
+}
+
+impl Config {
+    fn validate_storage_units(&self) -> anyhow::Result<()> {
+        let name_ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let mut names = BTreeSet::new();
+        for unit in &self.storage_units {
+            let name = &unit.name;
+            let is_dots = name.chars().all(|c| c == '.');
+            if is_dots || name.len() > 64 || !name.chars().all(name_ok) {
+                bail!(
+                    "the `name` of a storage unit must be 1 to 64 letters, digits, `.`, `_` or `-`"
+                );
+            }
+            if !names.insert(name) {
+                bail!("two storage units are called `{name}`");
+            }
+            Place::parse(&unit.place)
+                .with_context(|| format!("the `place` of the storage unit `{name}` is none"))?;
+        }
+        Ok(())
+    }
+
+    /// The units that projects may list, as the rules know them.
+    pub(crate) fn storage_unit_settings(&self) -> Vec<StorageUnitSetting> {
+        let units = self.storage_units.iter();
+        units
+            .map(|unit| StorageUnitSetting {
+                name: unit.name.clone(),
+                project_id: unit.project.clone(),
+            })
+            .collect()
+    }
+
+    /// Where the units lie.
+    pub(crate) fn unit_places(
+        &self,
+    ) -> anyhow::Result<BTreeMap<String, strongroom_worker::StorageUnit>> {
+        let place = |unit: &StorageUnit| {
+            let found = strongroom_worker::StorageUnit {
+                place: Place::parse(&unit.place)?,
+                key_file: unit.key_file.clone(),
+            };
+            Ok((unit.name.clone(), found))
+        };
+        self.storage_units.iter().map(place).collect()
     }
 }
 

@@ -219,6 +219,10 @@ words!(JobKind {
     Collect = "collect",
     /// Finds what an accepted backup takes of its receiver's vault.
     MeasureShare = "measure_share",
+    /// Compare a hybrid vault with its storage unit.
+    SyncVault = "sync_vault",
+    /// List one backup of a storage unit.
+    SyncBackup = "sync_backup",
 });
 
 words!(JobState {

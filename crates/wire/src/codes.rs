@@ -113,6 +113,9 @@ codes! {
     ServerStateForbidsBackup = "BackupService.7101", 400, "The state of the server forbids backups.";
     ServerWithoutDisks = "BackupService.7108", 400, "The server has no disks.";
 
+    VaultCannotSync = "BackupService.7300", 400, "The vault has no storage that could be synchronised.";
+    SyncRunning = "BackupService.7302", 400, "It is being synchronised already.";
+
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";
     BodyTooLarge = "BackupService.9900", 413, "The request body is larger than 1 MiB.";

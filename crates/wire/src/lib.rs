@@ -9,6 +9,7 @@ pub mod checkpoints;
 mod codes;
 mod error_body;
 pub mod identity;
+pub mod imports;
 pub mod inventory;
 pub mod members;
 pub mod metadata;

@@ -82,6 +82,8 @@ pub struct OperationExtra {
     /// In no published list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrate_resource: Option<MigrateResourceTask>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncTask>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -154,6 +156,16 @@ pub struct UpdateExpirationTask {
 pub struct MigrateResourceTask {
     pub destination_vault_id: VaultId,
     pub destination_vault_name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SyncTask {
+    /// Listed.
+    pub sync_backup_num: u64,
+    /// Taken off the list, because the storage unit has them no more.
+    pub delete_backup_num: u64,
+    /// Broken, or known to another vault.
+    pub err_sync_backup_num: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]

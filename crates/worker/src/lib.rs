@@ -7,6 +7,7 @@ mod jobs;
 mod lease;
 pub mod metrics;
 mod private_file;
+pub mod recovery;
 mod repositories;
 mod runner;
 pub mod transfer;
@@ -15,7 +16,7 @@ mod upkeep;
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
 pub use private_file::write_private;
-pub use repositories::{Repositories, RepositoryError};
+pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};
 
 #[cfg(test)]

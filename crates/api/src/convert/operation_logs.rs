@@ -3,7 +3,7 @@ use strongroom_wire::CbrTime;
 use strongroom_wire::operation_logs::{
     BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, MigrateResourceTask,
     OperationError, OperationExtra, OperationLog, OperationResource, RemoveResourcesTask,
-    RestoreTask, UpdateExpirationTask, VaultDeleteTask,
+    RestoreTask, SyncTask, UpdateExpirationTask, VaultDeleteTask,
 };
 use strongroom_wire::resources::ResourceExtra;
 use strongroom_wire::values::{Label, ShortText};
@@ -72,11 +72,18 @@ fn common(row: &rows::OperationLog) -> OperationExtra {
         vault_delete: None,
         update_expiration_time: None,
         migrate_resource: None,
+        sync: None,
     }
 }
 
 fn extra(row: &rows::OperationLog) -> OperationExtra {
     let mut extra = common(row);
+    describe(row, &mut extra);
+    extra
+}
+
+/// Fills in the part that fits the operation.
+fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
     match row.extra.0.clone() {
         rows::OperationExtra::Backup {
             backup_id,
@@ -144,8 +151,19 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
                 destination_vault_name,
             });
         }
+        rows::OperationExtra::Sync {
+            sync_backup_num,
+            delete_backup_num,
+            err_sync_backup_num,
+            ..
+        } => {
+            extra.sync = Some(SyncTask {
+                sync_backup_num,
+                delete_backup_num,
+                err_sync_backup_num,
+            });
+        }
     }
-    extra
 }
 
 fn backup_task(

@@ -145,7 +145,7 @@ pub(crate) fn vault_filter(query: ListVaultsQuery) -> Result<VaultFilter, ApiErr
 
 pub(crate) fn vault(view: VaultView) -> Vault {
     let row = view.vault;
-    let billing = billing(&row, view.allocated_gb);
+    let billing = billing(&row, view.allocated_gb, view.storage_unit);
     Vault {
         provider_id: provider_of_vault(row.object_type).to_owned(),
         id: row.id,
@@ -187,7 +187,7 @@ pub(crate) fn tag(tag: rows::Tag) -> Tag {
     }
 }
 
-fn billing(row: &rows::Vault, allocated: u64) -> Billing {
+fn billing(row: &rows::Vault, allocated: u64, storage_unit: Option<String>) -> Billing {
     let spec_code = vocabulary::spec_code(row.object_type, row.protect_type, row.consistent_level);
     Billing {
         allocated,
@@ -203,7 +203,7 @@ fn billing(row: &rows::Vault, allocated: u64) -> Billing {
         is_multi_az: row.is_multi_az,
         is_double_az: false,
         used: mib_ceil(row.used_bytes),
-        storage_unit: None,
+        storage_unit,
         status: row.status,
         size: row.size_gb,
         partner_bp_id: None,

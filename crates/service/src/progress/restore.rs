@@ -97,7 +97,8 @@ async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> 
         | OperationExtra::VaultDelete { .. }
         | OperationExtra::NotStarted { .. }
         | OperationExtra::UpdateExpirationTime { .. }
-        | OperationExtra::MigrateResource { .. } => None,
+        | OperationExtra::MigrateResource { .. }
+        | OperationExtra::Sync { .. } => None,
     };
     Ok(RestoreWork {
         backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,

@@ -3,6 +3,7 @@
 mod backups;
 mod checkpoints;
 mod concurrency;
+mod imports;
 mod inventory;
 mod lists;
 mod locks;
@@ -11,6 +12,7 @@ mod orders;
 mod policies;
 mod progress;
 mod protectables;
+mod recovery;
 mod removal;
 mod resources;
 mod restores;

@@ -58,12 +58,17 @@ pub(crate) struct World {
 
 impl World {
     pub(super) async fn new(db: Db) -> Self {
+        Self::with_ids(db, SeededIds::default()).await
+    }
+
+    /// An installation whose ids are others than those of another world.
+    pub(super) async fn with_ids(db: Db, ids: SeededIds) -> Self {
         let clock = Arc::new(MockClock::default());
         let disks = Arc::new(TableDisks::default());
         let app = App {
             db,
             clock: clock.clone(),
-            ids: Arc::new(SeededIds::default()),
+            ids: Arc::new(ids),
             disks: disks.clone(),
             guests: disks.clone(),
             settings: Arc::new(Settings::default()),
@@ -375,6 +380,14 @@ impl World {
                 let id: OperationLogId = job.subject_id.parse().unwrap();
                 let usage = self.migration(lease, &id).await;
                 progress::finish_migration(app, lease, &id, usage)
+                    .await
+                    .unwrap();
+            }
+            JobKind::SyncVault | JobKind::SyncBackup => {
+                let work = progress::start_sync(app, lease).await.unwrap();
+                let usage = self.usage(&work.vault.id, None, &[]).await;
+                let counts = progress::SyncCounts::default();
+                progress::finish_sync(app, lease, &work, counts, None, usage)
                     .await
                     .unwrap();
             }

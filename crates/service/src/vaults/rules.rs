@@ -56,17 +56,18 @@ fn check_offered(new: &NewVault) -> Result<(), Error> {
             message: format!("{what} is not offered here: vaults hold servers or disks"),
         })
     };
-    match new.object_type {
-        ObjectType::Server | ObjectType::Disk => {}
-        other => return refuse(&format!("object_type {other}")),
+    match (new.cloud_type, new.object_type) {
+        // What the API calls VMware vaults are vaults of machines that another site backs up.
+        (_, ObjectType::Server | ObjectType::Disk) | (CloudType::Hybrid, ObjectType::Vmware) => {}
+        (_, other) => return refuse(&format!("object_type {other}")),
     }
-    match new.protect_type {
-        ProtectType::Backup | ProtectType::Replication => {}
-        ProtectType::Hybrid => return refuse("protect_type hybrid"),
-    }
-    match new.cloud_type {
-        CloudType::Public => Ok(()),
-        CloudType::Hybrid => refuse("cloud_type hybrid"),
+    match (new.cloud_type, new.protect_type) {
+        (CloudType::Public, ProtectType::Backup | ProtectType::Replication)
+        | (CloudType::Hybrid, ProtectType::Backup | ProtectType::Hybrid) => Ok(()),
+        (CloudType::Public, ProtectType::Hybrid) => refuse("protect_type hybrid"),
+        (CloudType::Hybrid, ProtectType::Replication) => {
+            refuse("cloud_type hybrid with protect_type replication")
+        }
     }
 }
 

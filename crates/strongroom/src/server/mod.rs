@@ -1,9 +1,9 @@
 //! `strongroom serve`: the API and a worker in one process.
 
 mod connections;
-mod first_start;
-mod logging;
-mod storage;
+pub(crate) mod first_start;
+pub(crate) mod logging;
+pub(crate) mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -103,11 +103,29 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Result<App> {
+    data_dir.refuse_unfinished_recovery()?;
     let own = data_dir.database_address();
-    let address = config.database.address.as_deref().unwrap_or(&own);
-    if address == own {
+    let is_own = config
+        .database
+        .address
+        .as_ref()
+        .is_none_or(|address| *address == own);
+    if is_own {
         data_dir.refuse_lost_database()?;
     }
+    let app = open_app(config, data_dir).await?;
+    // Whoever holds the lock of the directory with the database knows that all other owners are dead.
+    if is_own {
+        let freed = strongroom_worker::take_over(&app, owner).await?;
+        tracing::info!(freed, "jobs of a former process are due again");
+    }
+    Ok(app)
+}
+
+/// The rules over the configured database, which is made when it is not there.
+pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Result<App> {
+    let own = data_dir.database_address();
+    let address = config.database.address.as_deref().unwrap_or(&own);
     let db = Db::open(address)
         .await
         .context("the database cannot be opened")?;
@@ -122,9 +140,10 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
         availability_zone: format!("{}a", config.region),
         locked_time: config.locked_time(),
         audit_retention: config.audit_retention(),
+        storage_units: config.storage_unit_settings(),
         ..Settings::default()
     };
-    let app = App {
+    Ok(App {
         db,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
@@ -133,13 +152,7 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
         settings: Arc::new(settings),
         wake: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
-    };
-    // Whoever holds the lock of the directory with the database knows that all other owners are dead.
-    if address == own {
-        let freed = strongroom_worker::take_over(&app, owner).await?;
-        tracing::info!(freed, "jobs of a former process are due again");
-    }
-    Ok(app)
+    })
 }
 
 fn worker(config: &Config, repositories: Repositories, app: &App, owner: String) -> Worker {

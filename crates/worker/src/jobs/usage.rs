@@ -71,7 +71,7 @@ pub(super) async fn measure(
     })
 }
 
-fn parse(points: &[String]) -> Result<Vec<PointId>, JobError> {
+pub(super) fn parse(points: &[String]) -> Result<Vec<PointId>, JobError> {
     points
         .iter()
         .map(|point| point.parse())
