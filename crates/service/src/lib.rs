@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod locks;
 pub mod metering;
 pub mod migrations;
+pub mod notices;
 pub mod operation_logs;
 pub mod orders;
 pub mod progress;
@@ -45,10 +46,10 @@ pub use strongroom_db::Db;
 pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Capacity, Checkpoint,
-        Direction, Domain, IncludedVolume, JsonText, Membership, NameMatch, OperationExtra,
-        OperationLog, OperationLogFilter, Page, Project, Restore, RestoreMapping, RetentionFilter,
-        Server, SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault,
-        VaultFilter, VaultOrder, VaultResource, Volume,
+        Direction, Domain, IncludedVolume, JsonText, Membership, NameMatch, Notice, NoticeEvent,
+        OperationExtra, OperationLog, OperationLogFilter, Page, Project, Restore, RestoreMapping,
+        RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter,
+        UsageFilter, Vault, VaultFilter, VaultOrder, VaultResource, Volume,
     };
 }
 

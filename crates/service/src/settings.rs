@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use strongroom_types::NoticeChannel;
+
 use crate::locks::LockedTime;
 
 /// What an operator may tune. Plain values; where they come from is the binary's business.
@@ -13,6 +15,8 @@ pub struct Settings {
     pub resources_per_vault_max: u64,
     pub tags_per_vault_max: u64,
     pub locked_time: LockedTime,
+    /// Where people are told.
+    pub notice_channels: Vec<NoticeChannel>,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
 }
@@ -26,6 +30,7 @@ impl Default for Settings {
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
             locked_time: LockedTime::default(),
+            notice_channels: vec![NoticeChannel::Log],
             job_attempts_max: 30,
         }
     }

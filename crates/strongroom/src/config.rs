@@ -1,5 +1,7 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
+mod notify;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use strongroom_repo::CollectOptions;
 use strongroom_service::locks::LockedTime;
+
+pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
@@ -32,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) worker: Worker,
     pub(crate) lock: Lock,
+    pub(crate) notify: Notify,
     pub(crate) log: Log,
 }
 
@@ -116,6 +121,7 @@ impl Default for Config {
                 stop_believed_hours: 24,
                 catch_up_percent: 0,
             },
+            notify: Notify::default(),
             log: Log {
                 format: LogFormat::Text,
                 filter: "info".to_owned(),

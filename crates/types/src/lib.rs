@@ -24,9 +24,9 @@ pub use random::{IdSource, SystemIds};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
-    JobState, ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
-    ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble, VaultStatus,
-    VolumeFormat,
+    JobState, NoticeChannel, NoticeState, ObjectType, OperationStatus, OperationType, OrderKind,
+    OrderStatus, PeriodType, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble,
+    VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

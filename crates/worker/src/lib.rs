@@ -5,6 +5,7 @@ mod disks;
 mod jobs;
 mod lease;
 pub mod metrics;
+pub mod notify;
 mod private_file;
 mod repositories;
 mod runner;

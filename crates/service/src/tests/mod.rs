@@ -7,6 +7,7 @@ mod inventory;
 mod lists;
 mod locks;
 mod migrations;
+mod notices;
 mod orders;
 mod progress;
 mod protectables;

@@ -18,6 +18,7 @@ use strongroom_api::ApiState;
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
+use strongroom_worker::notify::{Channels, Notifier};
 use strongroom_worker::{LocalDisks, Repositories, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,11 +60,17 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let listener = bind(config.listen).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let owner = SystemIds.uuid();
-    let app = open(&config, &data_dir, &owner).await?;
+    let channels = config.notify.channels()?;
+    let app = open(&config, &channels, &data_dir, &owner).await?;
     first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
     let stop = CancellationToken::new();
     let repositories = storage::repositories(&config, &data_dir, &app).await?;
     let mut worker = tokio::spawn(worker(&config, repositories, &app, owner).run(stop.clone()));
+    let notifier = Notifier {
+        app: app.clone(),
+        channels,
+    };
+    let notifier = tokio::spawn(notifier.run(stop.clone()));
     let state = ApiState {
         app: app.clone(),
         public_url: config.public_url.clone(),
@@ -87,6 +94,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if !worker.is_finished() {
         worker.await.context("the worker stopped unexpectedly")?;
     }
+    notifier
+        .await
+        .context("the notifier stopped unexpectedly")?;
     app.db.close().await;
     Ok(())
 }
@@ -100,7 +110,12 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     }
 }
 
-async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Result<App> {
+async fn open(
+    config: &Config,
+    channels: &Channels,
+    data_dir: &DataDir,
+    owner: &str,
+) -> anyhow::Result<App> {
     let own = data_dir.database_address();
     let address = config.database.address.as_deref().unwrap_or(&own);
     if address == own {
@@ -119,6 +134,7 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),
         locked_time: config.locked_time(),
+        notice_channels: channels.names(),
         ..Settings::default()
     };
     let app = App {
