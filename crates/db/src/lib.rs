@@ -19,6 +19,7 @@ mod members;
 mod metadata;
 mod metering;
 mod migrations_of_resources;
+mod notices;
 mod operation_logs;
 mod orders;
 mod page;
@@ -48,6 +49,7 @@ pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
 pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
 pub use metering::{Capacity, UsageFilter};
+pub use notices::{Notice, NoticeEvent};
 pub use operation_logs::{
     OperationEnd, OperationExtra, OperationLog, OperationLogFilter, WantedBackup,
 };

@@ -21,6 +21,7 @@ pub mod locks;
 pub mod metadata;
 pub mod metering;
 pub mod migrations;
+pub mod notices;
 pub mod operation_logs;
 pub mod orders;
 pub mod policies;
@@ -62,11 +63,11 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
         BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
-        MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, OperationExtra,
-        OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules,
-        Project, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch,
-        Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy,
-        VaultResource, Volume, WantedBackup,
+        MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice, NoticeEvent,
+        OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter,
+        PolicyRules, Project, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource,
+        Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder,
+        VaultPolicy, VaultResource, Volume, WantedBackup,
     };
 }
 

@@ -36,7 +36,7 @@ use strongroom_types::{
     BackupId, OperationLogId, OperationStatus, ResourceId, Timestamp, Trouble, VaultId,
 };
 
-use crate::{App, Error, vaults};
+use crate::{App, Error, notices, vaults};
 
 /// Why an operation has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +158,7 @@ async fn lock_vault(tx: &mut Tx, id: &VaultId) -> Result<Vault, Error> {
 
 /// Publishes a vault's use, unless its points are others than those that were measured.
 pub(crate) async fn publish_usage(
+    app: &App,
     tx: &mut Tx,
     vault: &mut Vault,
     usage: &VaultUsage,
@@ -169,8 +170,10 @@ pub(crate) async fn publish_usage(
     if held != measured {
         return Err(Error::UsageStale);
     }
+    let before = vault.clone();
     let accounted = tx.accounted_bytes_in(&vault.id).await?;
     vaults::rules::set_used(vault, usage.vault_bytes + accounted);
     vault.updated_at = now;
-    vaults::save(tx, vault).await
+    vaults::save(tx, vault).await?;
+    notices::tell_of_use(app, tx, &before, vault, now).await
 }

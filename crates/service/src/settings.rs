@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use strongroom_types::ProjectId;
+use strongroom_types::{NoticeChannel, ProjectId};
 
 use crate::locks::LockedTime;
 
@@ -15,6 +15,8 @@ pub struct Settings {
     pub resources_per_vault_max: u64,
     pub tags_per_vault_max: u64,
     pub locked_time: LockedTime,
+    /// Where people are told.
+    pub notice_channels: Vec<NoticeChannel>,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
     /// Records of the audit are forgotten after this.
@@ -39,6 +41,7 @@ impl Default for Settings {
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
             locked_time: LockedTime::default(),
+            notice_channels: vec![NoticeChannel::Log],
             job_attempts_max: 30,
             audit_retention: Duration::from_hours(365 * 24),
             storage_units: Vec::new(),

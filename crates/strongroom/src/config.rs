@@ -1,5 +1,7 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
+mod notify;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use strongroom_repo::CollectOptions;
 use strongroom_service::StorageUnitSetting;
 use strongroom_service::locks::LockedTime;
+
+pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
 
@@ -39,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) worker: Worker,
     pub(crate) lock: Lock,
+    pub(crate) notify: Notify,
     pub(crate) log: Log,
     /// What other installations write, and which project may list it.
     pub(crate) storage_units: Vec<StorageUnit>,
@@ -167,6 +172,7 @@ impl Default for Config {
                 stop_believed_hours: 24,
                 catch_up_percent: 0,
             },
+            notify: Notify::default(),
             log: Log {
                 format: LogFormat::Text,
                 filter: "info".to_owned(),

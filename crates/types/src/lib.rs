@@ -32,9 +32,10 @@ pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel,
-    ImageType, JobKind, JobState, MemberStatus, ObjectType, OperationStatus, OperationType,
-    OrderKind, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType,
-    ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState, ObjectType,
+    OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType, PolicyOperation,
+    PolicyOrigin, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble,
+    VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

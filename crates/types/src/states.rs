@@ -225,6 +225,16 @@ words!(JobKind {
     SyncBackup = "sync_backup",
 });
 
+words!(/// Where people are told.
+    NoticeChannel { Log = "log", Webhook = "webhook", Mail = "mail" });
+
+words!(NoticeState {
+    Waiting = "waiting",
+    Sent = "sent",
+    /// Every attempt failed, or the channel is no longer configured.
+    Failed = "failed",
+});
+
 words!(JobState {
     Waiting = "waiting",
     Running = "running",

@@ -6,6 +6,7 @@ mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
+pub mod notify;
 mod private_file;
 pub mod recovery;
 mod repositories;

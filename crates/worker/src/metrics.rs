@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use strongroom_types::JobKind;
+use strongroom_types::{JobKind, NoticeChannel};
 
 const JOBS: &str = "strongroom_jobs_total";
+const NOTICES: &str = "strongroom_notices_total";
 const LOCKED_CLOCK: &str = "strongroom_locked_clock_behind_seconds";
 const JOB_SECONDS: &str = "strongroom_job_seconds";
 
@@ -14,6 +15,7 @@ pub fn describe() {
         JOBS,
         "Attempts at jobs that have ended, by kind and outcome"
     );
+    metrics::describe_counter!(NOTICES, "Attempts to send a notice, by channel and outcome");
     metrics::describe_counter!(
         "strongroom_storage_requests_total",
         "Requests to the S3 server, by kind"
@@ -32,6 +34,10 @@ pub fn describe() {
         metrics::Unit::Seconds,
         "Duration of an attempt at a job"
     );
+}
+
+pub(crate) fn notice_ended(channel: NoticeChannel, outcome: &'static str) {
+    metrics::counter!(NOTICES, "channel" => channel.as_str(), "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn locked_clock_behind(by: Duration) {

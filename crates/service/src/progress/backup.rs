@@ -174,7 +174,7 @@ pub async fn finish_backup(
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
     let failure = publish_rows(&mut tx, &backup, &outcome, now).await?;
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
     tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
         .await?;
     publish_end(

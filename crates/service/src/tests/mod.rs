@@ -8,6 +8,7 @@ mod inventory;
 mod lists;
 mod locks;
 mod migrations;
+mod notices;
 mod orders;
 mod policies;
 mod progress;

@@ -18,6 +18,7 @@ use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
+use strongroom_worker::notify::Notifier;
 use strongroom_worker::{LocalDisks, LocalGuests, Repositories, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,11 +60,17 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let listener = bind(config.listen).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let owner = SystemIds.uuid();
+    let channels = config.notify.channels()?;
     let app = open(&config, &data_dir, &owner).await?;
     first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
     let stop = CancellationToken::new();
     let repositories = storage::repositories(&config, &data_dir, &app).await?;
     let mut worker = tokio::spawn(worker(&config, repositories, &app, owner).run(stop.clone()));
+    let notifier = Notifier {
+        app: app.clone(),
+        channels,
+    };
+    let notifier = tokio::spawn(notifier.run(stop.clone()));
     let state = ApiState {
         app: app.clone(),
         public_url: config.public_url.clone(),
@@ -89,6 +96,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if !worker.is_finished() {
         worker.await.context("the worker stopped unexpectedly")?;
     }
+    notifier
+        .await
+        .context("the notifier stopped unexpectedly")?;
     app.db.close().await;
     Ok(())
 }
@@ -141,6 +151,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         locked_time: config.locked_time(),
         audit_retention: config.audit_retention(),
         storage_units: config.storage_unit_settings(),
+        notice_channels: config.notify.channels()?.names(),
         ..Settings::default()
     };
     Ok(App {
