@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, ProjectId, ResourceId, ServerId, UserId,
-    VaultId, VolumeId,
+    AgentId, BackupId, CheckpointId, OperationLogId, OrderId, ProjectId, ResourceId, ServerId,
+    UserId, VaultId, VolumeId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -43,6 +43,7 @@ object_path!(ServerPath {
     server_id: ServerId
 });
 object_path!(OrderPath { order_id: OrderId });
+object_path!(AgentIdPath { agent_id: AgentId });
 object_path!(FeaturePath {
     feature_key: String
 });

@@ -19,8 +19,8 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    identity, inventory, machines, members, meta, operation_logs, orders, protectables, resources,
-    vaults,
+    file_agents, identity, inventory, machines, members, meta, operation_logs, orders,
+    protectables, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -61,6 +61,7 @@ where
 fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(accounts::routes())
+        .merge(file_agents::routes())
         .merge(extensions())
         .merge(administration::routes())
         .merge(identity::guarded_routes());

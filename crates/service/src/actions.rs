@@ -64,6 +64,13 @@ actions! {
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;
     VaultsGetProtectables = "cbr:vaults:getProtectables", Read;
+    AgentsRegister = "cbr:agents:register", Protect;
+    AgentsList = "cbr:agents:list", Read;
+    AgentsGet = "cbr:agents:get", Read;
+    AgentsUpdate = "cbr:agents:update", Protect;
+    AgentsDelete = "cbr:agents:delete", Protect;
+    AgentsAddPath = "cbr:agents:addPath", Protect;
+    AgentsRemovePath = "cbr:agents:removePath", Protect;
     FeaturesList = "cbr:features:list", Read;
     FeaturesGet = "cbr:features:get", Read;
     MigratesCreate = "cbr:migrates:create", Protect;

@@ -12,6 +12,7 @@ pub mod checkpoints;
 mod disks;
 mod error;
 pub mod features;
+pub mod file_agents;
 pub mod guests;
 pub mod identity;
 pub mod inventory;

@@ -17,16 +17,16 @@ mod timestamp;
 pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
-    AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId, OperationLogId, OrderId,
-    PolicyId, ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
+    AgentId, AgentPathId, AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId,
+    OperationLogId, OrderId, PolicyId, ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
-    AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel,
-    ImageType, JobKind, JobState, MemberStatus, ObjectType, OperationStatus, OperationType,
-    OrderStatus, PeriodType, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble,
-    VaultStatus, VolumeFormat,
+    AgentStatus, AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType,
+    ConsistentLevel, ImageType, JobKind, JobState, MemberStatus, ObjectType, OperationStatus,
+    OperationType, OrderStatus, PeriodType, ProtectStatus, ProtectType, ResourceType, Role,
+    ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

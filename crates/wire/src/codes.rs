@@ -98,6 +98,10 @@ codes! {
     ServerStateForbidsBackup = "BackupService.7101", 400, "The state of the server forbids backups.";
     ServerWithoutDisks = "BackupService.7108", 400, "The server has no disks.";
 
+    BadAgentId = "BackupService.7403", 400, "The agent id is not valid.";
+    TooManyPaths = "BackupService.7407", 400, "The agent has too many paths.";
+    AgentNotFound = "BackupService.7410", 404, "The agent does not exist.";
+
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";
     BodyTooLarge = "BackupService.9900", 413, "The request body is larger than 1 MiB.";

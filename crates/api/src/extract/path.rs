@@ -36,6 +36,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "vault_id" => ApiError::of(Code::VaultNotFound),
         "checkpoint_id" => ApiError::of(Code::CheckpointNotFound),
         "backup_id" => ApiError::of(Code::BackupNotFound),
+        "agent_id" => ApiError::of(Code::BadAgentId),
         "member_id" => ApiError::of(Code::MemberNotFound),
         "operation_log_id" => ApiError::of(Code::OperationLogNotFound),
         "instance_id" => ApiError::of(Code::ResourceNotFound),
