@@ -7,6 +7,7 @@ pub(crate) mod inventory;
 pub(crate) mod machines;
 pub(crate) mod members;
 pub(crate) mod operation_logs;
+pub(crate) mod policies;
 pub(crate) mod protectables;
 pub(crate) mod resources;
 pub(crate) mod vaults;

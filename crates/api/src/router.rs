@@ -19,7 +19,7 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    file_agents, identity, inventory, machines, members, meta, operation_logs, orders,
+    file_agents, identity, inventory, machines, members, meta, operation_logs, orders, policies,
     protectables, resources, vaults,
 };
 
@@ -117,6 +117,14 @@ fn cbr() -> OpenApiRouter<ApiState> {
             members::update_member_status,
             members::delete_member
         ))
+        .routes(routes!(policies::create_policy, policies::list_policies))
+        .routes(routes!(
+            policies::show_policy,
+            policies::update_policy,
+            policies::delete_policy
+        ))
+        .routes(routes!(policies::associate_vault_policy))
+        .routes(routes!(policies::disassociate_vault_policy))
         .routes(routes!(operation_logs::list_op_logs))
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))

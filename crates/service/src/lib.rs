@@ -19,16 +19,21 @@ pub mod inventory;
 pub mod metadata;
 pub mod operation_logs;
 pub mod orders;
+pub mod policies;
 pub mod predecessors;
 pub mod progress;
 pub mod protectables;
 mod provider;
+mod replications;
 pub mod resources;
 mod restores;
+pub mod retention;
+pub mod schedules;
 mod secret_seal;
 mod settings;
 pub mod sharing;
 mod stock;
+pub mod vault_policies;
 pub mod vaults;
 mod work;
 
@@ -50,8 +55,9 @@ pub mod rows {
         Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
         BackupSortKey, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
         MemberFilter, MemberSort, MemberSortKey, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Ownership, Page, Project, Restore, RestoreMapping, Server,
-        SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultResource, Volume,
+        OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Restore,
+        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultPolicy,
+        VaultResource, Volume,
     };
 }
 

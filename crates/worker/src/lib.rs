@@ -9,6 +9,7 @@ mod private_file;
 mod repositories;
 mod runner;
 pub mod transfer;
+mod upkeep;
 
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;

@@ -60,7 +60,7 @@ fn one(row: rows::Backup, children: Vec<Backup>, place: &Place, shown: Shown<'_>
         protected_at: row.protected_at.map(CbrTime),
         expired_at: row.expired_at.map(CbrTime),
         enterprise_project_id: place.enterprise_project_id.clone(),
-        scheduled_operation_id: None,
+        scheduled_operation_id: row.policy_id,
         version: 3,
         extend_info,
         children,

@@ -16,6 +16,8 @@ mod layers;
 mod limits;
 mod machines;
 mod metrics;
+mod policies;
+mod policy_page;
 mod refusals;
 mod schemas;
 mod server;

@@ -8,6 +8,7 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod policies;
 mod sharing;
 mod tasks;
 mod vaults;
@@ -35,6 +36,9 @@ pub(crate) enum Verb {
     /// Backups: list, show, rename, restore, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
+    /// Policies: what backs vaults up by itself, and which backups stay.
+    #[command(subcommand)]
+    Policy(policies::Verb),
     /// Tasks (operation logs): what ran, how far it is, why it failed.
     #[command(subcommand)]
     Task(tasks::Verb),
@@ -82,6 +86,7 @@ pub(crate) async fn run(
         Verb::Vault(verb) => vaults::run(&context, verb).await,
         Verb::Checkpoint(verb) => checkpoints::run(&context, verb).await,
         Verb::Backup(verb) => backups::run(&context, verb).await,
+        Verb::Policy(verb) => policies::run(&context, verb).await,
         Verb::Task(verb) => tasks::run(&context, verb).await,
         Verb::Volume(verb) => inventory::run_volume(&context, verb).await,
         Verb::Server(verb) => inventory::run_server(&context, verb).await,

@@ -97,6 +97,21 @@ def walk_vaults(openstack):
     check(openstack.attempt("cbr", "vault", "show", "osc-b").returncode != 0, "a deleted vault is not found")
 
 
+def walk_policies(openstack):
+    say("policies: create, list, bind, unbind")
+    pattern = "FREQ=WEEKLY;BYDAY=MO;BYHOUR=14;BYMINUTE=00"
+    options = ("--operation-type", "backup", "--pattern", pattern, "--max-backups", "5")
+    policy = openstack.cbr("policy", "create", "osc-policy", *options)
+    equal(policy["name"], "osc-policy", "the name of the policy")
+    equal([row["id"] for row in openstack.cbr("policy", "list")], [policy["id"]], "the policies")
+    options = ("--consistent-level", "crash_consistent", "--object-type", "disk", "--size", "50")
+    vault = openstack.cbr("vault", "create", "osc-bound", *options)
+    openstack.run("cbr", "vault", "bind", vault["name"], policy["id"])
+    check(openstack.attempt("cbr", "vault", "bind", vault["name"], "no-id").returncode != 0, "a name is no policy's id")
+    openstack.run("cbr", "vault", "unbind", vault["name"], policy["id"])
+    delete_vault(openstack, vault["id"])
+
+
 def delete_vault(openstack, vault_id):
     openstack.run("cbr", "vault", "delete", vault_id)
     wait_for("the vault is gone", lambda: is_gone(openstack, "vault", vault_id))
@@ -159,6 +174,7 @@ def walk():
         openstack = connect(folder, args.credentials)
         walk_token(folder, args.credentials, openstack)
         walk_vaults(openstack)
+        walk_policies(openstack)
         walk_backup(openstack, "disk", args.volume, "OS::Cinder::Volume", "--volume-id")
         walk_backup(openstack, "server", args.server, "OS::Nova::Server", "--server-id")
 
