@@ -172,6 +172,10 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultOfOtherType => Code::VaultOfOtherType,
         Error::SharedOnward => Code::SharedOnward,
 
+        Error::AgentNotFound => Code::AgentNotFound,
+        Error::AgentIdTaken => Code::BadAgentId,
+        Error::TooManyPaths { .. } => Code::TooManyPaths,
+
         Error::OperationLogNotFound { .. } => Code::OperationLogNotFound,
         Error::OrderNotFound { .. } => Code::OrderNotFound,
         Error::BillNotFound => Code::BillNotFound,

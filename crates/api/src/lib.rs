@@ -15,6 +15,7 @@ mod convert;
 mod document;
 mod error;
 mod extract;
+mod file_agents;
 mod identity;
 mod imports;
 mod inventory;

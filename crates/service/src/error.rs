@@ -207,6 +207,14 @@ pub enum Error {
     #[error("the backup is no longer shared with the project")]
     ShareWithdrawn,
 
+    // Agents.
+    #[error("the agent does not exist")]
+    AgentNotFound,
+    #[error("an agent of another project has that id")]
+    AgentIdTaken,
+    #[error("an agent may have at most {max} paths")]
+    TooManyPaths { max: usize },
+
     // Operation logs and orders.
     #[error("the task {operation_log_id} does not exist")]
     OperationLogNotFound { operation_log_id: OperationLogId },

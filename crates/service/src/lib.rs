@@ -13,6 +13,7 @@ mod disks;
 mod error;
 pub mod expirations;
 pub mod features;
+pub mod file_agents;
 pub mod guests;
 pub mod identity;
 pub mod imports;

@@ -201,6 +201,15 @@ Trouble {
     Internal = "internal",
 });
 
+words!(/// State of an agent that backs up files.
+AgentStatus {
+    Normal = "normal",
+    /// It was not heard of for some time.
+    Abnormal = "abnormal",
+    /// It was told to go.
+    Uninstall = "uninstall",
+});
+
 words!(/// What became of a request that would change something.
 AuditOutcome {
     Success = "success",

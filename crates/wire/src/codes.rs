@@ -115,6 +115,9 @@ codes! {
 
     VaultCannotSync = "BackupService.7300", 400, "The vault has no storage that could be synchronised.";
     SyncRunning = "BackupService.7302", 400, "It is being synchronised already.";
+    BadAgentId = "BackupService.7403", 400, "The agent id is not valid.";
+    TooManyPaths = "BackupService.7407", 400, "The agent has too many paths.";
+    AgentNotFound = "BackupService.7410", 404, "The agent does not exist.";
 
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";

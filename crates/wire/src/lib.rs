@@ -8,6 +8,7 @@ pub mod backups;
 pub mod checkpoints;
 mod codes;
 mod error_body;
+pub mod file_agents;
 pub mod identity;
 pub mod imports;
 pub mod inventory;

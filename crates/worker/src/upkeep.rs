@@ -49,7 +49,7 @@ async fn retain(app: &App) {
         clear_failed_backups(app, now).await,
     );
     report(
-        "old records of the audit were forgotten",
+        "records of the audit are forgotten",
         audit::prune(app).await,
     );
 }

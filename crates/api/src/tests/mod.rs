@@ -7,6 +7,7 @@ mod auth;
 mod codes;
 mod document;
 mod extract;
+mod file_agents;
 mod generated;
 mod golden;
 mod identity;

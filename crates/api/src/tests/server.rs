@@ -84,6 +84,7 @@ pub(crate) enum Who {
 pub(crate) struct TestServer {
     router: Router,
     pub(crate) app: App,
+    pub(crate) clock: Arc<MockClock>,
     pub(crate) disks: Arc<FakeDisks>,
     pub(crate) project: String,
     admin: String,
@@ -138,9 +139,10 @@ pub(crate) async fn on_each_server<F: Future<Output = ()>>(case: impl Fn(Arc<Tes
 impl TestServer {
     pub(crate) async fn new(db: Db) -> Self {
         let disks = Arc::new(FakeDisks::default());
+        let clock = Arc::new(MockClock::default());
         let app = App {
             db,
-            clock: Arc::new(MockClock::default()),
+            clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
             guests: disks.clone(),
@@ -160,6 +162,7 @@ impl TestServer {
         };
         Self {
             router: router(state),
+            clock,
             disks,
             project: first.project_id.to_string(),
             admin: sign_in(&app, "admin", first.password).await,
@@ -189,6 +192,7 @@ impl TestServer {
         Self {
             router: self.router.clone(),
             app: self.app.clone(),
+            clock: self.clock.clone(),
             disks: self.disks.clone(),
             project: project.to_owned(),
             admin: self.admin.clone(),
