@@ -54,6 +54,7 @@ fn shown(state: &ApiState, replication: bool) -> Shown<'_> {
     Shown {
         availability_zone: &state.app.settings.availability_zone,
         replication,
+        region: &state.app.settings.region,
     }
 }
 

@@ -4,8 +4,10 @@ pub(crate) mod backups;
 pub(crate) mod checkpoints;
 pub(crate) mod identity;
 pub(crate) mod inventory;
+pub(crate) mod link;
 pub(crate) mod operation_logs;
 pub(crate) mod protectables;
+pub(crate) mod replications;
 pub(crate) mod resources;
 pub(crate) mod vaults;
 

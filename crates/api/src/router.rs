@@ -17,7 +17,7 @@ use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, administration, backups, checkpoints, document, identity, imports,
-    inventory, meta, operation_logs, orders, protectables, resources, vaults,
+    inventory, link, meta, operation_logs, orders, protectables, replications, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -61,6 +61,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
         .routes(routes!(meta::list_versions))
         .routes(routes!(meta::show_health))
         .routes(routes!(meta::show_metrics))
+        .merge(link::routes())
         .merge(identity::open_routes());
     (guarded, open)
 }
@@ -99,6 +100,10 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::update_backup,
             backups::delete_backup
         ))
+        .routes(routes!(replications::list_external_vaults))
+        .routes(routes!(replications::copy_checkpoint))
+        .routes(routes!(replications::copy_backup))
+        .routes(routes!(replications::show_replication_capabilities))
         .routes(routes!(imports::import_checkpoint))
         .routes(routes!(imports::import_backup))
         .routes(routes!(backups::restore_backup))

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use strongroom_service::App;
+use strongroom_service::replicas::ReplicaStore;
 
 /// Writes the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -13,6 +14,8 @@ pub struct ApiState {
     /// Where clients reach this service, when that is not what their `Host` header says.
     pub public_url: Option<String>,
     pub render_metrics: RenderMetrics,
+    /// Keeps what peers send.
+    pub replicas: Arc<dyn ReplicaStore>,
 }
 
 impl fmt::Debug for ApiState {

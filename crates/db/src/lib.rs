@@ -17,6 +17,8 @@ mod json_text;
 mod operation_logs;
 mod orders;
 mod page;
+mod replicas;
+mod replications;
 mod restores;
 mod storage_units;
 mod tx;
@@ -33,10 +35,12 @@ pub use inventory::{Attachment, InventoryFilter, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
 pub use operation_logs::{
-    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, WantedBackup,
+    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, ReplicationTask, WantedBackup,
 };
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
+pub use replicas::{Replica, ReplicaDisk};
+pub use replications::Replication;
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
 pub use storage_units::StorageUnit;
 pub use tx::Tx;

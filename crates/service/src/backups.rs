@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use strongroom_db::{
-    Backup, BackupFilter, BackupSort, OperationExtra, OperationLog, Page, Tx, Vault,
+    Backup, BackupFilter, BackupSort, OperationExtra, OperationLog, Page, Replication, Tx, Vault,
 };
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, ProjectId, Timestamp,
@@ -22,6 +22,8 @@ pub struct BackupView {
     pub children: Vec<Backup>,
     /// Of its vault.
     pub enterprise_project_id: String,
+    /// Its copies to other regions.
+    pub replications: Vec<Replication>,
 }
 
 /// The page and how many backups match in all. Newest first unless `sort` says otherwise.
@@ -43,9 +45,16 @@ pub async fn list(
         .into_iter()
         .map(|vault| (vault.id, vault.enterprise_project_id))
         .collect();
+    let ids: Vec<_> = listed.rows.iter().map(|b| b.id.clone()).collect();
+    let mut replications: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for replication in tx.replications_of_backups(&ids).await? {
+        let of_backup = replications.entry(replication.backup_id.clone());
+        of_backup.or_default().push(replication);
+    }
     let view = |backup: Backup| BackupView {
         enterprise_project_id: vaults.get(&backup.vault_id).cloned().unwrap_or_default(),
         children: Vec::new(),
+        replications: replications.remove(&backup.id).unwrap_or_default(),
         backup,
     };
     Ok((listed.rows.into_iter().map(view).collect(), listed.total))
@@ -132,6 +141,13 @@ async fn check_deletable(
     if children.iter().any(|child| child.status.is_restoring()) {
         return Err(Error::BackupInUse);
     }
+    if tx
+        .count_active_replications(&vault.id, Some(&backup.id))
+        .await?
+        > 0
+    {
+        return Err(Error::BackupInUse);
+    }
     if vault.locked && backup.auto_trigger && backup.expired_at.is_none_or(|end| end > now) {
         return Err(Error::LockedBackups);
     }
@@ -202,6 +218,7 @@ async fn view(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<BackupV
     let vault = vaults::owned(vault, project, &backup.vault_id)?;
     Ok(BackupView {
         children: tx.children_of_backup(id).await?,
+        replications: tx.replications_of_backups(std::slice::from_ref(id)).await?,
         enterprise_project_id: vault.enterprise_project_id,
         backup,
     })

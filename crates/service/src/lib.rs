@@ -15,11 +15,14 @@ pub mod imports;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;
+pub mod peers;
 pub mod progress;
 pub mod protectables;
 mod provenance;
 mod provider;
 pub mod recovery;
+pub mod replicas;
+pub mod replications;
 pub mod resources;
 mod restores;
 mod secret_seal;
@@ -45,8 +48,9 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
         Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
-        Vault, VaultFilter, VaultOrder, VaultResource, Volume, WantedBackup,
+        OperationLogFilter, Page, Project, Replication, ReplicationTask, Restore, RestoreMapping,
+        Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultResource, Volume,
+        WantedBackup,
     };
 }
 

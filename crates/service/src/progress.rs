@@ -9,6 +9,7 @@ mod backup;
 mod collection;
 mod expiry;
 mod removal;
+mod replication;
 mod restore;
 mod sync;
 
@@ -21,6 +22,10 @@ pub use expiry::expire_backups;
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,
+};
+pub use replication::{
+    ReplicationTurn, ReplicationWork, fail_replication, finish_replication, note_destination,
+    report_replication, start_replication,
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
 pub use sync::{SyncCounts, SyncWork, fail_sync, finish_sync, forget_gone, list_found, start_sync};

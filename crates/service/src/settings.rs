@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use strongroom_types::ProjectId;
 
+use crate::peers::PeerSetting;
+
 /// What an operator may tune. Plain values; where they come from is the binary's business.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub job_attempts_max: i64,
     /// What other installations write and projects may list.
     pub storage_units: Vec<StorageUnitSetting>,
+    /// Other installations that copies of backups go to and come from.
+    pub peers: Vec<PeerSetting>,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -35,6 +39,7 @@ impl Default for Settings {
             tags_per_vault_max: 10,
             job_attempts_max: 30,
             storage_units: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }

@@ -259,7 +259,9 @@ pub async fn delete(
         BackupStatus::WaitingRestore,
         BackupStatus::Restoring,
     ];
-    if tx.count_backups_of_vault(id, &busy).await? > 0 {
+    if tx.count_backups_of_vault(id, &busy).await? > 0
+        || tx.count_active_replications(id, None).await? > 0
+    {
         return Err(Error::VaultBusy);
     }
     if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {

@@ -32,6 +32,7 @@ pub(crate) fn new_log(
         OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
         OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
         OperationExtra::Sync { .. } => OperationType::Sync,
+        OperationExtra::Replication(_) => OperationType::Replication,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),

@@ -1,5 +1,7 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
+mod peers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use strongroom_repo::CollectOptions;
 use strongroom_service::StorageUnitSetting;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
+
+pub(crate) use peers::Peer;
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -36,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// What other installations write, and which project may list it.
     pub(crate) storage_units: Vec<StorageUnit>,
+    /// Other installations that copies of backups go to and come from.
+    pub(crate) peers: Vec<Peer>,
 }
 
 /// A repository that another installation writes.
@@ -124,6 +130,7 @@ impl Default for Config {
                 filter: "info".to_owned(),
             },
             storage_units: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }
@@ -202,6 +209,7 @@ impl Config {
             Place::parse(storage).context("`storage` names no place")?;
         }
         self.validate_storage_units()?;
+        self.validate_peers()?;
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {

@@ -93,6 +93,8 @@ id!(/// An operation log: what the wire's users call a task.
     OperationLogId, parse_uuid, uuid);
 id!(PolicyId, parse_uuid, uuid);
 id!(OrderId, parse_uuid, uuid);
+id!(/// A copy of a backup to another region.
+    ReplicationId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

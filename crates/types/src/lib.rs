@@ -18,14 +18,15 @@ pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
     BackupId, CheckpointId, DomainId, InvalidId, JobId, OperationLogId, OrderId, PolicyId,
-    ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
+    ProjectId, ReplicationId, ResourceId, ServerId, UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
     JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, ProtectStatus,
-    ProtectType, ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    ProtectType, ReplicationStatus, ResourceType, Role, ServerStatus, Trouble, VaultStatus,
+    VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

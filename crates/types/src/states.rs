@@ -90,6 +90,15 @@ impl BackupStatus {
 
 words!(ImageType { Backup = "backup", Replication = "replication" });
 
+words!(/// State of a copy to another region.
+ReplicationStatus {
+    Waiting = "waiting_replicate",
+    Replicating = "replicating",
+    Success = "success",
+    Fail = "fail",
+    Skip = "skip",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -155,6 +164,8 @@ Trouble {
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.
     DataDamaged = "data_damaged",
+    /// Another region refused a copy or failed to make it.
+    PeerRefused = "peer_refused",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
@@ -172,6 +183,10 @@ words!(JobKind {
     SyncVault = "sync_vault",
     /// List one backup of a storage unit.
     SyncBackup = "sync_backup",
+    /// Send a backup to another region.
+    Replicate = "replicate",
+    /// Put together what another region sent.
+    ReceiveReplica = "receive_replica",
 });
 
 words!(JobState {

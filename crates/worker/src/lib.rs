@@ -1,17 +1,20 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod blocks;
 mod disks;
 mod jobs;
 mod lease;
 pub mod metrics;
 mod private_file;
 pub mod recovery;
+mod replicas;
 mod repositories;
 mod runner;
 pub mod transfer;
 
 pub use disks::LocalDisks;
 pub use private_file::write_private;
+pub use replicas::StoredReplicas;
 pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};
 

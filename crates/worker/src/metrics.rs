@@ -5,6 +5,8 @@ use std::time::Duration;
 use strongroom_types::JobKind;
 
 const JOBS: &str = "strongroom_jobs_total";
+const REPLICA_SENT: &str = "strongroom_replica_sent_bytes_total";
+const REPLICA_RECEIVED: &str = "strongroom_replica_received_bytes_total";
 const JOB_SECONDS: &str = "strongroom_job_seconds";
 
 /// Tells the exporter what the names mean.
@@ -21,11 +23,27 @@ pub fn describe() {
         "strongroom_storage_requests_repeated_total",
         "Those requests that repeated one which had failed"
     );
+    metrics::describe_counter!(
+        REPLICA_SENT,
+        "Bytes of blocks that other regions lacked and were sent"
+    );
+    metrics::describe_counter!(
+        REPLICA_RECEIVED,
+        "Bytes of blocks that other regions have sent"
+    );
     metrics::describe_histogram!(
         JOB_SECONDS,
         metrics::Unit::Seconds,
         "Duration of an attempt at a job"
     );
+}
+
+pub(crate) fn replica_sent(bytes: u64) {
+    metrics::counter!(REPLICA_SENT).increment(bytes);
+}
+
+pub(crate) fn replica_received(bytes: u64) {
+    metrics::counter!(REPLICA_RECEIVED).increment(bytes);
 }
 
 pub(crate) fn job_ended(kind: JobKind, outcome: &'static str, took: Duration) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use strongroom_db::{Job, Lease};
 use strongroom_repo::CollectOptions;
 use strongroom_service::progress::{expire_backups, retry};
+use strongroom_service::replicas::give_up_silent;
 use strongroom_service::{App, Error};
 use strongroom_types::Chain;
 use tokio::sync::Semaphore;
@@ -117,6 +118,13 @@ impl Worker {
             Ok(count) => tracing::info!(count, "backups have expired and are being deleted"),
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "expired backups cannot be found");
+            }
+        }
+        match give_up_silent(&self.app, self.app.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "copies from other regions are given up"),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "silent copies cannot be found");
             }
         }
     }

@@ -8,6 +8,7 @@ use strongroom_wire::backups::{
 };
 use strongroom_wire::values::Label;
 
+use super::replications::replication_record;
 use super::{DEFAULT_LIMIT, check_count, enterprise_project, page, unsigned};
 use crate::ApiError;
 
@@ -16,6 +17,8 @@ use crate::ApiError;
 pub(crate) struct Shown<'a> {
     pub(crate) availability_zone: &'a str,
     pub(crate) replication: bool,
+    /// This region, where copies come from.
+    pub(crate) region: &'a str,
 }
 
 pub(crate) fn backup(view: BackupView, shown: Shown<'_>) -> Backup {
@@ -24,7 +27,12 @@ pub(crate) fn backup(view: BackupView, shown: Shown<'_>) -> Backup {
     let children = children
         .map(|child| one(child, vec![], zone, shown))
         .collect();
-    one(view.backup, children, zone, shown)
+    let records = view.replications.into_iter();
+    let records = records.map(|row| replication_record(row, shown.region));
+    Backup {
+        replication_records: shown.replication.then(|| records.collect()),
+        ..one(view.backup, children, zone, shown)
+    }
 }
 
 fn one(

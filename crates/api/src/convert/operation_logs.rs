@@ -2,7 +2,8 @@ use strongroom_service::rows::{self, OperationLogFilter};
 use strongroom_wire::CbrTime;
 use strongroom_wire::operation_logs::{
     BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, OperationError, OperationExtra,
-    OperationLog, OperationResource, RemoveResourcesTask, RestoreTask, SyncTask, VaultDeleteTask,
+    OperationLog, OperationResource, RemoveResourcesTask, ReplicationTask, RestoreTask, SyncTask,
+    VaultDeleteTask,
 };
 use strongroom_wire::resources::ResourceExtra;
 use strongroom_wire::values::{Label, ShortText};
@@ -69,6 +70,7 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
         remove_resources: None,
         vault_delete: None,
         sync: None,
+        replication: None,
     };
     describe(row, &mut extra);
     extra
@@ -135,6 +137,24 @@ fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
                 err_sync_backup_num,
             });
         }
+        rows::OperationExtra::Replication(task) => {
+            extra.replication = Some(replication_task(task));
+        }
+    }
+}
+
+fn replication_task(task: rows::ReplicationTask) -> ReplicationTask {
+    ReplicationTask {
+        source_region: task.source_region,
+        source_project_id: task.source_project_id,
+        source_checkpoint_id: task.source_checkpoint_id,
+        source_backup_id: task.source_backup_id,
+        source_backup_name: task.source_backup_name,
+        destination_region: task.destination_region,
+        destination_project_id: task.destination_project_id,
+        destination_checkpoint_id: task.destination_checkpoint_id,
+        destination_backup_id: task.destination_backup_id,
+        destination_backup_name: task.destination_backup_name,
     }
 }
 

@@ -95,6 +95,7 @@ async fn a_panic_is_a_refusal_with_an_id() {
                 app: server.app.clone(),
                 public_url: None,
                 render_metrics: std::sync::Arc::new(String::new),
+                replicas: std::sync::Arc::new(super::server::NoReplicas),
             },
         );
         let request = server

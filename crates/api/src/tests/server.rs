@@ -12,7 +12,11 @@ use strongroom_service::identity::{
     DomainRef, FirstCredentials, NewUser, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
-use strongroom_service::{App, Caller, Db, DiskError, DiskFacts, Disks, SecretSeal, Settings};
+use strongroom_service::peers::{Comparison, NoPeers, Stretch};
+use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
+use strongroom_service::{
+    App, Caller, Db, DiskError, DiskFacts, Disks, Error, SecretSeal, Settings,
+};
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
 use tower::ServiceExt;
@@ -42,6 +46,21 @@ impl Disks for FakeDisks {
     async fn examine(&self, path: &str) -> Result<DiskFacts, DiskError> {
         let known = self.0.lock().unwrap().get(path).cloned();
         known.ok_or(DiskError::Missing)
+    }
+}
+
+/// A store that no peer reaches in these tests.
+#[derive(Debug)]
+pub(crate) struct NoReplicas;
+
+#[async_trait]
+impl ReplicaStore for NoReplicas {
+    async fn compare(&self, _: &ReceivedDisk, _: &Stretch) -> Result<Comparison, Error> {
+        Err(Error::ReplicaEnded)
+    }
+
+    async fn receive(&self, _: &ReceivedDisk, _: &Stretch, _: &[u8]) -> Result<(), Error> {
+        Err(Error::ReplicaEnded)
     }
 }
 
@@ -116,6 +135,7 @@ impl TestServer {
             clock: Arc::new(MockClock::default()),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -127,6 +147,7 @@ impl TestServer {
             app: app.clone(),
             public_url: None,
             render_metrics: Arc::new(|| "strongroom_up 1\n".to_owned()),
+            replicas: Arc::new(NoReplicas),
         };
         Self {
             router: router(state),

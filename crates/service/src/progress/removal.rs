@@ -264,7 +264,8 @@ pub async fn fail_deletion(
         }
         OperationExtra::Backup { .. }
         | OperationExtra::Restore { .. }
-        | OperationExtra::Sync { .. } => {
+        | OperationExtra::Sync { .. }
+        | OperationExtra::Replication(_) => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

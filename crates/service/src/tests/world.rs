@@ -15,6 +15,7 @@ use strongroom_types::{
 
 use crate::checkpoints::{self, CheckpointView, NewCheckpoint, Selection};
 use crate::inventory::{self, NewServer, NewVolume, ServerView};
+use crate::peers::NoPeers;
 use crate::progress::{self, BackupOutcome, DiskOutcome, DiskSaved, Failure, VaultUsage};
 use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
@@ -57,6 +58,7 @@ impl World {
             clock: clock.clone(),
             ids: Arc::new(ids),
             disks: disks.clone(),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -339,6 +341,23 @@ impl World {
                     .usage(&work.vault.id, work.resource_id.as_ref(), &[])
                     .await;
                 progress::finish_remove_resource(app, lease, &id, usage)
+                    .await
+                    .unwrap();
+            }
+            JobKind::Replicate => {
+                let id = job.subject_id.parse().unwrap();
+                let turn = progress::start_replication(app, lease, &id).await.unwrap();
+                let progress::ReplicationTurn::Now(work) = turn else {
+                    panic!("jobs come in the order of the backups");
+                };
+                progress::finish_replication(app, lease, &work)
+                    .await
+                    .unwrap();
+            }
+            JobKind::ReceiveReplica => {
+                let id: BackupId = job.subject_id.parse().unwrap();
+                let (outcome, usage) = self.save(lease, &id).await;
+                progress::finish_backup(app, lease, &id, outcome, usage)
                     .await
                     .unwrap();
             }

@@ -7,6 +7,7 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod peers;
 mod tasks;
 mod vaults;
 mod wait;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, encode};
 pub(crate) use wait::{wait_for_checkpoint, wait_for_task};
 
 use crate::credentials::Credentials;
@@ -45,6 +46,9 @@ pub(crate) enum Verb {
     /// Requests for a term reservation (orders of pre-paid vaults).
     #[command(subcommand)]
     Order(orders::Verb),
+    /// Other regions.
+    #[command(subcommand)]
+    Peer(peers::Verb),
     /// Projects of this installation.
     #[command(subcommand)]
     Project(identity::ProjectVerb),
@@ -81,6 +85,7 @@ pub(crate) async fn run(
         Verb::Volume(verb) => inventory::run_volume(&context, verb).await,
         Verb::Server(verb) => inventory::run_server(&context, verb).await,
         Verb::Order(verb) => orders::run(&context, verb).await,
+        Verb::Peer(verb) => peers::run(&context, verb).await,
         Verb::Project(verb) => identity::run_project(&context, verb).await,
         Verb::User(verb) => identity::run_user(&context, verb).await,
         Verb::AccessKey(verb) => identity::run_access_key(&context, verb).await,

@@ -4,7 +4,9 @@
 mod back_up;
 mod collect;
 mod error;
+mod receive_replica;
 mod remove;
+mod replicate;
 mod restore;
 mod sync;
 mod usage;
@@ -63,6 +65,8 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
         JobKind::SyncVault | JobKind::SyncBackup => sync::run(context).await,
+        JobKind::Replicate => replicate::run(context, job, &subject(job)?).await,
+        JobKind::ReceiveReplica => receive_replica::run(context, &subject(job)?).await,
     }
 }
 
@@ -77,6 +81,8 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         }
         JobKind::Collect => collect::fail(context, failure).await,
         JobKind::SyncVault | JobKind::SyncBackup => sync::fail(context, failure).await,
+        JobKind::Replicate => replicate::fail(context, &subject(job)?, failure).await,
+        JobKind::ReceiveReplica => receive_replica::fail(context, &subject(job)?, failure).await,
     }
 }
 
