@@ -19,8 +19,9 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    file_agents, identity, imports, inventory, machines, members, meta, metering, operation_logs,
-    orders, policies, protectables, resources, vault_orders, vault_tags, vaults,
+    file_agents, identity, imports, inventory, link, machines, members, meta, metering,
+    operation_logs, orders, policies, protectables, replications, resources, vault_orders,
+    vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -70,6 +71,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
         .routes(routes!(meta::show_version))
         .routes(routes!(meta::show_health))
         .routes(routes!(meta::show_metrics))
+        .merge(link::routes())
         .merge(identity::open_routes());
     (guarded, open)
 }
@@ -119,6 +121,10 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::update_backup,
             backups::delete_backup
         ))
+        .routes(routes!(replications::list_external_vaults))
+        .routes(routes!(replications::copy_checkpoint))
+        .routes(routes!(replications::copy_backup))
+        .routes(routes!(replications::show_replication_capabilities))
         .routes(routes!(imports::import_checkpoint))
         .routes(routes!(imports::import_backup))
         .routes(routes!(backups::restore_backup))

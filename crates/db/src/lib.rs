@@ -26,6 +26,8 @@ mod orders;
 mod page;
 mod policies;
 mod policy_runs;
+mod replicas;
+mod replications;
 mod restores;
 mod retention;
 mod storage_units;
@@ -53,12 +55,14 @@ pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
 pub use metering::{Capacity, UsageFilter};
 pub use notices::{Notice, NoticeEvent};
 pub use operation_logs::{
-    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, WantedBackup,
+    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, ReplicationTask, WantedBackup,
 };
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
 pub use policy_runs::{AppliedPolicy, SinceFull};
+pub use replicas::{Replica, ReplicaDisk};
+pub use replications::Replication;
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
 pub use storage_units::StorageUnit;
 pub use trusted_clock::TrustedClock;

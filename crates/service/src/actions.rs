@@ -73,6 +73,11 @@ actions! {
     VaultsShowCheckpoint = "cbr:vaults:showCheckpoint", Read;
     /// Compare a hybrid vault with its storage.
     VaultsSync = "cbr:vaults:sync", Protect;
+    /// Copy what a vault holds to another region.
+    VaultsReplicate = "cbr:vaults:replicate", Protect;
+    VaultsListExternal = "cbr:vaults:listExternalVaults", Read;
+    BackupsReplicate = "cbr:backups:replicate", Protect;
+    BackupsQueryReplicationCapability = "cbr:backups:queryReplicationCapability", Read;
     BackupsSync = "cbr:backups:sync", Protect;
     BackupsList = "cbr:backups:list", Read;
     BackupsGet = "cbr:backups:get", Read;

@@ -25,6 +25,7 @@ pub mod migrations;
 pub mod notices;
 pub mod operation_logs;
 pub mod orders;
+pub mod peers;
 pub mod policies;
 pub mod predecessors;
 pub mod progress;
@@ -32,7 +33,8 @@ pub mod protectables;
 mod provenance;
 mod provider;
 pub mod recovery;
-mod replications;
+pub mod replicas;
+pub mod replications;
 pub mod resources;
 mod restores;
 pub mod retention;
@@ -66,7 +68,7 @@ pub mod rows {
         BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
         MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice, NoticeEvent,
         OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter,
-        PolicyRules, Project, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource,
+        PolicyRules, Project, Replication, ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource,
         Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder,
         VaultPolicy, VaultResource, Volume, WantedBackup,
     };

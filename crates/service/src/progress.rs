@@ -9,6 +9,7 @@ mod backup;
 mod collection;
 mod migration;
 mod removal;
+mod replication;
 mod restore;
 mod sharing;
 mod sync;
@@ -24,6 +25,10 @@ pub use migration::{
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,
+};
+pub use replication::{
+    ReplicationTurn, ReplicationWork, fail_replication, finish_replication, note_destination,
+    report_replication, start_replication,
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
 pub use sharing::{ShareWork, fail_measure_share, finish_measure_share, start_measure_share};

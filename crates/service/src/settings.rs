@@ -4,6 +4,8 @@ use strongroom_types::{NoticeChannel, ProjectId};
 
 use crate::locks::LockedTime;
 
+use crate::peers::PeerSetting;
+
 /// What an operator may tune. Plain values; where they come from is the binary's business.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,6 +25,8 @@ pub struct Settings {
     pub audit_retention: Duration,
     /// What other installations write and projects may list.
     pub storage_units: Vec<StorageUnitSetting>,
+    /// Other installations that copies of backups go to and come from.
+    pub peers: Vec<PeerSetting>,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -45,6 +49,7 @@ impl Default for Settings {
             job_attempts_max: 30,
             audit_retention: Duration::from_hours(365 * 24),
             storage_units: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }

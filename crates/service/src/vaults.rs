@@ -305,7 +305,10 @@ pub async fn delete(
         BackupStatus::Restoring,
     ];
     let by_members = tx.count_restores_by_members(id, None, None).await?;
-    if by_members > 0 || tx.count_backups_of_vault(id, &busy).await? > 0 {
+    if by_members > 0
+        || tx.count_backups_of_vault(id, &busy).await? > 0
+        || tx.count_active_replications(id, None).await? > 0
+    {
         return Err(Error::VaultBusy);
     }
     let backups = tx.backups_of_vault(id, None).await?;

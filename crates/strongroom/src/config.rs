@@ -1,6 +1,7 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
 mod notify;
+mod peers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,8 @@ use strongroom_service::locks::LockedTime;
 pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
+
+pub(crate) use peers::Peer;
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -47,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// What other installations write, and which project may list it.
     pub(crate) storage_units: Vec<StorageUnit>,
+    /// Other installations that copies of backups go to and come from.
+    pub(crate) peers: Vec<Peer>,
 }
 
 /// A repository that another installation writes.
@@ -178,6 +183,7 @@ impl Default for Config {
                 filter: "info".to_owned(),
             },
             storage_units: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }
@@ -294,6 +300,7 @@ impl Config {
             Place::parse(storage).context("`storage` names no place")?;
         }
         self.validate_storage_units()?;
+        self.validate_peers()?;
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {

@@ -21,8 +21,8 @@ pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
     AgentId, AgentPathId, AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId,
-    OperationLogId, OrderId, PolicyId, ProjectId, ResourceId, ServerId, TriggerId, UserId, VaultId,
-    VolumeId,
+    OperationLogId, OrderId, PolicyId, ProjectId, ReplicationId, ResourceId, ServerId, TriggerId,
+    UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use retention::{
@@ -35,8 +35,8 @@ pub use states::{
     AgentStatus, AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType,
     ConsistentLevel, ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState,
     ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
-    PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus,
-    Trouble, VaultStatus, VolumeFormat,
+    PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType, ReplicationStatus, ResourceType,
+    Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -99,6 +99,15 @@ MemberStatus {
     Rejected = "rejected",
 });
 
+words!(/// State of a copy to another region.
+ReplicationStatus {
+    Waiting = "waiting_replicate",
+    Replicating = "replicating",
+    Success = "success",
+    Fail = "fail",
+    Skip = "skip",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -195,6 +204,8 @@ Trouble {
     DataDamaged = "data_damaged",
     /// The backup of another project is no longer shared.
     ShareWithdrawn = "share_withdrawn",
+    /// Another region refused a copy or failed to make it.
+    PeerRefused = "peer_refused",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
@@ -232,6 +243,10 @@ words!(JobKind {
     SyncVault = "sync_vault",
     /// List one backup of a storage unit.
     SyncBackup = "sync_backup",
+    /// Send a backup to another region.
+    Replicate = "replicate",
+    /// Put together what another region sent.
+    ReceiveReplica = "receive_replica",
 });
 
 words!(/// Where people are told.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use strongroom_service::replicas::give_up_silent;
 use strongroom_service::retention::{apply_numbers, clear_failed_backups, expire_backups};
 use strongroom_service::schedules::run_due;
 use strongroom_service::{App, Error, audit};
@@ -47,6 +48,10 @@ async fn retain(app: &App) {
     report(
         "failed backups are cleared",
         clear_failed_backups(app, now).await,
+    );
+    report(
+        "copies from other regions are given up",
+        give_up_silent(app, now).await,
     );
     report(
         "records of the audit are forgotten",

@@ -12,9 +12,11 @@ use strongroom_service::identity::{
     DomainRef, FirstCredentials, NewUser, ProjectRef, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
+use strongroom_service::peers::{Comparison, NoPeers, Stretch};
+use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
 use strongroom_service::{
-    App, Caller, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal,
-    Settings,
+    App, Caller, Db, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings,
 };
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
@@ -70,6 +72,21 @@ pub(crate) fn unlimited() -> Arc<Limiter> {
         burst: u32::MAX,
         requests_at_once: u32::MAX,
     }))
+}
+
+/// A store that no peer reaches in these tests.
+#[derive(Debug)]
+pub(crate) struct NoReplicas;
+
+#[async_trait]
+impl ReplicaStore for NoReplicas {
+    async fn compare(&self, _: &ReceivedDisk, _: &Stretch) -> Result<Comparison, Error> {
+        Err(Error::ReplicaEnded)
+    }
+
+    async fn receive(&self, _: &ReceivedDisk, _: &Stretch, _: &[u8]) -> Result<(), Error> {
+        Err(Error::ReplicaEnded)
+    }
 }
 
 /// Whose credentials a request carries.
@@ -146,6 +163,7 @@ impl TestServer {
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
             guests: disks.clone(),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -159,6 +177,7 @@ impl TestServer {
             render_metrics: Arc::new(|| "strongroom_up 1\n".to_owned()),
             trusted_proxies: Arc::from([PROXY.parse().unwrap()]),
             limiter: unlimited(),
+            replicas: Arc::new(NoReplicas),
         };
         Self {
             router: router(state),

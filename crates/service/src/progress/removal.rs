@@ -267,7 +267,8 @@ pub async fn fail_deletion(
         | OperationExtra::NotStarted { .. }
         | OperationExtra::UpdateExpirationTime { .. }
         | OperationExtra::MigrateResource { .. }
-        | OperationExtra::Sync { .. } => {
+        | OperationExtra::Sync { .. }
+        | OperationExtra::Replication(_) => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

@@ -15,6 +15,7 @@ mod progress;
 mod protectables;
 mod recovery;
 mod removal;
+mod replications;
 mod resources;
 mod restores;
 mod retention;

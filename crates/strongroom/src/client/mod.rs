@@ -8,6 +8,7 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod peers;
 mod policies;
 mod sharing;
 mod tasks;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, encode};
 pub(crate) use wait::{wait_for_checkpoint, wait_for_task};
 
 use crate::credentials::Credentials;
@@ -54,6 +55,9 @@ pub(crate) enum Verb {
     /// The audit: who changed what, or tried to.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Other regions.
+    #[command(subcommand)]
+    Peer(peers::Verb),
     /// Projects of this installation.
     #[command(subcommand)]
     Project(identity::ProjectVerb),
@@ -92,6 +96,7 @@ pub(crate) async fn run(
         Verb::Server(verb) => inventory::run_server(&context, verb).await,
         Verb::Order(verb) => orders::run(&context, verb).await,
         Verb::Audit(verb) => audit::run(&context, verb).await,
+        Verb::Peer(verb) => peers::run(&context, verb).await,
         Verb::Project(verb) => identity::run_project(&context, verb).await,
         Verb::User(verb) => identity::run_user(&context, verb).await,
         Verb::AccessKey(verb) => identity::run_access_key(&context, verb).await,
