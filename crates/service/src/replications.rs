@@ -165,11 +165,9 @@ pub(crate) async fn run_start(
             Trouble::NoPeer,
             format!("no peer is configured for the region {region}"),
         ),
-        Err(error @ Error::ProjectNotReplicable { .. }) => (
-            OperationStatus::Skipped,
-            Trouble::NoPeer,
-            error.to_string(),
-        ),
+        Err(error @ Error::ProjectNotReplicable { .. }) => {
+            (OperationStatus::Skipped, Trouble::NoPeer, error.to_string())
+        }
         Err(
             error @ (Error::DestinationUnchecked { .. }
             | Error::DestinationTakesNoReplicas
