@@ -2,8 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, ImageType, ProjectId, ResourceId, ResourceType,
-    Timestamp, Trouble, VaultId,
+    BackupId, BackupStatus, CheckpointId, ImageType, MemberStatus, PolicyId, ProjectId, ResourceId,
+    ResourceType, Retention, Timestamp, Trouble, VaultId,
 };
 
 use crate::json_text::list_or_null;
@@ -49,12 +49,30 @@ pub struct Backup {
     /// The instant whose data this is.
     pub protected_at: Option<Timestamp>,
     pub expired_at: Option<Timestamp>,
+    /// The policy of an automatic backup; it may be gone by now.
+    pub policy_id: Option<PolicyId>,
+    /// The rules of that policy when the backup was made.
+    pub retention: Option<JsonText<Retention>>,
+}
+
+/// Whose backups to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Ownership {
+    /// The project's own.
+    #[default]
+    Own,
+    /// What other projects share with it, by what it answered; every answer when empty.
+    Shared(Vec<MemberStatus>),
+    /// Its own, and what is shared with it by what it answered.
+    All(Vec<MemberStatus>),
 }
 
 /// Absent or empty fields do not filter. Without `parent_id` only top-level backups are listed.
 #[derive(Debug, Clone, Default)]
 pub struct BackupFilter {
+    pub ownership: Ownership,
     pub checkpoint_id: Option<CheckpointId>,
+    /// Of a shared backup, also the vault that took it.
     pub vault_id: Option<VaultId>,
     pub resource_id: Option<ResourceId>,
     pub resource_type: Option<ResourceType>,
@@ -69,8 +87,19 @@ pub struct BackupFilter {
     pub end_time: Option<Timestamp>,
     pub incremental: Option<bool>,
     /// Backups in vaults that are at least this full, 1 to 100.
+    /// This and the next find own backups alone.
     pub used_percent: Option<u64>,
     pub enterprise_project_id: Option<String>,
+    pub retention: RetentionFilter,
+}
+
+/// Which backups pass, by what ends their time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RetentionFilter {
+    #[default]
+    Any,
+    /// Automatic ones that no date ends: how many there may be decides.
+    ByQuantity,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +133,7 @@ pub struct VaultPoint {
     pub resource_id: ResourceId,
 }
 
-/// Binds the project and a filter, `$1` to `$15`; see `matching_backups`.
+/// Binds the project and a filter, `$1` to `$16`; see `matching_backups`.
 macro_rules! bind_filter {
     ($query:expr, $project:expr, $filter:expr) => {
         $query
@@ -123,22 +152,55 @@ macro_rules! bind_filter {
             .bind($filter.incremental)
             .bind($filter.used_percent.map(stored))
             .bind(&$filter.enterprise_project_id)
+            .bind($filter.ownership.answers())
     };
 }
 
-fn matching_backups(dialect: Dialect) -> String {
+impl Ownership {
+    /// The answers to select by, as JSON; NULL where any will do or none is asked for.
+    fn answers(&self) -> Option<JsonText<Vec<MemberStatus>>> {
+        match self {
+            Self::Own => None,
+            Self::Shared(answers) | Self::All(answers) => list_or_null(answers),
+        }
+    }
+
+    /// The condition for a backup to be the project's, `$1`, in this sense; the answers are `$16`.
+    fn condition(&self, dialect: Dialect) -> String {
+        let shared = format!(
+            "SELECT backup_id FROM backup_member WHERE dest_project_id = $1 \
+             AND (CAST($16 AS TEXT) IS NULL OR status IN ({}))",
+            dialect.values_of("$16")
+        );
+        match self {
+            Self::Own => "project_id = $1 AND CAST($16 AS TEXT) IS NULL".to_owned(),
+            Self::Shared(_) => format!("(id IN ({shared}) OR parent_id IN ({shared}))"),
+            Self::All(_) => {
+                format!("(project_id = $1 OR id IN ({shared}) OR parent_id IN ({shared}))")
+            }
+        }
+    }
+}
+
+fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> String {
     format!(
-        "FROM backup WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
+        "FROM backup WHERE {owned} AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3 OR COALESCE(parent_id, id) IN \
+              (SELECT backup_id FROM backup_member WHERE dest_project_id = $1 AND vault_id = $3)) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
          AND (CAST($5 AS TEXT) IS NULL OR resource_type = $5) AND (CAST($6 AS TEXT) IS NULL OR resource_name = $6) \
          AND (CAST($7 AS TEXT) IS NULL OR name = $7) AND (CAST($8 AS TEXT) IS NULL OR image_type = $8) \
          AND (CAST($9 AS TEXT) IS NULL OR status IN ({statuses})) \
          AND ((CAST($10 AS TEXT) IS NULL AND parent_id IS NULL) OR parent_id = $10) \
          AND (CAST($11 AS BIGINT) IS NULL OR created_at >= $11) AND (CAST($12 AS BIGINT) IS NULL OR created_at <= $12) \
          AND (CAST($13 AS BOOLEAN) IS NULL OR incremental = $13) \
-         AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE used_bytes * 100 >= $14 * size_gb * 1073741824)) \
-         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $15))",
+         AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND used_bytes * 100 >= $14 * size_gb * 1073741824)) \
+         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND enterprise_project_id = $15)){by_quantity}",
+        owned = filter.ownership.condition(dialect),
         statuses = dialect.values_of("$9"),
+        by_quantity = match filter.retention {
+            RetentionFilter::Any => "",
+            RetentionFilter::ByQuantity => " AND auto_trigger AND expired_at IS NULL",
+        },
     )
 }
 
@@ -176,9 +238,9 @@ impl Tx {
     pub async fn insert_backup(&mut self, backup: &Backup) -> Result<()> {
         const SQL: &str = "INSERT INTO backup (id, project_id, vault_id, checkpoint_id, parent_id, resource_id, resource_type, \
              resource_name, resource_size_gb, name, description, status, image_type, incremental, auto_trigger, system_disk, \
-             progress, point_id, size_bytes, stored_bytes, trouble, trouble_message, created_at, updated_at, protected_at, expired_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-             $24, $25, $26)";
+             progress, point_id, size_bytes, stored_bytes, trouble, trouble_message, created_at, updated_at, protected_at, expired_at, \
+             policy_id, retention) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)";
         on!(self, c => sqlx::query(SQL)
             .bind(&backup.id).bind(&backup.project_id).bind(&backup.vault_id).bind(&backup.checkpoint_id).bind(&backup.parent_id)
             .bind(&backup.resource_id).bind(backup.resource_type).bind(&backup.resource_name).bind(stored(backup.resource_size_gb))
@@ -186,6 +248,7 @@ impl Tx {
             .bind(backup.auto_trigger).bind(backup.system_disk).bind(stored(backup.progress)).bind(&backup.point_id)
             .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
             .bind(backup.created_at).bind(backup.updated_at).bind(backup.protected_at).bind(backup.expired_at)
+            .bind(&backup.policy_id).bind(&backup.retention)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }
@@ -202,12 +265,12 @@ impl Tx {
         sort: &[BackupSort],
         page: &Page,
     ) -> Result<Listed<Backup>> {
-        let matching = matching_backups(self.dialect());
+        let matching = matching_backups(filter, self.dialect());
         let order = order(sort);
-        let extent = page.extent_sql(&matching, &order, "$16");
+        let extent = page.extent_sql(&matching, &order, "$17");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
-        let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $16 OFFSET $17");
+        let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $17 OFFSET $18");
         let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Backup>(AssertSqlSafe(sql)), project, filter)
             .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
         Ok(Listed {
@@ -250,14 +313,15 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, VaultPoint>(SQL).bind(vault).fetch_all(c).await)?)
     }
 
-    /// The point of the newest finished backup of a volume, in whatever vault of the project.
+    /// The point of the newest finished backup of a volume, in whatever vault of the project but those of storage units.
     pub async fn newest_point_of(
         &mut self,
         project: &ProjectId,
         volume: &ResourceId,
     ) -> Result<Option<String>> {
         const SQL: &str = "SELECT point_id FROM backup WHERE project_id = $1 AND resource_id = $2 AND point_id IS NOT NULL \
-             AND status IN ('available', 'waiting_restore', 'restoring') ORDER BY protected_at DESC, id DESC LIMIT 1";
+             AND status IN ('available', 'waiting_restore', 'restoring') \
+             AND vault_id NOT IN (SELECT vault_id FROM storage_unit) ORDER BY protected_at DESC, id DESC LIMIT 1";
         let found = on!(self, c => sqlx::query_as::<_, (String,)>(SQL).bind(project).bind(volume).fetch_optional(c).await)?;
         Ok(found.map(|(point,)| point))
     }
@@ -304,32 +368,6 @@ impl Tx {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// How many automatic backups of a vault have not expired at `now`.
-    pub async fn count_kept_automatic_backups(
-        &mut self,
-        vault: &VaultId,
-        now: Timestamp,
-    ) -> Result<u64> {
-        const SQL: &str = "SELECT COUNT(*) FROM backup WHERE vault_id = $1 AND parent_id IS NULL AND auto_trigger = $2 \
-             AND (expired_at IS NULL OR expired_at > $3)";
-        let (count,) = on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(vault).bind(true).bind(now).fetch_one(c).await)?;
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    /// Backups whose time has passed at `now` and that can be deleted, the longest expired first.
-    pub async fn expired_backups(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Backup>> {
-        const SQL: &str = "SELECT b.* FROM backup b JOIN vault v ON v.id = b.vault_id \
-             WHERE b.expired_at IS NOT NULL AND b.expired_at <= $1 AND b.parent_id IS NULL AND b.status IN ('available', 'error') \
-             AND v.status IN ('available', 'lock', 'error') \
-             AND NOT EXISTS (SELECT 1 FROM backup running WHERE running.resource_id = b.resource_id \
-                             AND running.status IN ('waiting_protect', 'protecting')) \
-             AND NOT EXISTS (SELECT 1 FROM backup child WHERE child.parent_id = b.id AND child.status IN ('waiting_restore', 'restoring')) \
-             ORDER BY b.expired_at, b.id LIMIT $2";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(now).bind(stored(limit)).fetch_all(c).await)?,
-        )
-    }
-
     pub async fn rename_backup(
         &mut self,
         id: &BackupId,
@@ -373,6 +411,19 @@ impl Tx {
         )
     }
 
+    /// Moves when a backup expires, and with it its children.
+    pub async fn update_backup_end(
+        &mut self,
+        id: &BackupId,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64> {
+        const SQL: &str = "UPDATE backup SET expired_at = $1, updated_at = $2 WHERE (id = $3 OR parent_id = $3) \
+             AND status NOT IN ('waiting_delete', 'deleting')";
+        Ok(on!(self, c => sqlx::query(SQL).bind(end).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?)
+    }
+
     pub async fn update_backup_progress(
         &mut self,
         id: &BackupId,
@@ -394,6 +445,15 @@ impl Tx {
             .bind(&backup.id).bind(backup.status).bind(stored(backup.progress)).bind(&backup.point_id)
             .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
             .bind(backup.updated_at).bind(backup.protected_at)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// What was listed as damaged is sound again; `false` when the row says something else.
+    pub async fn mend_backup(&mut self, id: &BackupId, now: Timestamp) -> Result<bool> {
+        const SQL: &str = "UPDATE backup SET status = 'available', progress = 100, trouble = NULL, trouble_message = '', \
+             updated_at = $2 WHERE id = $1 AND status = 'error' AND trouble = 'data_damaged'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).bind(now)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

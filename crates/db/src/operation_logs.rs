@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OperationStatus, OperationType, PolicyId, ProjectId,
-    ResourceId, ResourceType, Timestamp, Trouble, VaultId,
+    ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
 use crate::json_text::list_or_null;
@@ -68,6 +68,58 @@ pub enum OperationExtra {
         total_count: u64,
         fail_count: u64,
     },
+    /// A policy's start, due at that moment, that started nothing.
+    NotStarted {
+        operation_type: OperationType,
+        due_at: Timestamp,
+    },
+    UpdateExpirationTime {
+        affected_backups_count: u64,
+        /// `YYYY-MM-DD`
+        expiration_day: String,
+    },
+    MigrateResource {
+        destination_vault_id: VaultId,
+        destination_vault_name: String,
+        /// What the resource's state was, and will be again.
+        was: ProtectStatus,
+    },
+    /// The counts are of backups that were listed, forgotten, and could not be dealt with.
+    Sync {
+        sync_backup_num: u64,
+        delete_backup_num: u64,
+        err_sync_backup_num: u64,
+        /// The one backup that was asked for; absent when it is about a whole vault.
+        wanted: Option<WantedBackup>,
+    },
+    Replication(ReplicationTask),
+}
+
+/// A copy from region to region, as both of them tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationTask {
+    pub source_region: String,
+    pub source_project_id: ProjectId,
+    pub source_checkpoint_id: CheckpointId,
+    pub source_backup_id: BackupId,
+    pub source_backup_name: String,
+    pub destination_region: String,
+    pub destination_project_id: ProjectId,
+    pub destination_checkpoint_id: Option<CheckpointId>,
+    pub destination_backup_id: Option<BackupId>,
+    pub destination_backup_name: String,
+}
+
+/// A backup that a client knows to be in a storage unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedBackup {
+    pub backup_id: BackupId,
+    /// What it is to be called.
+    pub backup_name: String,
+    pub image_path: String,
+    pub resource_id: ResourceId,
+    pub resource_name: String,
+    pub resource_type: ResourceType,
 }
 
 /// Absent fields do not filter.
@@ -192,6 +244,19 @@ impl Tx {
     ) -> Result<bool> {
         const SQL: &str = "UPDATE operation_log SET progress = $1, updated_at = $2 WHERE id = $3 AND status = 'running'";
         let changed = on!(self, c => sqlx::query(SQL).bind(stored(percent)).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Rewrites what an operation tells while it runs.
+    pub async fn update_operation_extra(
+        &mut self,
+        id: &OperationLogId,
+        extra: &OperationExtra,
+    ) -> Result<bool> {
+        const SQL: &str =
+            "UPDATE operation_log SET extra = $1 WHERE id = $2 AND status = 'running'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(JsonText(extra)).bind(id)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

@@ -41,7 +41,7 @@ pub enum Content {
 pub(crate) enum Order {
     /// What lies first in the image.
     Image,
-    /// What lies first in a pack.
+    /// What lies first in a pack; for whole images only.
     Packs,
 }
 
@@ -50,6 +50,20 @@ pub(crate) enum Order {
 pub(crate) struct Piece {
     pub(crate) offset: u64,
     pub(crate) bytes: Bytes,
+}
+
+impl Piece {
+    fn within(self, range: &Range<u64>) -> Self {
+        let length = self.bytes.len() as u64;
+        let skipped = range.start.saturating_sub(self.offset).min(length);
+        let beyond = self.offset.saturating_add(length).saturating_sub(range.end);
+        let kept = length.saturating_sub(beyond).max(skipped);
+        let [skipped, kept] = [skipped, kept].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        Self {
+            offset: self.offset.saturating_add(skipped as u64),
+            bytes: self.bytes.slice(skipped..kept),
+        }
+    }
 }
 
 type Fetch = JoinHandle<Result<Vec<Piece>>>;
@@ -67,9 +81,12 @@ enum Planned {
 /// Streams a point, each byte once, holes included.
 #[derive(Debug)]
 pub struct PointReader {
-    size_bytes: u64,
+    /// Of the whole image.
+    image_bytes: u64,
+    /// What of it is read.
+    range: Range<u64>,
     order: Order,
-    /// So many bytes were handed out; in the order of the image, those before it.
+    /// In the order of the image, all before it was handed out. In the order of packs, so many bytes were.
     position: u64,
     fetches: mpsc::Receiver<Result<Planned>>,
     all_planned: bool,
@@ -84,6 +101,7 @@ impl PointReader {
     pub(crate) fn start(
         engine: Arc<Engine>,
         point: &StoredPoint,
+        range: Range<u64>,
         session: Reading,
         order: Order,
     ) -> Result<Self> {
@@ -92,13 +110,13 @@ impl PointReader {
             .map_err(|error| Error::decoding("a point", error))?;
         let (sender, fetches) = mpsc::channel(FETCHES_MAX);
         if let Some(root) = root {
-            let size = point.size_bytes;
-            tokio::spawn(plan::run(engine, root, size, order, sender));
+            tokio::spawn(plan::run(engine, root, range.clone(), order, sender));
         }
         Ok(Self {
-            size_bytes: point.size_bytes,
+            image_bytes: point.size_bytes,
+            position: range.start,
+            range,
             order,
-            position: 0,
             fetches,
             all_planned: root.is_none(),
             ready: VecDeque::new(),
@@ -107,8 +125,9 @@ impl PointReader {
         })
     }
 
+    /// How much is read in all.
     pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.range.end - self.range.start
     }
 
     /// The next stretch: where the last one ended, unless the reader was asked for the order of the packs; nothing at
@@ -133,7 +152,7 @@ impl PointReader {
             }
             if self.all_planned {
                 self.check_whole()?;
-                let hole = self.hole_until(self.size_bytes);
+                let hole = self.hole_until(self.range.end);
                 if let (None, Some(session)) = (&hole, self.session.take()) {
                     session.end().await;
                 }
@@ -145,6 +164,7 @@ impl PointReader {
                 Planned::Holes(holes) => self.holes.extend(holes),
                 Planned::Fetch(fetch) => {
                     let pieces = fetch.await.map_err(|_| Error::Broken("a reading task"))??;
+                    let pieces: Vec<_> = pieces.into_iter().map(|p| self.trim(p)).collect();
                     self.ready.extend(pieces);
                 }
             }
@@ -153,7 +173,7 @@ impl PointReader {
 
     /// In the order of packs, where nobody sees a gap: a point that is not all zeros is told of to its last byte.
     fn check_whole(&self) -> Result<()> {
-        let half = self.position > 0 && self.position < self.size_bytes;
+        let half = self.position > 0 && self.position < self.range.end;
         match self.order {
             Order::Packs if half => Err(Error::Broken("a task that walks a tree")),
             Order::Packs | Order::Image => Ok(()),
@@ -175,11 +195,21 @@ impl PointReader {
         })
     }
 
+    /// A chunk at either end of what is read may reach beyond it, but none beyond the image.
+    fn trim(&self, piece: Piece) -> Piece {
+        let end = piece.offset.checked_add(piece.bytes.len() as u64);
+        if end.is_some_and(|end| end <= self.image_bytes) {
+            piece.within(&self.range)
+        } else {
+            piece
+        }
+    }
+
     /// In the order of packs the walk has looked already.
     fn fits(&self, piece: &Piece) -> bool {
         let end = piece.offset.checked_add(piece.bytes.len() as u64);
         let in_place = piece.offset == self.position || self.order == Order::Packs;
-        in_place && end.is_some_and(|end| end <= self.size_bytes)
+        in_place && end.is_some_and(|end| end <= self.range.end)
     }
 
     /// The zeros between the last piece and this one.

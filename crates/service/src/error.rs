@@ -1,6 +1,6 @@
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, ProjectId, ResourceId,
-    ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
+    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId, PolicyOperation,
+    ProjectId, ResourceId, ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
 };
 
 /// Why the service did not do what it was asked, in the words of the domain. The API gives each its code.
@@ -54,11 +54,45 @@ pub enum Error {
     /// A locked vault keeps its resources.
     #[error("the vault is locked: its resources cannot be removed")]
     VaultLocked,
+    /// Resources move between vaults of one kind only.
+    #[error("the two vaults are of different types")]
+    VaultsDiffer,
+    /// Only what another installation writes is synchronised.
+    #[error("{message}")]
+    VaultCannotSync { message: String },
+    #[error("the vault or the backup is being synchronised already")]
+    SyncRunning,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
-    /// No policy of that id; policies cannot be bound yet.
+    #[error("the vault has no tag of this key")]
+    TagNotFound,
+
+    // Policies.
     #[error("the policy {policy_id} does not exist")]
-    PolicyNotFound { policy_id: String },
+    PolicyNotFound { policy_id: PolicyId },
+    #[error("a project may have at most {max} {operation_type} policies")]
+    TooManyPolicies {
+        operation_type: PolicyOperation,
+        max: u64,
+    },
+    #[error("the policy {policy_id} is not applied to the vault")]
+    PolicyNotApplied { policy_id: PolicyId },
+    /// Replicas of the vaults that it is applied to are in the old region already.
+    #[error("the policy is applied to vaults: its destination_region cannot change")]
+    DestinationInUse,
+    /// The kind of the policy and that of the vault do not go together.
+    #[error("{message}")]
+    PolicyDoesNotFit { message: String },
+    /// Nothing here makes the backups of a hybrid vault.
+    #[error("a hybrid vault takes no policy")]
+    HybridVault,
+    #[error("only server vaults can be replicated")]
+    ReplicationOfDisks,
+    #[error("a vault for replicas is not replicated itself")]
+    ReplicationOfReplicas,
+    /// It is a vault of this region, or none at all.
+    #[error("the vault {vault_id} is no vault of another region")]
+    DestinationVaultNotFound { vault_id: VaultId },
 
     // Resources of a vault.
     #[error("a vault may protect at most {max} resources")]
@@ -108,6 +142,43 @@ pub enum Error {
     NewestBackupNeeded,
     #[error("the backup is in use")]
     BackupInUse,
+    #[error("{message}")]
+    MetadataNotReady { message: String },
+
+    // Copies to and from other regions.
+    #[error("every backup of the vault is in that region, or none can be copied")]
+    NothingToReplicate,
+    #[error("{message}")]
+    BackupNotReplicable { message: String },
+    #[error("only backups of servers are copied to other regions")]
+    NotServerBackup,
+    #[error("the region {region} takes no copies from here")]
+    RegionNotReplicable { region: String },
+    #[error("the backup is in the region {region} already, or on its way there")]
+    ReplicatedAlready { region: String },
+    #[error("the project {project_id} takes no copies from this one")]
+    ProjectNotReplicable { project_id: ProjectId },
+    /// The other region could not be asked.
+    #[error("the destination vault cannot be checked: {reason}")]
+    DestinationUnchecked { reason: String },
+    #[error("the destination vault takes no copies")]
+    DestinationTakesNoReplicas,
+    #[error("the destination vault {vault_id} does not exist")]
+    DestinationNotFound { vault_id: VaultId },
+    #[error("only vaults of servers are copied to other regions")]
+    VaultNotReplicable,
+    #[error("the destination vault is full")]
+    DestinationFull,
+    #[error("the vault is being copied to another region")]
+    VaultBeingReplicated,
+    /// What was sent does not fit what is here by now.
+    #[error("the stretch has changed: compare it again")]
+    ReplicaStale,
+    #[error("the transfer has ended")]
+    ReplicaEnded,
+    /// The repository of a transfer did not answer.
+    #[error("the storage of the copies did not answer")]
+    StorageUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 
     // Restores.
     #[error("the backup is {status} and cannot be restored")]
@@ -138,11 +209,60 @@ pub enum Error {
     #[error("the backup of a data disk cannot be restored onto the system disk {volume_id}")]
     DataDiskOntoSystemDisk { volume_id: VolumeId },
 
+    // Sharing.
+    #[error("a disk's part of a server's backup is shared with the server's backup")]
+    PartShared,
+    #[error("a backup may be shared with at most {max} projects")]
+    TooManyMembers { max: usize },
+    #[error("the backup is {status} and cannot be shared")]
+    BackupStateForbidsSharing { status: BackupStatus },
+    /// Also when the request itself names the project twice.
+    #[error("the backup is already shared with the project {project_id}")]
+    AlreadyShared { project_id: ProjectId },
+    #[error("{message}")]
+    BadReceiver { message: String },
+    #[error("the backup is not shared with the project {project_id}")]
+    MemberNotFound { project_id: ProjectId },
+    #[error("{message}")]
+    BadMemberAnswer { message: String },
+    /// The backup is another project's: the caller's can restore it or turn it down.
+    #[error("the backup is shared with this project: only its owner can change or delete it")]
+    SharedBackup,
+    #[error("{message}")]
+    MemberNotAnswerable { message: String },
+    #[error("the vault is {status} and does not take part in sharing")]
+    VaultStateForbidsSharing { status: VaultStatus },
+    #[error("the vault is of another type than the backup")]
+    VaultOfOtherType,
+    #[error("a backup that is shared with this project cannot be shared on")]
+    SharedOnward,
+    #[error("the backup is offered to this project, which has not accepted it")]
+    ShareNotAccepted,
+    /// What a job hears when the right to restore ended before it began.
+    #[error("the backup is no longer shared with the project")]
+    ShareWithdrawn,
+
+    // Agents.
+    #[error("the agent does not exist")]
+    AgentNotFound,
+    #[error("an agent of another project has that id")]
+    AgentIdTaken,
+    #[error("an agent may have at most {max} paths")]
+    TooManyPaths { max: usize },
+
     // Operation logs and orders.
     #[error("the task {operation_log_id} does not exist")]
     OperationLogNotFound { operation_log_id: OperationLogId },
     #[error("the order {order_id} does not exist")]
     OrderNotFound { order_id: OrderId },
+    /// The project has placed no order of that id.
+    #[error("the order does not exist")]
+    BillNotFound,
+    /// Another order about the vault has to be decided first.
+    #[error("an order about the vault waits for its decision")]
+    OrderOpen,
+    #[error("the order was rejected")]
+    OrderRejected,
     #[error("the order {order_id} is already decided")]
     OrderDecided { order_id: OrderId },
 

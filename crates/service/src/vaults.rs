@@ -1,6 +1,6 @@
 //! Vaults: quota, lock, and what they protect.
 
-mod rules;
+pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,18 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupStatus, ChargingMode, CloudType, ConsistentLevel, JobKind, ObjectType, OrderId,
-    PeriodType, PolicyId, ProjectId, ProtectType, Timestamp, UserId, VaultId, VaultStatus,
+    PeriodType, PolicyId, ProjectId, ProtectStatus, ProtectType, Timestamp, UserId, VaultId,
+    VaultStatus,
 };
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, work};
+use crate::{
+    Action, App, Caller, Error, audit, imports, inventory, locks, notices, sharing, vault_policies,
+    work,
+};
 
-pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
+pub(crate) use rules::{check_description, check_new};
 
 /// A vault to create. Kept as JSON while an order waits, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +92,8 @@ pub struct VaultView {
     pub tags: Vec<Tag>,
     /// Sum of the resources' sizes.
     pub allocated_gb: u64,
+    /// What a hybrid vault shows.
+    pub storage_unit: Option<String>,
 }
 
 /// Creates a vault with its resources, or places the order for a prepaid one.
@@ -100,7 +106,7 @@ pub async fn create(
     caller.authorise(Action::VaultsCreate, project)?;
     check_new(&new, &app.settings)?;
     if new.charging != Charging::PostPaid {
-        let order = orders::place(app, caller, project, new).await?;
+        let order = orders::place_new_vault(app, caller, project, new).await?;
         return Ok(VaultCreation::Ordered(order));
     }
     let birth = Birth {
@@ -112,6 +118,7 @@ pub async fn create(
     };
     let mut tx = app.db.begin().await?;
     let view = build(app, &mut tx, birth, &new).await?;
+    audit::made("vault", &view.vault.id);
     tx.commit().await?;
     Ok(VaultCreation::Created(Box::new(view)))
 }
@@ -127,7 +134,7 @@ pub(crate) struct Birth {
     pub(crate) now: Timestamp,
 }
 
-/// Inserts a vault that passed [`check_new`], with its tags and resources.
+/// Inserts a vault that passed [`check_new`], with its tags, resources and policy.
 pub(crate) async fn build(
     app: &App,
     tx: &mut Tx,
@@ -138,6 +145,9 @@ pub(crate) async fn build(
     let now = birth.now;
     let vault = new_row(birth, new);
     tx.insert_vault(&vault).await?;
+    if vault.protect_type == ProtectType::Hybrid {
+        imports::take_unit(app, tx, &vault).await?;
+    }
     for tag in &new.tags {
         let tag = VaultTag {
             vault_id: vault.id.clone(),
@@ -145,6 +155,9 @@ pub(crate) async fn build(
             value: tag.value.clone(),
         };
         tx.insert_vault_tag(&tag).await?;
+    }
+    if let Some(policy) = &new.backup_policy_id {
+        vault_policies::apply_at_birth(tx, &vault, policy, now).await?;
     }
     resources::bind(app, tx, &vault, &new.resources, now).await?;
     view(tx, vault).await
@@ -159,7 +172,10 @@ fn new_row(birth: Birth, new: &NewVault) -> Vault {
         name: new.name.clone(),
         description: new.description.clone(),
         object_type: new.object_type,
-        protect_type: new.protect_type,
+        protect_type: match new.cloud_type {
+            CloudType::Hybrid => ProtectType::Hybrid,
+            CloudType::Public => new.protect_type,
+        },
         consistent_level: new.consistent_level,
         cloud_type: new.cloud_type,
         charging_mode: match new.charging {
@@ -225,12 +241,49 @@ pub async fn update(
     caller.authorise(Action::VaultsUpdate, project)?;
     let mut tx = app.db.begin().await?;
     let mut vault = owned(tx.lock_vault(id).await?, project, id)?;
+    let (before, now) = (vault.clone(), app.now());
     rules::apply(&mut vault, change)?;
-    vault.updated_at = app.now();
+    vault.updated_at = now;
     save(&mut tx, &vault).await?;
+    notices::tell_of_use(app, &mut tx, &before, &vault, now).await?;
     let view = view(&mut tx, vault).await?;
     tx.commit().await?;
     Ok(view)
+}
+
+/// Changes the notices of every vault of the project that can be changed; answers the ids of those.
+pub async fn update_all(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    smn_notify: Option<bool>,
+    threshold: Option<u64>,
+) -> Result<Vec<VaultId>, Error> {
+    caller.authorise(Action::VaultsBatchUpdate, project)?;
+    let now = app.now();
+    let mut updated = Vec::new();
+    let mut tx = app.db.begin().await?;
+    for id in tx.vault_ids_of_project(project).await? {
+        let Some(mut vault) = tx.lock_vault(&id).await? else {
+            continue;
+        };
+        if rules::check_changeable(&vault).is_err() {
+            continue;
+        }
+        let change = VaultChange {
+            smn_notify,
+            threshold,
+            ..VaultChange::default()
+        };
+        let before = vault.clone();
+        rules::apply(&mut vault, change)?;
+        vault.updated_at = now;
+        save(&mut tx, &vault).await?;
+        notices::tell_of_use(app, &mut tx, &before, &vault, now).await?;
+        updated.push(id);
+    }
+    tx.commit().await?;
+    Ok(updated)
 }
 
 /// Answers at once; a job deletes the backups and then the vault.
@@ -251,16 +304,30 @@ pub async fn delete(
         BackupStatus::WaitingRestore,
         BackupStatus::Restoring,
     ];
-    if tx.count_backups_of_vault(id, &busy).await? > 0 {
+    let by_members = tx.count_restores_by_members(id, None, None).await?;
+    if by_members > 0
+        || tx.count_backups_of_vault(id, &busy).await? > 0
+        || tx.count_active_replications(id, None).await? > 0
+    {
         return Err(Error::VaultBusy);
     }
-    if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {
+    let backups = tx.backups_of_vault(id, None).await?;
+    let trusted = locks::trusted_now(app, &mut tx).await?;
+    let mut tops = backups.iter().filter(|backup| backup.parent_id.is_none());
+    if tops.any(|backup| !locks::may_delete(&vault, backup, trusted)) {
         return Err(Error::LockedBackups);
     }
+    let resources = tx.resources_of_vaults(std::slice::from_ref(id)).await?;
+    let mut states = resources.iter().map(|row| row.protect_status);
+    if states.any(|status| status == ProtectStatus::Migrating) {
+        return Err(Error::VaultBusy);
+    }
+    let members = tx.members_of_backups_in(id, None).await?;
+    sharing::withdraw(&mut tx, members, now).await?;
+    sharing::leave_vault(&mut tx, &mut vault, now).await?;
     vault.status = VaultStatus::Deleting;
     vault.updated_at = now;
     save(&mut tx, &vault).await?;
-    let backups = tx.backups_of_vault(id, None).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::VaultDelete {
         total_count: tops.count() as u64,
@@ -298,7 +365,7 @@ pub(crate) async fn save(tx: &mut Tx, vault: &Vault) -> Result<(), Error> {
     }
 }
 
-async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
+pub(crate) async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
     let view = views(tx, vec![vault]).await?.pop();
     view.ok_or_else(|| Error::broken("one vault has one view"))
 }
@@ -308,6 +375,8 @@ pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultVi
     let ids: Vec<_> = vaults.iter().map(|vault| vault.id.clone()).collect();
     let mut resources = group(tx.resources_of_vaults(&ids).await?, |r| r.vault_id.clone());
     let mut tags = group(tx.tags_of_vaults(&ids).await?, |t| t.vault_id.clone());
+    let units = tx.storage_units_of_vaults(&ids).await?.into_iter();
+    let mut units: BTreeMap<_, _> = units.map(|unit| (unit.vault_id, unit.name)).collect();
     let views = vaults.into_iter().map(|vault| {
         let resources = resources.remove(&vault.id).unwrap_or_default();
         let tags = tags.remove(&vault.id).unwrap_or_default();
@@ -318,6 +387,7 @@ pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultVi
                 .into_iter()
                 .map(|VaultTag { key, value, .. }| Tag { key, value })
                 .collect(),
+            storage_unit: units.remove(&vault.id),
             vault,
         }
     });

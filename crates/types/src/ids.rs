@@ -92,7 +92,18 @@ id!(BackupId, parse_uuid, uuid);
 id!(/// An operation log: what the wire's users call a task.
     OperationLogId, parse_uuid, uuid);
 id!(PolicyId, parse_uuid, uuid);
+id!(/// What starts a policy; the wire shows it inside the policy.
+    TriggerId, parse_uuid, uuid);
 id!(OrderId, parse_uuid, uuid);
+id!(/// The record of a backup that is offered to a project; on paths the receiving project stands for it.
+    MemberId, parse_uuid, uuid);
+id!(/// One record of the audit.
+    AuditId, parse_uuid, uuid);
+id!(/// An agent that backs up files; it chooses its id itself.
+    AgentId, parse_uuid, uuid);
+id!(AgentPathId, parse_uuid, uuid);
+id!(/// A copy of a backup to another region.
+    ReplicationId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

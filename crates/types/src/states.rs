@@ -48,6 +48,8 @@ ProtectStatus {
     Protecting = "protecting",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault, with its backups; in no published list.
+    Migrating = "migrating",
     /// The resource is gone from the inventory.
     Deleted = "deleted",
 });
@@ -90,6 +92,22 @@ impl BackupStatus {
 
 words!(ImageType { Backup = "backup", Replication = "replication" });
 
+words!(/// What a project has answered to a backup that it was offered.
+MemberStatus {
+    Pending = "pending",
+    Accepted = "accepted",
+    Rejected = "rejected",
+});
+
+words!(/// State of a copy to another region.
+ReplicationStatus {
+    Waiting = "waiting_replicate",
+    Replicating = "replicating",
+    Success = "success",
+    Fail = "fail",
+    Skip = "skip",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -100,6 +118,21 @@ OperationType {
     Sync = "sync",
     VaultDelete = "vault_delete",
     RemoveResource = "remove_resource",
+    /// Another end for backups that expire; in no published list.
+    UpdateExpirationTime = "update_expiration_time",
+    /// A resource's move to another vault; in no published list.
+    MigrateResource = "migrate_resource",
+});
+
+words!(/// What a policy does when it runs.
+    PolicyOperation { Backup = "backup", Replication = "replication" });
+
+words!(/// Who keeps a policy: its project, or an organization that made it in many projects.
+PolicyOrigin {
+    Custom = "custom_policy",
+    OrganizationV1 = "organization_policy_v1",
+    OrganizationV2 = "organization_policy_v2",
+    OrganizationRemoved = "organization_policy_removed",
 });
 
 words!(OperationStatus {
@@ -113,6 +146,9 @@ words!(OperationStatus {
 
 words!(/// State of a request for a term reservation, the honest meaning of an order here.
     OrderStatus { Waiting = "waiting", Completed = "completed", Rejected = "rejected" });
+
+words!(/// What an order asks for.
+    OrderKind { Create = "create", ChargeMode = "charge_mode", Resize = "resize" });
 
 words!(/// What a user may do in a project; the table of actions is in the service.
 Role {
@@ -151,14 +187,46 @@ Trouble {
     BackupRunning = "backup_running",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault.
+    Migrating = "migrating",
+    /// The vault holds nothing that could be backed up at the time.
+    NothingToBackUp = "nothing_to_back_up",
+    VaultFull = "vault_full",
+    /// The vault is frozen, broken or being deleted.
+    VaultState = "vault_state",
+    /// The vault's state, its lock or its kind forbids it.
+    VaultForbids = "vault_forbids",
+    /// No other region is known to replicate to.
+    NoPeer = "no_peer",
     /// The storage under the repository did not answer or is full.
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.
     DataDamaged = "data_damaged",
+    /// The backup of another project is no longer shared.
+    ShareWithdrawn = "share_withdrawn",
+    /// Another region refused a copy or failed to make it.
+    PeerRefused = "peer_refused",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
     Internal = "internal",
+});
+
+words!(/// State of an agent that backs up files.
+AgentStatus {
+    Normal = "normal",
+    /// It was not heard of for some time.
+    Abnormal = "abnormal",
+    /// It was told to go.
+    Uninstall = "uninstall",
+});
+
+words!(/// What became of a request that would change something.
+AuditOutcome {
+    Success = "success",
+    /// The credentials are not good, or not good for this.
+    Denied = "denied",
+    Failed = "failed",
 });
 
 words!(JobKind {
@@ -167,7 +235,28 @@ words!(JobKind {
     DeleteBackup = "delete_backup",
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
+    MigrateResource = "migrate_resource",
     Collect = "collect",
+    /// Finds what an accepted backup takes of its receiver's vault.
+    MeasureShare = "measure_share",
+    /// Compare a hybrid vault with its storage unit.
+    SyncVault = "sync_vault",
+    /// List one backup of a storage unit.
+    SyncBackup = "sync_backup",
+    /// Send a backup to another region.
+    Replicate = "replicate",
+    /// Put together what another region sent.
+    ReceiveReplica = "receive_replica",
+});
+
+words!(/// Where people are told.
+    NoticeChannel { Log = "log", Webhook = "webhook", Mail = "mail" });
+
+words!(NoticeState {
+    Waiting = "waiting",
+    Sent = "sent",
+    /// Every attempt failed, or the channel is no longer configured.
+    Failed = "failed",
 });
 
 words!(JobState {

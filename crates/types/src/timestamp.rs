@@ -73,7 +73,19 @@ impl Timestamp {
             .unwrap_or(Self(i64::MAX))
     }
 
-    fn civil(self) -> jiff::civil::DateTime {
+    /// The same time of day some calendar months earlier, on the month's last day where it has no such day.
+    #[must_use]
+    pub fn minus_months(self, months: u64) -> Self {
+        let months = i64::try_from(months).unwrap_or(i64::MAX);
+        jiff::Span::new()
+            .try_months(months)
+            .and_then(|span| self.civil().checked_sub(span))
+            .ok()
+            .and_then(|civil| Self::from_civil(civil).ok())
+            .unwrap_or(Self(i64::MIN))
+    }
+
+    pub(crate) fn civil(self) -> jiff::civil::DateTime {
         let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         TimeZone::UTC.to_datetime(instant)
     }
@@ -83,6 +95,11 @@ impl Timestamp {
     /// A `Z` or an offset breaks clients that parse with `%Y-%m-%dT%H:%M:%S.%f`.
     pub fn to_cbr(self) -> String {
         self.civil().strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string()
+    }
+
+    /// The form of a trigger's `start_time`, `2025-05-24 08:45:56`.
+    pub fn to_blank(self) -> String {
+        self.civil().strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
     /// Keystone's form, `2020-08-17T03:51:24.678916Z`.
@@ -100,6 +117,18 @@ impl Timestamp {
         let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text)
             .map_err(|_| InvalidTimestamp)?;
         Self::from_civil(civil)
+    }
+
+    /// The end of a calendar day, `2026-12-31`, in a zone of fixed offset, `UTC+08:00`.
+    pub fn end_of_day(day: &str, zone: &str) -> Result<Self, InvalidTimestamp> {
+        // The parser takes more spellings, of which nobody has heard here.
+        let written_out = day.len() == 10 && zone.len() == 9;
+        let offset = zone.strip_prefix("UTC").filter(|_| written_out);
+        let offset = offset.ok_or(InvalidTimestamp)?;
+        let start: jiff::Timestamp = format!("{day}T00:00:00{offset}")
+            .parse()
+            .map_err(|_| InvalidTimestamp)?;
+        Ok(Self(start.as_microsecond()).plus(Duration::from_hours(24)))
     }
 
     fn from_civil(civil: jiff::civil::DateTime) -> Result<Self, InvalidTimestamp> {

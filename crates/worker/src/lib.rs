@@ -1,17 +1,26 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod blocks;
+mod clock;
 mod disks;
+mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
+pub mod notify;
 mod private_file;
+pub mod recovery;
+mod replicas;
 mod repositories;
 mod runner;
 pub mod transfer;
+mod upkeep;
 
 pub use disks::LocalDisks;
+pub use guests::LocalGuests;
 pub use private_file::write_private;
-pub use repositories::{Repositories, RepositoryError};
+pub use replicas::StoredReplicas;
+pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};
 
 #[cfg(test)]

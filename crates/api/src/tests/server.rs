@@ -9,15 +9,20 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use strongroom_service::identity::{
-    DomainRef, FirstCredentials, NewUser, Proof, ScopeWish, Secret, UserRef, bootstrap,
+    DomainRef, FirstCredentials, NewUser, ProjectRef, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
-use strongroom_service::{App, Caller, Db, DiskError, DiskFacts, Disks, SecretSeal, Settings};
+use strongroom_service::peers::{Comparison, NoPeers, Stretch};
+use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
+use strongroom_service::{
+    App, Caller, Db, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings,
+};
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
 use tower::ServiceExt;
 
-use crate::{ApiState, router};
+use crate::{ApiState, Limiter, Limits, router};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -45,6 +50,45 @@ impl Disks for FakeDisks {
     }
 }
 
+/// Agents of this version answer at sockets whose name says so.
+#[async_trait]
+impl GuestAgents for FakeDisks {
+    async fn ask(&self, socket: &str) -> Result<GuestFacts, GuestError> {
+        if !socket.contains("answers") {
+            return Err(GuestError::Unreachable);
+        }
+        let version = "8.2.2".to_owned();
+        Ok(GuestFacts { version })
+    }
+}
+
+/// The one proxy that test servers believe.
+pub(crate) const PROXY: &str = "10.0.0.9";
+
+/// For tests whose clock stands still.
+pub(crate) fn unlimited() -> Arc<Limiter> {
+    Arc::new(Limiter::new(Limits {
+        requests_per_second: u32::MAX,
+        burst: u32::MAX,
+        requests_at_once: u32::MAX,
+    }))
+}
+
+/// A store that no peer reaches in these tests.
+#[derive(Debug)]
+pub(crate) struct NoReplicas;
+
+#[async_trait]
+impl ReplicaStore for NoReplicas {
+    async fn compare(&self, _: &ReceivedDisk, _: &Stretch) -> Result<Comparison, Error> {
+        Err(Error::ReplicaEnded)
+    }
+
+    async fn receive(&self, _: &ReceivedDisk, _: &Stretch, _: &[u8]) -> Result<(), Error> {
+        Err(Error::ReplicaEnded)
+    }
+}
+
 /// Whose credentials a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -57,6 +101,7 @@ pub(crate) enum Who {
 pub(crate) struct TestServer {
     router: Router,
     pub(crate) app: App,
+    pub(crate) clock: Arc<MockClock>,
     pub(crate) disks: Arc<FakeDisks>,
     pub(crate) project: String,
     admin: String,
@@ -111,11 +156,14 @@ pub(crate) async fn on_each_server<F: Future<Output = ()>>(case: impl Fn(Arc<Tes
 impl TestServer {
     pub(crate) async fn new(db: Db) -> Self {
         let disks = Arc::new(FakeDisks::default());
+        let clock = Arc::new(MockClock::default());
         let app = App {
             db,
-            clock: Arc::new(MockClock::default()),
+            clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
+            guests: disks.clone(),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -127,14 +175,47 @@ impl TestServer {
             app: app.clone(),
             public_url: None,
             render_metrics: Arc::new(|| "strongroom_up 1\n".to_owned()),
+            trusted_proxies: Arc::from([PROXY.parse().unwrap()]),
+            limiter: unlimited(),
+            replicas: Arc::new(NoReplicas),
         };
         Self {
             router: router(state),
+            clock,
             disks,
             project: first.project_id.to_string(),
             admin: sign_in(&app, "admin", first.password).await,
             reader: sign_in(&app, "reader", Secret::new(PASSWORD.to_owned())).await,
             app,
+        }
+    }
+
+    /// The same server behind another router.
+    pub(crate) fn with_router(&self, router: Router) -> Self {
+        Self {
+            router,
+            ..self.in_project(&self.project)
+        }
+    }
+
+    /// A token of the administrator that is good for a project.
+    pub(crate) async fn token_for(&self, project: &str) -> String {
+        let proof = Proof::Token(Secret::new(self.admin.clone()));
+        let wish = ScopeWish::Project(ProjectRef::Id(project.to_owned()));
+        let issued = issue_token(&self.app, proof, wish).await.unwrap();
+        issued.token.expose().to_owned()
+    }
+
+    /// The same server, where `{project_id}` is another project.
+    pub(crate) fn in_project(&self, project: &str) -> Self {
+        Self {
+            router: self.router.clone(),
+            app: self.app.clone(),
+            clock: self.clock.clone(),
+            disks: self.disks.clone(),
+            project: project.to_owned(),
+            admin: self.admin.clone(),
+            reader: self.reader.clone(),
         }
     }
 

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
@@ -23,7 +24,7 @@ const BUFFERS_IDLE_MAX: usize = 64;
 pub(super) async fn run(
     engine: Arc<Engine>,
     root: Root,
-    size_bytes: u64,
+    range: Range<u64>,
     order: Order,
     fetches: mpsc::Sender<Result<Planned>>,
 ) {
@@ -35,10 +36,11 @@ pub(super) async fn run(
         batch: Batch::default(),
         window: match order {
             Order::Image => None,
-            Order::Packs => Some(Window::new(size_bytes)),
+            Order::Packs => Some(Window::new(range.end)),
         },
+        range,
     };
-    match planner.walk(root, size_bytes).await {
+    match planner.walk(root).await {
         Err(Stop::ReaderGone) => {}
         Ok(()) => {
             // A reader that is gone asks for no end.
@@ -69,6 +71,8 @@ struct Planner {
     engine: Arc<Engine>,
     buffers: Buffers,
     fetches: mpsc::Sender<Result<Planned>>,
+    /// What of the image is read.
+    range: Range<u64>,
     batch: Batch,
     /// Where chunks wait to be put in the order of their packs, if they are.
     window: Option<Window>,
@@ -101,7 +105,7 @@ impl Batch {
 }
 
 impl Planner {
-    async fn walk(&mut self, root: Root, size_bytes: u64) -> Result<(), Stop> {
+    async fn walk(&mut self, root: Root) -> Result<(), Stop> {
         let node = self.engine.read_node(root.id, root.place).await?;
         // Nodes still to be visited, the next one last, with the offset of what they cover.
         let mut waiting: Vec<(u64, Child)> = Vec::new();
@@ -111,7 +115,7 @@ impl Planner {
             self.visit(offset, node, &mut waiting).await?;
         }
         if let Some(window) = &mut self.window {
-            window.close(size_bytes);
+            window.close(self.range.end);
         }
         self.empty_window().await?;
         self.flush().await
@@ -128,18 +132,28 @@ impl Planner {
                 let bytes = node_bytes(level - 1);
                 for child in children.into_iter().rev() {
                     let begin = offset.saturating_add(bytes.saturating_mul(child.position.into()));
-                    waiting.push((begin, child));
+                    // The last chunk of a span may reach into the next one.
+                    if self.is_read(begin, bytes.saturating_add(SPAN_BYTES)) {
+                        waiting.push((begin, child));
+                    }
                 }
                 Ok(())
             }
             Node::Leaf(entries) => {
                 debug_assert!(offset.is_multiple_of(SPAN_BYTES));
                 for entry in entries {
-                    self.want(offset, entry).await?;
+                    let begin = offset.saturating_add(entry.offset.into());
+                    if self.is_read(begin, entry.length.into()) {
+                        self.want(offset, entry).await?;
+                    }
                 }
                 Ok(())
             }
         }
+    }
+
+    fn is_read(&self, begin: u64, length: u64) -> bool {
+        begin < self.range.end && begin.saturating_add(length) > self.range.start
     }
 
     async fn want(&mut self, span: u64, entry: LeafEntry) -> Result<(), Stop> {

@@ -76,14 +76,14 @@ pub async fn finish_delete_backup(
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
     tx.delete_backup(backup_id).await?;
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
     tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
         .await?;
     backups::refresh_checkpoint(&mut tx, &backup.checkpoint_id).await?;
     let log = super::log_of(&job)?;
     let extra = super::get_log(&mut tx, log).await?.extra.0;
     super::end_log(&mut tx, log, None, extra, now).await?;
-    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
+    request_collection(app, &mut tx, &vault, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -152,12 +152,12 @@ pub async fn finish_remove_resource(
     let backups = tx.backups_of_vault(&vault.id, Some(&resource_id)).await?;
     tx.delete_backups_of_vault(&vault.id, Some(&resource_id))
         .await?;
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
     refresh_checkpoints(&mut tx, &backups).await?;
     tx.delete_vault_resource(&resource_id).await?;
     let extra = super::get_log(&mut tx, operation_log_id).await?.extra.0;
     super::end_log(&mut tx, operation_log_id, None, extra, now).await?;
-    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
+    request_collection(app, &mut tx, &vault, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -215,11 +215,12 @@ pub async fn finish_delete_vault(
     tx.delete_backups_of_vault(vault_id, None).await?;
     tx.delete_checkpoints_of_vault(vault_id).await?;
     tx.delete_resources_of_vault(vault_id).await?;
+    tx.delete_storage_unit(vault_id).await?;
     tx.delete_vault(vault_id).await?;
     let log = super::log_of(&job)?;
     let extra = super::get_log(&mut tx, log).await?.extra.0;
     super::end_log(&mut tx, log, None, extra, now).await?;
-    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
+    request_collection(app, &mut tx, &vault, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -261,7 +262,13 @@ pub async fn fail_deletion(
                 fail_count,
             }
         }
-        OperationExtra::Backup { .. } | OperationExtra::Restore { .. } => {
+        OperationExtra::Backup { .. }
+        | OperationExtra::Restore { .. }
+        | OperationExtra::NotStarted { .. }
+        | OperationExtra::UpdateExpirationTime { .. }
+        | OperationExtra::MigrateResource { .. }
+        | OperationExtra::Sync { .. }
+        | OperationExtra::Replication(_) => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

@@ -3,17 +3,28 @@
 mod backups;
 mod checkpoints;
 mod concurrency;
+mod imports;
 mod inventory;
 mod lists;
+mod locks;
+mod migrations;
+mod notices;
 mod orders;
+mod policies;
 mod progress;
 mod protectables;
+mod recovery;
 mod removal;
+mod replications;
 mod resources;
 mod restores;
+mod retention;
+mod schedules;
+mod sharing;
 mod state;
 mod vaults;
 mod world;
+mod year;
 
 use std::future::Future;
 

@@ -1,5 +1,6 @@
 //! The client verbs: each is one or a few calls of the API that any other client could make.
 
+mod audit;
 mod backups;
 mod checkpoints;
 mod connection;
@@ -7,6 +8,9 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod peers;
+mod policies;
+mod sharing;
 mod tasks;
 mod vaults;
 mod wait;
@@ -16,7 +20,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, encode};
 pub(crate) use wait::{wait_for_checkpoint, wait_for_task};
 
 use crate::credentials::Credentials;
@@ -30,9 +34,12 @@ pub(crate) enum Verb {
     /// Restore points: back up a vault's resources now.
     #[command(subcommand)]
     Checkpoint(checkpoints::Verb),
-    /// Backups: list, show, rename, restore, delete.
+    /// Backups: list, show, rename, restore, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
+    /// Policies: what backs vaults up by itself, and which backups stay.
+    #[command(subcommand)]
+    Policy(policies::Verb),
     /// Tasks (operation logs): what ran, how far it is, why it failed.
     #[command(subcommand)]
     Task(tasks::Verb),
@@ -45,6 +52,12 @@ pub(crate) enum Verb {
     /// Requests for a term reservation (orders of pre-paid vaults).
     #[command(subcommand)]
     Order(orders::Verb),
+    /// The audit: who changed what, or tried to.
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Other regions.
+    #[command(subcommand)]
+    Peer(peers::Verb),
     /// Projects of this installation.
     #[command(subcommand)]
     Project(identity::ProjectVerb),
@@ -77,10 +90,13 @@ pub(crate) async fn run(
         Verb::Vault(verb) => vaults::run(&context, verb).await,
         Verb::Checkpoint(verb) => checkpoints::run(&context, verb).await,
         Verb::Backup(verb) => backups::run(&context, verb).await,
+        Verb::Policy(verb) => policies::run(&context, verb).await,
         Verb::Task(verb) => tasks::run(&context, verb).await,
         Verb::Volume(verb) => inventory::run_volume(&context, verb).await,
         Verb::Server(verb) => inventory::run_server(&context, verb).await,
         Verb::Order(verb) => orders::run(&context, verb).await,
+        Verb::Audit(verb) => audit::run(&context, verb).await,
+        Verb::Peer(verb) => peers::run(&context, verb).await,
         Verb::Project(verb) => identity::run_project(&context, verb).await,
         Verb::User(verb) => identity::run_user(&context, verb).await,
         Verb::AccessKey(verb) => identity::run_access_key(&context, verb).await,

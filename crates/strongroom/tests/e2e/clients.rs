@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::disks;
+use crate::import::Sites;
 use crate::server::Server;
 
 /// The Python with the clients; where it is missing, the tests fail rather than pass in silence.
@@ -14,16 +15,29 @@ pub(crate) fn python() -> PathBuf {
         .into()
 }
 
+/// A Python with Cloud Custodian, whose requirements contradict those of the other clients.
+fn custodian() -> PathBuf {
+    let python = std::env::var_os("STRONGROOM_TEST_CUSTODIAN");
+    python
+        .expect("STRONGROOM_TEST_CUSTODIAN is not set: run the tests with `cargo xtask test`")
+        .into()
+}
+
 fn walk(server: &Server, script: &str, arguments: &[&str]) {
+    walk_with(python(), server, script, arguments);
+}
+
+fn walk_with(python: PathBuf, server: &Server, script: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(script);
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(python())
+    let output = Command::new(python)
         .arg(&script)
         .arg(server.credentials_path())
         .args(arguments)
         .env("HOME", home.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(home.path())
         .output()
         .unwrap();
@@ -37,7 +51,7 @@ fn walk(server: &Server, script: &str, arguments: &[&str]) {
 
 /// A server with a qcow2 and a raw disk, and a volume of its own, in the inventory.
 struct Stage {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     server: Server,
     machine: String,
     volume: String,
@@ -46,12 +60,26 @@ struct Stage {
 
 fn stage() -> Stage {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name);
+    let server = Server::start();
+    let machine = add_machine(&server, folder.path());
+    let volume_path = folder.path().join("volume.raw");
+    disks::random(&volume_path, 4 << 20, 3);
+    let volume = add_volume(&server, "data-volume", &volume_path);
+    Stage {
+        folder,
+        server,
+        machine,
+        volume,
+        volume_path,
+    }
+}
+
+/// A server with a qcow2 and a raw disk in `folder`.
+fn add_machine(server: &Server, folder: &Path) -> String {
+    let file = |name: &str| folder.join(name);
     disks::random(&file("system.raw"), 8 << 20, 1);
     disks::to_qcow2(&file("system.raw"), &file("system.qcow2"));
     disks::random(&file("data.raw"), 4 << 20, 2);
-    disks::random(&file("volume.raw"), 4 << 20, 3);
-    let server = Server::start();
     let (system, data) = (file("system.qcow2"), file("data.raw"));
     let added = server.verb(&[
         "server",
@@ -63,24 +91,13 @@ fn stage() -> Stage {
         "--disk",
         disks::text(&data),
     ]);
-    let machine = added["server"]["id"].as_str().unwrap().to_owned();
-    let volume_path = file("volume.raw");
-    let added = server.verb(&[
-        "volume",
-        "add",
-        "--name",
-        "data-volume",
-        "--path",
-        disks::text(&volume_path),
-    ]);
-    let volume = added["volume"]["id"].as_str().unwrap().to_owned();
-    Stage {
-        _folder: folder,
-        server,
-        machine,
-        volume,
-        volume_path,
-    }
+    added["server"]["id"].as_str().unwrap().to_owned()
+}
+
+fn add_volume(server: &Server, name: &str, path: &Path) -> String {
+    let path = disks::text(path);
+    let added = server.verb(&["volume", "add", "--name", name, "--path", path]);
+    added["volume"]["id"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -97,6 +114,30 @@ fn the_official_python_sdk_walks_from_vault_to_restore() {
             &stage.volume,
             "--volume-path",
             path,
+        ],
+    );
+}
+
+/// What another installation has written is there to be imported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_official_python_sdk_does_each_of_its_operations() {
+    let sites = Sites::new().await;
+    let backup = sites.writer_api.back_up(&sites.vault).await;
+    let (_, shown) = sites.writer_api.get(&format!("/backups/{backup}")).await;
+    let disk = shown["backup"]["resource_id"].as_str().unwrap();
+    let machine = add_machine(&sites.reader, sites.folder.path());
+    walk(
+        &sites.reader,
+        "sdk_all.py",
+        &[
+            "--server",
+            &machine,
+            "--unit",
+            "site-b",
+            "--unit-backup",
+            &backup,
+            "--unit-resource",
+            disk,
         ],
     );
 }
@@ -124,4 +165,45 @@ fn answers_have_the_keys_and_types_of_recorded_ones() {
         "shapes.py",
         &["--server", &stage.machine, "--volume", &stage.volume],
     );
+}
+
+#[test]
+fn the_functional_tests_inside_otcextensions_pass() {
+    walk(&Server::start(), "otc_functional.py", &[]);
+}
+
+#[test]
+fn terraforms_requests_get_the_answers_that_its_providers_insist_on() {
+    let stage = stage();
+    let path = stage.folder.path().join("second.raw");
+    disks::random(&path, 4 << 20, 4);
+    let second = add_volume(&stage.server, "second-volume", &path);
+    walk(
+        &stage.server,
+        "terraform_replay.py",
+        &[
+            "--server",
+            &stage.machine,
+            "--volume",
+            &stage.volume,
+            "--second-volume",
+            &second,
+        ],
+    );
+}
+
+#[test]
+fn cloud_custodian_finds_what_breaks_the_rules() {
+    let stage = stage();
+    walk_with(
+        custodian(),
+        &stage.server,
+        "custodian_walk.py",
+        &["--volume", &stage.volume],
+    );
+}
+
+#[test]
+fn the_server_keeps_what_its_openapi_document_promises() {
+    walk(&Server::start(), "openapi_probe.py", &[]);
 }
