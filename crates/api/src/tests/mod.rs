@@ -3,6 +3,7 @@
 mod access;
 mod auth;
 mod codes;
+mod contract;
 mod document;
 mod extract;
 mod generated;

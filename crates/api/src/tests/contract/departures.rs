@@ -1,0 +1,195 @@
+//! The one list of places where we do not follow the published description, each with its reason. One that no
+//! request and no answer needs is an error of the list.
+
+/// A place where we follow clients, recorded answers or our own means instead.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Departure {
+    pub(super) from: Way,
+    /// Operations, or `*` for all of them that have the place.
+    pub(super) operations: &'static [&'static str],
+    /// Fields of a request (`vault.description`, `?limit`), or of an answer by definition (`Vault.description`).
+    pub(super) places: &'static [&'static str],
+    /// The rules of the description that do not hold there.
+    pub(super) rules: &'static [&'static str],
+    pub(super) reason: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Way {
+    /// We take what the description forbids.
+    Takes,
+    /// We refuse as not valid what the description allows.
+    Refuses,
+    /// We answer what the description forbids.
+    Answers,
+}
+
+impl Departure {
+    pub(super) fn covers(&self, from: Way, operation: &str, place: &str, rule: &str) -> bool {
+        let names =
+            |list: &[&str], word: &str| list.iter().any(|name| *name == "*" || *name == word);
+        self.from == from
+            && names(self.operations, operation)
+            && names(self.places, place)
+            && names(self.rules, rule)
+    }
+}
+
+pub(super) const DEPARTURES: &[Departure] = &[
+    Departure {
+        from: Way::Answers,
+        operations: &["*"],
+        places: &[
+            "BackupExtendInfo.bootable",
+            "BackupExtendInfo.os_images_data",
+            "BackupExtendInfo.snapshot_id",
+            "BackupExtendInfo.supported_restore_mode",
+            "BackupResp.expired_at",
+            "BackupResp.parent_id",
+            "BackupResp.protected_at",
+            "BackupResp.scheduled_operation_id",
+            "Billing.frozen_scene",
+            "Billing.order_id",
+            "Billing.product_id",
+            "Billing.storage_unit",
+            "OperationLog.checkpoint_id",
+            "OperationLog.ended_at",
+            "OperationLog.policy_id",
+            "Resource",
+            "Vault",
+            "Vault.description",
+        ],
+        rules: &["type", "enum"],
+        reason: "null where there is nothing to say, as recorded; every known client reads it.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["*"],
+        places: &[
+            "BackupResp.created_at",
+            "BackupResp.updated_at",
+            "BackupResp.protected_at",
+        ],
+        rules: &["format"],
+        reason: "naive UTC with six digits, as recorded: clients parse with that pattern, and a zone breaks them.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["*"],
+        places: &[
+            "Vault.availability_zone",
+            "VaultCreateResource.availability_zone",
+        ],
+        rules: &["minLength"],
+        reason: "empty unless a zone was asked for, as recorded.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["ListOpLogs", "ShowOpLog"],
+        places: &["OpExtendInfoBckup.incremental"],
+        rules: &["enum"],
+        reason: "the published words have quotation marks inside the text; recorded ones are `true` and `false`.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["ListProtectable", "ShowProtectable"],
+        places: &["ProtectablesResp.status"],
+        rules: &["enum"],
+        reason: "a server's or disk's own state, `ACTIVE` or `in-use`, as in the published examples and recorded answers.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["ListProtectable"],
+        places: &["VaultGet"],
+        rules: &["required"],
+        reason: "a vault shows no `updated_at`, here as everywhere else and in recorded answers.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["RestoreBackup"],
+        places: &["the body"],
+        rules: &["empty"],
+        reason: "published without a body; Terraform waits for the `job_id` in it and fails without.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreateVault"],
+        places: &["vault.resources", "vault.description"],
+        rules: &["maxItems", "maxLength"],
+        reason: "256 resources, as a vault holds, and descriptions of 255, as answers and orders have them.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreateVault"],
+        places: &["vault.billing.console_url"],
+        rules: &["*"],
+        reason: "of the cloud's shop: not read.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &[
+            "CreateVault",
+            "UpdateVault",
+            "CreateCheckpoint",
+            "ListVault",
+        ],
+        places: &["vault.name", "checkpoint.parameters.name", "?name"],
+        rules: &["pattern"],
+        reason: "a name may have dots, as the order of a vault allows.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &[
+            "CreateVault",
+            "UpdateVault",
+            "ListVault",
+            "ShowVault",
+            "ListProtectable",
+        ],
+        places: &["Vault.name", "VaultCreateResource.name"],
+        rules: &["pattern"],
+        reason: "such a name is answered as it was given.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["ListBackups"],
+        places: &["?existed_quantity_based_retention_backups"],
+        rules: &["type"],
+        reason: "not read: it belongs to a console's page.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["ListOpLogs"],
+        places: &["?destination_region"],
+        rules: &["pattern", "maxLength"],
+        reason: "a filter by any text finds what has that text.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["ListProtectable", "ShowProtectable"],
+        places: &["{protectable_type}"],
+        rules: &["*"],
+        reason: "`turbo`, `workspace` and `workspace_v2` are services that are not here.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreateVault"],
+        places: &["vault.billing.is_multi_az"],
+        rules: &["*"],
+        reason: "true would promise a second place, which an installation does not have.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreateVault"],
+        places: &["vault.demand_billing"],
+        rules: &["*"],
+        reason: "published for pre-paid vaults only; there is no code of its own for it.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["UpdateVault"],
+        places: &["vault.billing.consistent_level"],
+        rules: &["*"],
+        reason: "it changes from crash to application consistent only; there is no code of its own for it.",
+    },
+];
