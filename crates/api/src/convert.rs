@@ -5,6 +5,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod identity;
 pub(crate) mod inventory;
 pub(crate) mod operation_logs;
+pub(crate) mod policies;
 pub(crate) mod protectables;
 pub(crate) mod resources;
 pub(crate) mod vaults;

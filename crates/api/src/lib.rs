@@ -18,6 +18,7 @@ mod observe;
 mod operation_logs;
 mod orders;
 mod params;
+mod policies;
 mod protectables;
 mod resources;
 mod router;

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, ResourceId, ServerId, UserId, VaultId,
-    VolumeId,
+    BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ResourceId, ServerId, UserId,
+    VaultId, VolumeId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,6 +21,9 @@ object_path!(CheckpointPath {
 });
 object_path!(BackupPath {
     backup_id: BackupId
+});
+object_path!(PolicyPath {
+    policy_id: PolicyId
 });
 object_path!(OperationLogPath {
     operation_log_id: OperationLogId

@@ -17,7 +17,7 @@ use crate::auth::authenticate;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    operation_logs, orders, protectables, resources, vaults,
+    operation_logs, orders, policies, protectables, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -100,6 +100,14 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::delete_backup
         ))
         .routes(routes!(backups::restore_backup))
+        .routes(routes!(policies::create_policy, policies::list_policies))
+        .routes(routes!(
+            policies::show_policy,
+            policies::update_policy,
+            policies::delete_policy
+        ))
+        .routes(routes!(policies::associate_vault_policy))
+        .routes(routes!(policies::disassociate_vault_policy))
         .routes(routes!(operation_logs::list_op_logs))
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))

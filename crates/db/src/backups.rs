@@ -2,8 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, ImageType, ProjectId, ResourceId, ResourceType,
-    Timestamp, Trouble, VaultId,
+    BackupId, BackupStatus, CheckpointId, ImageType, PolicyId, ProjectId, ResourceId, ResourceType,
+    Retention, Timestamp, Trouble, VaultId,
 };
 
 use crate::json_text::list_or_null;
@@ -49,6 +49,10 @@ pub struct Backup {
     /// The instant whose data this is.
     pub protected_at: Option<Timestamp>,
     pub expired_at: Option<Timestamp>,
+    /// The policy of an automatic backup; it may be gone by now.
+    pub policy_id: Option<PolicyId>,
+    /// The rules of that policy when the backup was made.
+    pub retention: Option<JsonText<Retention>>,
 }
 
 /// Absent or empty fields do not filter. Without `parent_id` only top-level backups are listed.
@@ -176,9 +180,9 @@ impl Tx {
     pub async fn insert_backup(&mut self, backup: &Backup) -> Result<()> {
         const SQL: &str = "INSERT INTO backup (id, project_id, vault_id, checkpoint_id, parent_id, resource_id, resource_type, \
              resource_name, resource_size_gb, name, description, status, image_type, incremental, auto_trigger, system_disk, \
-             progress, point_id, size_bytes, stored_bytes, trouble, trouble_message, created_at, updated_at, protected_at, expired_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-             $24, $25, $26)";
+             progress, point_id, size_bytes, stored_bytes, trouble, trouble_message, created_at, updated_at, protected_at, expired_at, \
+             policy_id, retention) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)";
         on!(self, c => sqlx::query(SQL)
             .bind(&backup.id).bind(&backup.project_id).bind(&backup.vault_id).bind(&backup.checkpoint_id).bind(&backup.parent_id)
             .bind(&backup.resource_id).bind(backup.resource_type).bind(&backup.resource_name).bind(stored(backup.resource_size_gb))
@@ -186,6 +190,7 @@ impl Tx {
             .bind(backup.auto_trigger).bind(backup.system_disk).bind(stored(backup.progress)).bind(&backup.point_id)
             .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
             .bind(backup.created_at).bind(backup.updated_at).bind(backup.protected_at).bind(backup.expired_at)
+            .bind(&backup.policy_id).bind(&backup.retention)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }
@@ -314,20 +319,6 @@ impl Tx {
              AND (expired_at IS NULL OR expired_at > $3)";
         let (count,) = on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(vault).bind(true).bind(now).fetch_one(c).await)?;
         Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    /// Backups whose time has passed at `now` and that can be deleted, the longest expired first.
-    pub async fn expired_backups(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Backup>> {
-        const SQL: &str = "SELECT b.* FROM backup b JOIN vault v ON v.id = b.vault_id \
-             WHERE b.expired_at IS NOT NULL AND b.expired_at <= $1 AND b.parent_id IS NULL AND b.status IN ('available', 'error') \
-             AND v.status IN ('available', 'lock', 'error') \
-             AND NOT EXISTS (SELECT 1 FROM backup running WHERE running.resource_id = b.resource_id \
-                             AND running.status IN ('waiting_protect', 'protecting')) \
-             AND NOT EXISTS (SELECT 1 FROM backup child WHERE child.parent_id = b.id AND child.status IN ('waiting_restore', 'restoring')) \
-             ORDER BY b.expired_at, b.id LIMIT $2";
-        Ok(
-            on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(now).bind(stored(limit)).fetch_all(c).await)?,
-        )
     }
 
     pub async fn rename_backup(

@@ -84,6 +84,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Keeps others from adding to what a project may have only so much of, until the transaction ends; `false` when there is
+    /// no such project.
+    pub async fn lock_project(&mut self, id: &ProjectId) -> Result<bool> {
+        const SQL: &str = "UPDATE project SET name = name WHERE id = $1";
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     pub async fn find_project(&mut self, id: &ProjectId) -> Result<Option<Project>> {
         const SQL: &str = "SELECT * FROM project WHERE id = $1";
         Ok(on!(self, c => sqlx::query_as::<_, Project>(SQL).bind(id).fetch_optional(c).await)?)

@@ -68,6 +68,11 @@ pub enum OperationExtra {
         total_count: u64,
         fail_count: u64,
     },
+    /// A policy's start, due at that moment, that started nothing.
+    NotStarted {
+        operation_type: OperationType,
+        due_at: Timestamp,
+    },
 }
 
 /// Absent fields do not filter.

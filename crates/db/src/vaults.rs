@@ -103,14 +103,14 @@ macro_rules! bind_filter {
 const ORDER: &str = "created_at DESC, id DESC";
 
 fn matching_vaults(dialect: Dialect) -> String {
-    // Policies cannot be bound yet, so that no vault has the policy that is asked for.
     format!(
         "FROM vault WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR name = $2) \
          AND (CAST($3 AS TEXT) IS NULL OR id IN ({ids})) AND (CAST($4 AS TEXT) IS NULL OR status = $4) \
          AND (CAST($5 AS TEXT) IS NULL OR id IN (SELECT vault_id FROM vault_resource WHERE resource_id IN ({resources}))) \
          AND (CAST($6 AS TEXT) IS NULL OR object_type = $6) AND (CAST($7 AS TEXT) IS NULL OR protect_type = $7) \
          AND (CAST($8 AS TEXT) IS NULL OR cloud_type = $8) AND (CAST($9 AS TEXT) IS NULL OR enterprise_project_id = $9) \
-         AND (CAST($10 AS TEXT) IS NULL OR availability_zone = $10) AND CAST($11 AS TEXT) IS NULL",
+         AND (CAST($10 AS TEXT) IS NULL OR availability_zone = $10) \
+         AND (CAST($11 AS TEXT) IS NULL OR id IN (SELECT vault_id FROM vault_policy WHERE policy_id = $11))",
         ids = dialect.values_of("$3"),
         resources = dialect.values_of("$5"),
     )
@@ -193,11 +193,13 @@ impl Tx {
         Ok(changed == 1)
     }
 
-    /// Deletes a vault with its tags; its backups, checkpoints and resources must be gone.
+    /// Deletes a vault with its tags and takes its policies off; its backups, checkpoints and resources must be gone.
     pub async fn delete_vault(&mut self, id: &VaultId) -> Result<bool> {
         const TAGS: &str = "DELETE FROM vault_tag WHERE vault_id = $1";
+        const POLICIES: &str = "DELETE FROM vault_policy WHERE vault_id = $1";
         const SQL: &str = "DELETE FROM vault WHERE id = $1";
         on!(self, c => sqlx::query(TAGS).bind(id).execute(c).await.map(|_| ()))?;
+        on!(self, c => sqlx::query(POLICIES).bind(id).execute(c).await.map(|_| ()))?;
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

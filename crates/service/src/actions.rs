@@ -9,6 +9,8 @@ enum Need {
     Read,
     /// It changes the project's vaults and backups: every role but the reader.
     Protect,
+    /// It changes what runs by itself: operators and administrators.
+    Schedule,
     /// It concerns the installation rather than one tenant: administrators.
     Administer,
 }
@@ -42,6 +44,8 @@ actions! {
     VaultsDelete = "cbr:vaults:delete", Protect;
     VaultsAddResources = "cbr:vaults:addResources", Protect;
     VaultsRemoveResources = "cbr:vaults:removeResources", Protect;
+    VaultsAssociatePolicy = "cbr:vaults:associatePolicy", Protect;
+    VaultsDissociatePolicy = "cbr:vaults:dissociatePolicy", Protect;
     /// Create a checkpoint.
     VaultsBackup = "cbr:vaults:backup", Protect;
     VaultsShowCheckpoint = "cbr:vaults:showCheckpoint", Read;
@@ -50,6 +54,11 @@ actions! {
     BackupsUpdate = "cbr:backups:update", Protect;
     BackupsDelete = "cbr:backups:delete", Protect;
     BackupsRestore = "cbr:backups:restore", Protect;
+    PoliciesCreate = "cbr:policies:create", Schedule;
+    PoliciesList = "cbr:policies:list", Read;
+    PoliciesGet = "cbr:policies:get", Read;
+    PoliciesUpdate = "cbr:policies:update", Schedule;
+    PoliciesDelete = "cbr:policies:delete", Schedule;
     TasksList = "cbr:tasks:list", Read;
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;
@@ -70,8 +79,10 @@ impl Action {
         match (self.need(), role) {
             (_, Role::Admin)
             | (Need::Read | Need::Protect, Role::Operator | Role::BackupUser)
+            | (Need::Schedule, Role::Operator)
             | (Need::Read, Role::Reader) => true,
             (Need::Protect, Role::Reader)
+            | (Need::Schedule, Role::BackupUser | Role::Reader)
             | (Need::Administer, Role::Operator | Role::BackupUser | Role::Reader) => false,
         }
     }

@@ -6,8 +6,8 @@ use strongroom_db::{
     Backup, BackupFilter, BackupSort, OperationExtra, OperationLog, Page, Tx, Vault,
 };
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, ProjectId, Timestamp,
-    VaultStatus,
+    BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, PolicyId, ProjectId,
+    Timestamp, VaultStatus,
 };
 
 use crate::work::{self, Subject};
@@ -95,7 +95,7 @@ pub async fn delete(
     // What was read before the vault's lock may have changed meanwhile.
     let backup = find(&mut tx, project, id).await?;
     check_deletable(&mut tx, &vault, &backup, now).await?;
-    start_deletion(app, &mut tx, &vault, &backup, &caller.request_id, now).await?;
+    start_deletion(app, &mut tx, &vault, &backup, &caller.request_id, None).await?;
     tx.commit().await?;
     app.wake.notify_one();
     Ok(())
@@ -144,15 +144,16 @@ async fn check_deletable(
     Ok(())
 }
 
-/// Marks a backup as waiting for its deletion and adds the job.
+/// Marks a backup as waiting for its deletion and adds the job. `policy_id` is the policy that wants it, if one does.
 pub(crate) async fn start_deletion(
     app: &App,
     tx: &mut Tx,
     vault: &Vault,
     backup: &Backup,
     request_id: &str,
-    now: Timestamp,
+    policy_id: Option<&PolicyId>,
 ) -> Result<(), Error> {
+    let now = app.now();
     let from = [BackupStatus::Available, BackupStatus::Error];
     let waiting = BackupStatus::WaitingDelete;
     if !tx.move_backup(&backup.id, &from, waiting, now).await? {
@@ -172,6 +173,7 @@ pub(crate) async fn start_deletion(
     };
     let log = OperationLog {
         checkpoint_id: Some(backup.checkpoint_id.clone()),
+        policy_id: policy_id.cloned(),
         ..work::new_log(app, vault, Some(&subject), extra, request_id, now)
     };
     work::begin(

@@ -1,6 +1,7 @@
 //! Checkpoints: one run of backups over a vault.
 
 mod obstacles;
+mod origin;
 mod run;
 mod selection;
 
@@ -8,15 +9,17 @@ use std::collections::BTreeMap;
 
 use strongroom_db::{Backup, Checkpoint, VaultResource};
 use strongroom_types::{
-    BackupStatus, CheckpointId, ProjectId, ProtectStatus, ResourceId, ResourceType, VaultId,
-    VolumeId,
+    BackupStatus, CheckpointId, PolicyId, ProjectId, ProtectStatus, ResourceId, ResourceType,
+    VaultId, VolumeId,
 };
 
-use crate::disks::examine_all;
+use crate::disks::{Findings, examine_all};
 use crate::resources::NewResource;
 use crate::stock::Stock;
 use crate::vaults::{self, check_description};
 use crate::{Action, App, Caller, Error};
+
+pub(crate) use run::start;
 
 const RETENTION_DAYS_MAX: i64 = 36_500;
 
@@ -28,6 +31,8 @@ pub struct NewCheckpoint {
     pub description: String,
     pub incremental: bool,
     pub auto_trigger: bool,
+    /// Of an automatic checkpoint: one of the vault's backup policies. Absent: the only one that it has, if so.
+    pub policy_id: Option<PolicyId>,
     /// -1 (keep) or 1 to 36500 days.
     pub retention_days: i64,
     pub selection: Selection,
@@ -37,6 +42,8 @@ pub struct NewCheckpoint {
 #[derive(Debug, Clone)]
 pub enum Selection {
     WholeVault,
+    /// All but the suspended ones.
+    AutoProtected,
     Resources(Vec<ResourceId>),
     /// With disks to leave out of this run.
     Details(Vec<NewResource>),
@@ -73,24 +80,36 @@ pub async fn create(
 ) -> Result<CheckpointView, Error> {
     caller.authorise(Action::VaultsBackup, project)?;
     check_new(&new)?;
-    // The disks are looked at before the transaction that decides: they may be slow.
+    let findings = examine(app, project, &new).await?;
+    let mut tx = app.db.begin().await?;
+    let view = run::start(app, &mut tx, &new, &findings, &caller.request_id).await?;
+    tx.commit().await?;
+    app.wake.notify_one();
+    Ok(view)
+}
+
+/// Looks at the disks of what is selected, before the transaction that decides: they may be slow.
+pub(crate) async fn examine(
+    app: &App,
+    project: &ProjectId,
+    new: &NewCheckpoint,
+) -> Result<Findings, Error> {
     let mut tx = app.db.read().await?;
     let vault = vaults::owned(tx.find_vault(&new.vault_id).await?, project, &new.vault_id)?;
     let selected = selection::select(&mut tx, &vault, &new.selection).await?;
     let named = selected.iter().map(|r| (&r.resource_id, r.resource_type));
     let stock = Stock::load(&mut tx, project, named).await?;
     drop(tx);
-    let findings = examine_all(&*app.disks, stock.volumes()).await;
-
-    let mut tx = app.db.begin().await?;
-    let view = run::start(app, &mut tx, caller, &new, &findings).await?;
-    tx.commit().await?;
-    app.wake.notify_one();
-    Ok(view)
+    Ok(examine_all(&*app.disks, stock.volumes()).await)
 }
 
 fn check_new(new: &NewCheckpoint) -> Result<(), Error> {
     check_description(&new.description)?;
+    if new.policy_id.is_some() && !new.auto_trigger {
+        return Err(Error::invalid(
+            "policy_id is for automatic backups: auto_trigger must be true.",
+        ));
+    }
     match new.retention_days {
         -1 => Ok(()),
         1..=RETENTION_DAYS_MAX if new.auto_trigger => Err(Error::invalid(

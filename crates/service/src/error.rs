@@ -1,6 +1,6 @@
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, ProjectId, ResourceId,
-    ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
+    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId, PolicyOperation,
+    ProjectId, ResourceId, ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
 };
 
 /// Why the service did not do what it was asked, in the words of the domain. The API gives each its code.
@@ -56,9 +56,33 @@ pub enum Error {
     VaultLocked,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
-    /// No policy of that id; policies cannot be bound yet.
+
+    // Policies.
     #[error("the policy {policy_id} does not exist")]
-    PolicyNotFound { policy_id: String },
+    PolicyNotFound { policy_id: PolicyId },
+    #[error("a project may have at most {max} {operation_type} policies")]
+    TooManyPolicies {
+        operation_type: PolicyOperation,
+        max: u64,
+    },
+    #[error("the policy {policy_id} is not applied to the vault")]
+    PolicyNotApplied { policy_id: PolicyId },
+    /// Replicas of the vaults that it is applied to are in the old region already.
+    #[error("the policy is applied to vaults: its destination_region cannot change")]
+    DestinationInUse,
+    /// The kind of the policy and that of the vault do not go together.
+    #[error("{message}")]
+    PolicyDoesNotFit { message: String },
+    /// Nothing here makes the backups of a hybrid vault.
+    #[error("a hybrid vault takes no policy")]
+    HybridVault,
+    #[error("only server vaults can be replicated")]
+    ReplicationOfDisks,
+    #[error("a vault for replicas is not replicated itself")]
+    ReplicationOfReplicas,
+    /// It is a vault of this region, or none at all.
+    #[error("the vault {vault_id} is no vault of another region")]
+    DestinationVaultNotFound { vault_id: VaultId },
 
     // Resources of a vault.
     #[error("a vault may protect at most {max} resources")]

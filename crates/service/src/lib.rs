@@ -14,14 +14,19 @@ pub mod identity;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;
+pub mod policies;
 pub mod progress;
 pub mod protectables;
 mod provider;
+mod replications;
 pub mod resources;
 mod restores;
+pub mod retention;
+pub mod schedules;
 mod secret_seal;
 mod settings;
 mod stock;
+pub mod vault_policies;
 pub mod vaults;
 mod work;
 
@@ -41,8 +46,9 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
         Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Project, Restore, RestoreMapping, Server, SkippedResource, Tag,
-        Vault, VaultFilter, VaultOrder, VaultResource, Volume,
+        OperationLogFilter, Page, Policy, PolicyFilter, PolicyRules, Project, Restore,
+        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultPolicy,
+        VaultResource, Volume,
     };
 }
 

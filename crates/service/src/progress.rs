@@ -7,7 +7,6 @@
 
 mod backup;
 mod collection;
-mod expiry;
 mod removal;
 mod restore;
 
@@ -16,7 +15,6 @@ pub use backup::{
     finish_backup, report_progress, start_backup,
 };
 pub use collection::{fail_collection, finish_collection};
-pub use expiry::expire_backups;
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,

@@ -15,7 +15,7 @@ use strongroom_types::{
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, work};
+use crate::{Action, App, Caller, Error, inventory, vault_policies, work};
 
 pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
 
@@ -127,7 +127,7 @@ pub(crate) struct Birth {
     pub(crate) now: Timestamp,
 }
 
-/// Inserts a vault that passed [`check_new`], with its tags and resources.
+/// Inserts a vault that passed [`check_new`], with its tags, resources and policy.
 pub(crate) async fn build(
     app: &App,
     tx: &mut Tx,
@@ -145,6 +145,9 @@ pub(crate) async fn build(
             value: tag.value.clone(),
         };
         tx.insert_vault_tag(&tag).await?;
+    }
+    if let Some(policy) = &new.backup_policy_id {
+        vault_policies::apply_at_birth(tx, &vault, policy, now).await?;
     }
     resources::bind(app, tx, &vault, &new.resources, now).await?;
     view(tx, vault).await

@@ -2,8 +2,8 @@
 
 use strongroom_db::{JsonText, NewJob, OperationExtra, OperationLog, Tx, Vault};
 use strongroom_types::{
-    JobId, JobKind, OperationLogId, OperationStatus, OperationType, ResourceId, ResourceType,
-    Timestamp,
+    JobId, JobKind, OperationLogId, OperationStatus, OperationType, PolicyId, ResourceId,
+    ResourceType, Timestamp, Trouble,
 };
 
 use crate::{App, Error, provider_of_resource, provider_of_vault};
@@ -31,6 +31,7 @@ pub(crate) fn new_log(
         OperationExtra::Restore { .. } => OperationType::Restore,
         OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
         OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
+        OperationExtra::NotStarted { operation_type, .. } => operation_type,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),
@@ -58,6 +59,41 @@ pub(crate) fn new_log(
         started_at: now,
         updated_at: now,
         ended_at: None,
+    }
+}
+
+/// A policy's start that started nothing, of the whole vault or of one resource.
+#[derive(Debug)]
+pub(crate) struct NotStarted {
+    pub(crate) policy_id: PolicyId,
+    pub(crate) operation_type: OperationType,
+    pub(crate) due_at: Timestamp,
+    /// Skipped or failed.
+    pub(crate) status: OperationStatus,
+    pub(crate) trouble: Trouble,
+    pub(crate) message: String,
+}
+
+/// An operation that has ended before it began.
+pub(crate) fn log_not_started(
+    app: &App,
+    vault: &Vault,
+    subject: Option<&Subject<'_>>,
+    run: NotStarted,
+    request_id: &str,
+    now: Timestamp,
+) -> OperationLog {
+    let extra = OperationExtra::NotStarted {
+        operation_type: run.operation_type,
+        due_at: run.due_at,
+    };
+    OperationLog {
+        policy_id: Some(run.policy_id),
+        status: run.status,
+        trouble: Some(run.trouble),
+        error_message: run.message,
+        ended_at: Some(now),
+        ..new_log(app, vault, subject, extra, request_id, now)
     }
 }
 

@@ -92,6 +92,8 @@ id!(BackupId, parse_uuid, uuid);
 id!(/// An operation log: what the wire's users call a task.
     OperationLogId, parse_uuid, uuid);
 id!(PolicyId, parse_uuid, uuid);
+id!(/// What starts a policy; the wire shows it inside the policy.
+    TriggerId, parse_uuid, uuid);
 id!(OrderId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);

@@ -1,4 +1,5 @@
-//! The vocabulary every other crate shares: ids, states, sizes, time and randomness.
+//! The vocabulary every other crate shares: ids, states, sizes, time and randomness, and the arithmetic of
+//! schedules and retention.
 //!
 //! Pure apart from the two system implementations at the edge, [`SystemClock`] and [`SystemIds`]:
 //! everything else takes a [`Clock`] and an [`IdSource`] so that tests decide the time and the ids.
@@ -7,6 +8,8 @@ mod chain;
 mod clock;
 mod ids;
 mod random;
+mod retention;
+mod schedule;
 #[cfg(feature = "utoipa")]
 mod schema;
 mod sizes;
@@ -18,14 +21,20 @@ pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
     BackupId, CheckpointId, DomainId, InvalidId, JobId, OperationLogId, OrderId, PolicyId,
-    ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
+    ProjectId, ResourceId, ServerId, TriggerId, UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
+pub use retention::{
+    DayOfMonth, InvalidUtcOffset, Mark, MarkedDays, Month, MonthUnit, Periods, Retention,
+    RetentionConflict, RetentionTerms, UtcOffset, WeekOfMonth,
+};
+pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
-    JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, ProtectStatus,
-    ProtectType, ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, PolicyOperation,
+    PolicyOrigin, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble,
+    VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

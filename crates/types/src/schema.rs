@@ -18,5 +18,9 @@ pub(crate) fn uuid() -> RefOr<Schema> {
 }
 
 pub(crate) fn hex32() -> RefOr<Schema> {
-    text().pattern(Some("^[0-9a-f]{32}$")).into()
+    pattern("^[0-9a-f]{32}$")
+}
+
+pub(crate) fn pattern(pattern: &str) -> RefOr<Schema> {
+    text().pattern(Some(pattern)).into()
 }

@@ -102,6 +102,17 @@ OperationType {
     RemoveResource = "remove_resource",
 });
 
+words!(/// What a policy does when it runs.
+    PolicyOperation { Backup = "backup", Replication = "replication" });
+
+words!(/// Who keeps a policy: its project, or an organization that made it in many projects.
+PolicyOrigin {
+    Custom = "custom_policy",
+    OrganizationV1 = "organization_policy_v1",
+    OrganizationV2 = "organization_policy_v2",
+    OrganizationRemoved = "organization_policy_removed",
+});
+
 words!(OperationStatus {
     Waiting = "waiting",
     Running = "running",
@@ -151,6 +162,13 @@ Trouble {
     BackupRunning = "backup_running",
     Restoring = "restoring",
     Removing = "removing",
+    /// The vault holds nothing that could be backed up at the time.
+    NothingToBackUp = "nothing_to_back_up",
+    VaultFull = "vault_full",
+    /// The vault is frozen, broken or being deleted.
+    VaultState = "vault_state",
+    /// No other region is known to replicate to.
+    NoPeer = "no_peer",
     /// The storage under the repository did not answer or is full.
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.

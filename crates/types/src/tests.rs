@@ -1,3 +1,6 @@
+mod retention;
+mod schedule;
+
 use std::time::Duration;
 
 use crate::*;

@@ -73,7 +73,19 @@ impl Timestamp {
             .unwrap_or(Self(i64::MAX))
     }
 
-    fn civil(self) -> jiff::civil::DateTime {
+    /// The same time of day some calendar months earlier, on the month's last day where it has no such day.
+    #[must_use]
+    pub fn minus_months(self, months: u64) -> Self {
+        let months = i64::try_from(months).unwrap_or(i64::MAX);
+        jiff::Span::new()
+            .try_months(months)
+            .and_then(|span| self.civil().checked_sub(span))
+            .ok()
+            .and_then(|civil| Self::from_civil(civil).ok())
+            .unwrap_or(Self(i64::MIN))
+    }
+
+    pub(crate) fn civil(self) -> jiff::civil::DateTime {
         let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         TimeZone::UTC.to_datetime(instant)
     }
@@ -83,6 +95,11 @@ impl Timestamp {
     /// A `Z` or an offset breaks clients that parse with `%Y-%m-%dT%H:%M:%S.%f`.
     pub fn to_cbr(self) -> String {
         self.civil().strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string()
+    }
+
+    /// The form of a trigger's `start_time`, `2025-05-24 08:45:56`.
+    pub fn to_blank(self) -> String {
+        self.civil().strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
     /// Keystone's form, `2020-08-17T03:51:24.678916Z`.

@@ -36,6 +36,7 @@ pub struct CheckpointParameters {
     #[schema(max_items = 256)]
     pub resource_details: Option<Vec<ResourceRequest>>,
     pub retention_duration_days: Option<RetentionDays>,
+    /// Of automatic backups: one of the vault's backup policies. Empty or absent: the only one that the vault has, if so.
     pub policy_id: Option<ShortText>,
 }
 

@@ -36,6 +36,8 @@ macro_rules! codes {
 codes! {
     NothingToBackUp = "BackupService.0001", 400, "No resource can be backed up.";
 
+    RegionWithoutReplication = "BackupService.1005", 400, "The destination region takes no replicas.";
+
     TargetTooSmall = "BackupService.2001", 400, "The target disk is smaller than the backup.";
     ResourceBeingBackedUp = "BackupService.2002", 400, "The resource is being backed up. Restore it later.";
     BackupNotRestorable = "BackupService.2005", 400, "The backup cannot be restored in its current state.";
@@ -45,6 +47,9 @@ codes! {
     DataDiskOntoSystemDisk = "BackupService.2013", 400, "A data disk cannot be restored onto a system disk.";
 
     PolicyNotFound = "BackupService.6000", 404, "The policy does not exist.";
+    TooManyPolicies = "BackupService.6001", 400, "The project has too many policies of this type.";
+    PolicyNotApplied = "BackupService.6002", 404, "The policy is not applied to the vault.";
+    DestinationInUse = "BackupService.6003", 400, "The destination region of a policy that is applied cannot change.";
 
     VaultResourcesExceeded = "BackupService.6100", 400, "The vault holds too many resources.";
     VaultSizeInvalid = "BackupService.6101", 400, "The size of the vault is not valid.";
@@ -59,10 +64,16 @@ codes! {
     VaultStateForbidsBackup = "BackupService.6113", 400, "The state of the vault forbids backups.";
     VaultFull = "BackupService.6114", 400, "The vault is full.";
     UnsupportedVaultType = "BackupService.6116", 400, "Vaults of this type are not offered.";
+    UnknownPolicyType = "BackupService.6117", 400, "The type of the policy is not known.";
+    DestinationVaultNotFound = "BackupService.6120", 400, "The destination vault does not exist.";
+    ReplicationOfResource = "BackupService.6122", 400, "Resources of this type cannot be replicated.";
     VaultCannotBackUp = "BackupService.6124", 400, "Vaults of this type cannot back up.";
     BackupRunning = "BackupService.6125", 400, "A backup of the resource is running.";
+    PolicyDoesNotFit = "BackupService.6127", 400, "The policy does not fit the vault.";
+    VaultNotReplicable = "BackupService.6128", 400, "Vaults of this type cannot be replicated.";
     ResourceBeingRemoved = "BackupService.6134", 400, "The resource is being removed from the vault.";
     ResourceNotInVault = "BackupService.6135", 400, "The resource is not associated with the vault.";
+    HybridVault = "BackupService.6136", 400, "Hybrid vaults take no policy.";
 
     BackupNotFound = "BackupService.6200", 404, "The backup does not exist.";
     BackupNotDeletable = "BackupService.6201", 400, "The backup cannot be deleted.";

@@ -9,6 +9,7 @@ pub mod identity;
 pub mod inventory;
 pub mod operation_logs;
 pub mod orders;
+pub mod policies;
 pub mod protectables;
 pub mod resources;
 pub mod signing;

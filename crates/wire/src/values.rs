@@ -6,9 +6,11 @@ mod numbers;
 mod texts;
 
 pub use numbers::{
-    Offset, PageLimit, PeriodCount, RetentionDays, Threshold, VaultSize, VaultSizeChange,
+    BackupNumber, DayOfMonthNumber, FullBackupInterval, KeptDays, KeptMonths, KeptWeeks, KeptYears,
+    Offset, PageLimit, PeriodBackups, PeriodCount, RetentionDays, StartWindow, Threshold,
+    VaultSize, VaultSizeChange,
 };
 pub use texts::{
     AvailabilityZone, BackupNamePrefix, Description, DiskPath, InventoryName, Label, Name,
-    ShortText, TagKey, TagValue,
+    RegionName, ShortText, TagKey, TagValue,
 };

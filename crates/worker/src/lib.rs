@@ -8,6 +8,7 @@ mod private_file;
 mod repositories;
 mod runner;
 pub mod transfer;
+mod upkeep;
 
 pub use disks::LocalDisks;
 pub use private_file::write_private;

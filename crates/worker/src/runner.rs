@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use strongroom_db::{Job, Lease};
 use strongroom_repo::CollectOptions;
-use strongroom_service::progress::{expire_backups, retry};
+use strongroom_service::progress::retry;
 use strongroom_service::{App, Error};
 use strongroom_types::Chain;
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use crate::jobs::{self, Context, JobError};
 use crate::lease;
 use crate::metrics;
 use crate::repositories::Repositories;
+use crate::upkeep;
 
 /// How long a claim lasts without renewal.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -25,8 +26,6 @@ const RETRY_ATTEMPTS_MAX: i64 = 9;
 /// Before a job that failed for a passing reason is tried again; doubled with each attempt.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const RETRY_DELAY_MAX: Duration = Duration::from_mins(5);
-/// Between two looks for backups whose time has passed.
-const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Claims jobs and runs them, several at once, until it is told to stop.
 #[derive(Debug)]
@@ -41,19 +40,23 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Runs until `stop`; then running jobs stop at their next step and go back to the queue.
+    /// Runs, with what happens by itself beside, until `stop`; then running jobs stop at their next step and go back to the queue.
     pub async fn run(self, stop: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.jobs_at_once));
         let mut running = JoinSet::new();
-        let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
+        let mut keeping = JoinSet::new();
+        keeping.spawn(upkeep::run(self.app.clone(), stop.clone()));
         while !stop.is_cancelled() {
             while let Some(ended) = running.try_join_next() {
                 report_panic(ended);
             }
+            if let Some(ended) = keeping.try_join_next() {
+                report_panic(ended);
+                keeping.spawn(upkeep::run(self.app.clone(), stop.clone()));
+            }
             let slot = tokio::select! {
                 () = stop.cancelled() => break,
                 slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
-                _ = expiry.tick() => { self.expire().await; continue; }
             };
             if let Some(job) = self.claim().await {
                 let context = self.context(&job, &stop);
@@ -69,11 +72,13 @@ impl Worker {
                     () = stop.cancelled() => {}
                     () = self.app.wake.notified() => {}
                     () = tokio::time::sleep(POLL_INTERVAL) => {}
-                    _ = expiry.tick() => self.expire().await,
                 }
             }
         }
         while let Some(ended) = running.join_next().await {
+            report_panic(ended);
+        }
+        while let Some(ended) = keeping.join_next().await {
             report_panic(ended);
         }
     }
@@ -110,16 +115,6 @@ impl Worker {
             }
         }
     }
-
-    async fn expire(&self) {
-        match expire_backups(&self.app, self.app.now()).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "backups have expired and are being deleted"),
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "expired backups cannot be found");
-            }
-        }
-    }
 }
 
 /// Runs one job under a lease that is kept alive, and sees to its end.
@@ -147,7 +142,7 @@ async fn run_job(context: &Context, job: &Job) {
     tracing::info!(outcome, "job ended");
 }
 
-/// A body that panicked: its lease runs out, and the job is claimed again.
+/// A body that panicked: its lease runs out, and the job is claimed again. Upkeep begins anew.
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(error = %Chain(&error), "a job stopped unexpectedly");

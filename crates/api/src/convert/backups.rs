@@ -56,7 +56,7 @@ fn one(
         protected_at: row.protected_at.map(CbrTime),
         expired_at: row.expired_at.map(CbrTime),
         enterprise_project_id: enterprise_project_id.to_owned(),
-        scheduled_operation_id: None,
+        scheduled_operation_id: row.policy_id,
         version: 3,
         extend_info,
         children,

@@ -2,14 +2,14 @@ use strongroom_service::checkpoints::{
     CheckpointResource as ResourceView, CheckpointView, NewCheckpoint, Selection,
 };
 use strongroom_service::rows;
-use strongroom_types::mib_ceil;
+use strongroom_types::{PolicyId, mib_ceil};
 use strongroom_wire::CbrTime;
 use strongroom_wire::checkpoints::{
     Checkpoint, CheckpointExtra, CheckpointParameters, CheckpointRequest, CheckpointResource,
     CheckpointVault, SkippedResource,
 };
 use strongroom_wire::resources::ResourceExtra;
-use strongroom_wire::values::{Description, Name, RetentionDays};
+use strongroom_wire::values::{Description, Name, RetentionDays, ShortText};
 
 use super::check_count;
 use super::resources::new_resource;
@@ -27,11 +27,19 @@ pub(crate) fn new_checkpoint(request: CheckpointRequest) -> Result<NewCheckpoint
             .unwrap_or(RetentionDays::FOREVER)
             .get(),
         selection: selection(&parameters)?,
+        policy_id: policy_id(&parameters)?,
         name: parameters.name.map(Name::into_string),
         description: parameters
             .description
             .map_or_else(String::new, Description::into_string),
     })
+}
+
+/// An empty text is none.
+fn policy_id(parameters: &CheckpointParameters) -> Result<Option<PolicyId>, ApiError> {
+    let id = parameters.policy_id.as_ref().map(ShortText::as_str);
+    let id = id.filter(|id| !id.is_empty()).map(str::parse).transpose();
+    id.map_err(|_| ApiError::invalid("checkpoint.parameters.policy_id"))
 }
 
 /// An empty list says as much as none: every resource. Both lists at once say the same thing twice.

@@ -116,6 +116,7 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
                 fail_count,
             });
         }
+        rows::OperationExtra::NotStarted { .. } => {}
     }
     extra
 }

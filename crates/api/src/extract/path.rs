@@ -36,6 +36,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "vault_id" => ApiError::of(Code::VaultNotFound),
         "checkpoint_id" => ApiError::of(Code::CheckpointNotFound),
         "backup_id" => ApiError::of(Code::BackupNotFound),
+        "policy_id" => ApiError::of(Code::PolicyNotFound),
         "operation_log_id" => ApiError::of(Code::OperationLogNotFound),
         "instance_id" => ApiError::of(Code::ResourceNotFound),
         "volume_id" => ApiError::of(Code::DiskNotFound),

@@ -6,7 +6,7 @@ use strongroom_wire::Code;
 use crate::error::code_of_trouble;
 
 /// Where codes are raised.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("../auth.rs"),
     include_str!("../error.rs"),
     include_str!("../extract.rs"),
@@ -14,6 +14,7 @@ const SOURCES: [&str; 9] = [
     include_str!("../extract/path.rs"),
     include_str!("../extract/query.rs"),
     include_str!("../convert.rs"),
+    include_str!("../convert/policies.rs"),
     include_str!("../identity.rs"),
     include_str!("../router.rs"),
 ];

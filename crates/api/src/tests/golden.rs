@@ -16,9 +16,10 @@ macro_rules! golden {
         include_str!(concat!("golden/", $name, ".json"))
     };
 }
+pub(crate) use golden;
 
 #[track_caller]
-fn assert_shape(answer: &Value, sample: &str) {
+pub(crate) fn assert_shape(answer: &Value, sample: &str) {
     let sample: Value = serde_json::from_str(sample).unwrap();
     let mut differences = Vec::new();
     compare("", answer, &sample, &mut differences);

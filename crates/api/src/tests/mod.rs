@@ -12,6 +12,7 @@ mod identity;
 mod installation;
 mod layers;
 mod metrics;
+mod policies;
 mod refusals;
 mod schemas;
 mod server;

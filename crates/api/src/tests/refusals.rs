@@ -100,7 +100,7 @@ async fn vault_requests() {
     .await;
 }
 
-const NOWHERE: [(&str, &str, &str); 22] = [
+const NOWHERE: [(&str, &str, &str); 27] = [
     ("GET", "/v3/{project_id}/vaults/my_vault", "6105 404"),
     ("GET", "/v3/{project_id}/vaults/%ff", "9900 400"),
     ("GET", "/v3/{project_id}/vaults/%00", "6105 404"),
@@ -127,6 +127,19 @@ const NOWHERE: [(&str, &str, &str); 22] = [
         "POST",
         "/v3/{project_id}/backups/{unknown}/restore",
         "6200 404",
+    ),
+    ("GET", "/v3/{project_id}/policies/daily", "6000 404"),
+    ("PUT", "/v3/{project_id}/policies/{unknown}", "6000 404"),
+    ("DELETE", "/v3/{project_id}/policies/{unknown}", "6000 404"),
+    (
+        "POST",
+        "/v3/{project_id}/vaults/{unknown}/associatepolicy",
+        "6105 404",
+    ),
+    (
+        "POST",
+        "/v3/{project_id}/vaults/{unknown}/dissociatepolicy",
+        "6105 404",
     ),
     (
         "GET",
@@ -188,6 +201,8 @@ fn body_for(method: &str, path: &str) -> Value {
     let end = path.rsplit('/').next().unwrap_or_default();
     match (method, end) {
         ("PUT", _) if path.contains("/vaults/") => json!({"vault": {"name": "v"}}),
+        ("PUT", _) if path.contains("/policies/") => json!({"policy": {"name": "p"}}),
+        (_, "associatepolicy" | "dissociatepolicy") => json!({"policy_id": UNKNOWN}),
         ("PUT", _) => json!({"backup": {"name": "b"}}),
         (_, "addresources") => json!({"resources": [{"id": UNKNOWN, "type": "OS::Nova::Server"}]}),
         (_, "removeresources") => json!({"resource_ids": [UNKNOWN]}),
@@ -202,6 +217,7 @@ async fn query_parameters() {
     let lists = [
         "vaults",
         "backups",
+        "policies",
         "operation-logs",
         "protectables/server/instances",
     ];

@@ -135,6 +135,8 @@ impl Scene {
             updated_at: NOW,
             protected_at: None,
             expired_at: None,
+            policy_id: None,
+            retention: None,
         }
     }
 }

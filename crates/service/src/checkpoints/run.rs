@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use strongroom_db::{
-    Backup, Checkpoint, JsonText, OperationExtra, OperationLog, SkippedResource, Tx, Vault,
+    Backup, Checkpoint, JsonText, OperationExtra, OperationLog, Policy, SkippedResource, Tx, Vault,
     VaultResource,
 };
 use strongroom_types::{
@@ -12,22 +12,23 @@ use strongroom_types::{
 };
 
 use super::obstacles::{Traffic, obstacle};
-use super::{CheckpointResource, CheckpointView, NewCheckpoint, selection};
+use super::{CheckpointResource, CheckpointView, NewCheckpoint, origin, selection};
 use crate::disks::Findings;
 use crate::stock::{Disk, Stock};
 use crate::work::{self, Subject};
-use crate::{App, Caller, DiskFacts, Error, vaults};
+use crate::{App, DiskFacts, Error, vaults};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 /// How many reasons a refusal lists.
 const REASONS_SHOWN: usize = 3;
 
-pub(super) async fn start(
+/// Starts a checkpoint of a vault whose disks were examined.
+pub(crate) async fn start(
     app: &App,
     tx: &mut Tx,
-    caller: &Caller,
     new: &NewCheckpoint,
     findings: &Findings,
+    request_id: &str,
 ) -> Result<CheckpointView, Error> {
     let now = app.now();
     let vault = tx.lock_vault(&new.vault_id).await?;
@@ -35,6 +36,7 @@ pub(super) async fn start(
         vault_id: new.vault_id.clone(),
     })?;
     let selected = selection::select(tx, &vault, &new.selection).await?;
+    let policy = origin::policy_of(tx, &vault, new).await?;
     make_room(tx, &mut vault, now).await?;
     let named = selected.iter().map(|r| (&r.resource_id, r.resource_type));
     let stock = Stock::load(tx, &vault.project_id, named).await?;
@@ -64,7 +66,8 @@ pub(super) async fn start(
         vault: &vault,
         checkpoint: &checkpoint,
         new,
-        request_id: &caller.request_id,
+        policy: policy.as_ref(),
+        request_id,
         now,
     };
     let mut resources = Vec::with_capacity(runnable.len());
@@ -166,6 +169,8 @@ struct Run<'a> {
     vault: &'a Vault,
     checkpoint: &'a Checkpoint,
     new: &'a NewCheckpoint,
+    /// Of automatic backups, and then it decides how long they stay.
+    policy: Option<&'a Policy>,
     request_id: &'a str,
     now: Timestamp,
 }
@@ -206,7 +211,13 @@ impl Run<'_> {
         }
         tx.update_vault_resource_size(id, size_gb).await?;
         let parents = tx.newest_backup_of(&self.vault.id, id).await?;
-        let backup = self.top_row(resource, &sized, self.new.incremental && parents.is_some());
+        let incremental = self.new.incremental
+            && parents.is_some()
+            && match self.policy {
+                Some(policy) => !origin::wants_full(tx, self.vault, policy, id, self.now).await?,
+                None => true,
+            };
+        let backup = self.top_row(resource, &sized, incremental);
         tx.insert_backup(&backup)
             .await
             .map_err(|error| match error {
@@ -228,8 +239,12 @@ impl Run<'_> {
         disks: &[(Disk<'_>, &DiskFacts)],
         incremental: bool,
     ) -> Backup {
-        let retention = u64::try_from(self.new.retention_days).ok();
-        let retention = retention.map(|days| Duration::from_secs(days * SECONDS_PER_DAY));
+        let asked = u64::try_from(self.new.retention_days).ok();
+        let asked = asked.map(|days| self.now.plus(Duration::from_secs(days * SECONDS_PER_DAY)));
+        let retention = self.policy.map(|policy| policy.rules.0.retention.clone());
+        let by_policy = retention
+            .as_ref()
+            .and_then(|rules| rules.expires_at(self.now));
         Backup {
             id: BackupId::random(&*self.app.ids),
             project_id: self.vault.project_id.clone(),
@@ -259,7 +274,9 @@ impl Run<'_> {
             created_at: self.now,
             updated_at: self.now,
             protected_at: None,
-            expired_at: retention.map(|retention| self.now.plus(retention)),
+            expired_at: asked.or(by_policy),
+            policy_id: self.policy.map(|policy| policy.id.clone()),
+            retention: retention.map(JsonText),
         }
     }
 
@@ -291,6 +308,7 @@ impl Run<'_> {
         let (app, now) = (self.app, self.now);
         let log = OperationLog {
             checkpoint_id: Some(self.checkpoint.id.clone()),
+            policy_id: backup.policy_id.clone(),
             ..work::new_log(app, self.vault, Some(&subject), extra, self.request_id, now)
         };
         work::begin(app, tx, JobKind::BackUp, backup.id.as_str(), &log, now).await

@@ -32,6 +32,7 @@ pub(super) async fn select(
         .await?;
     let selected = match selection {
         Selection::WholeVault => rows,
+        Selection::AutoProtected => rows.into_iter().filter(|row| row.auto_protect).collect(),
         Selection::Resources(ids) => pick(rows, ids.iter().map(|id| (id, None)))?,
         Selection::Details(list) => pick(rows, list.iter().map(|r| (&r.id, Some(r))))?,
     };

@@ -261,7 +261,9 @@ pub async fn fail_deletion(
                 fail_count,
             }
         }
-        OperationExtra::Backup { .. } | OperationExtra::Restore { .. } => {
+        OperationExtra::Backup { .. }
+        | OperationExtra::Restore { .. }
+        | OperationExtra::NotStarted { .. } => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

@@ -71,7 +71,8 @@ async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> 
         OperationExtra::Backup { .. }
         | OperationExtra::Delete { .. }
         | OperationExtra::RemoveResources { .. }
-        | OperationExtra::VaultDelete { .. } => None,
+        | OperationExtra::VaultDelete { .. }
+        | OperationExtra::NotStarted { .. } => None,
     };
     Ok(RestoreWork {
         backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,

@@ -7,7 +7,7 @@ use super::world::{STORED, failure};
 use super::{World, on_each_database, refused};
 use crate::checkpoints::{self, NewCheckpoint};
 use crate::vaults::{self, VaultChange};
-use crate::{Error, backups, progress};
+use crate::{Error, backups, progress, retention};
 
 async fn delete(world: &World, id: &BackupId) -> Result<(), Error> {
     backups::delete(&world.app, &world.caller, &world.project, id).await
@@ -172,7 +172,7 @@ async fn expired_backups_are_deleted() {
         world.back_up(new).await.unwrap();
         world.run_jobs().await;
         let kept = world.backed_up(&vault).await.remove(0);
-        let expire = || progress::expire_backups(&world.app, world.app.now());
+        let expire = || retention::expire_backups(&world.app, world.app.now());
         assert_eq!(expire().await.unwrap(), 0);
         world.clock.advance(Duration::from_secs(86_401));
         assert_eq!(expire().await.unwrap(), 1);

@@ -6,14 +6,18 @@ mod concurrency;
 mod inventory;
 mod lists;
 mod orders;
+mod policies;
 mod progress;
 mod protectables;
 mod removal;
 mod resources;
 mod restores;
+mod retention;
+mod schedules;
 mod state;
 mod vaults;
 mod world;
+mod year;
 
 use std::future::Future;
 

@@ -237,6 +237,7 @@ impl World {
             description: String::new(),
             incremental: true,
             auto_trigger: false,
+            policy_id: None,
             retention_days: -1,
             selection: Selection::WholeVault,
         }

@@ -47,11 +47,6 @@ pub(crate) fn check_new(new: &NewVault, settings: &Settings) -> Result<(), Error
             "is_multi_az is not offered: this installation has one storage location.",
         ));
     }
-    if let Some(policy) = &new.backup_policy_id {
-        return Err(Error::PolicyNotFound {
-            policy_id: policy.to_string(),
-        });
-    }
     Ok(())
 }
 

@@ -58,10 +58,68 @@ number!(/// Percentage of use that is worth a notice.
     Threshold, 1..=100);
 number!(/// How many months or years a pre-paid term lasts.
     PeriodCount, 1..=9);
+number!(/// Automatic backups that a policy keeps of a resource: 0 or -1 for any number.
+    BackupNumber, -1..=99_999);
+number!(/// Days that a policy keeps a backup: 0 or -1 for ever.
+    KeptDays, -1..=99_999);
+number!(/// Days, weeks, months or years of which the newest backup is kept.
+    PeriodBackups, 0..=100);
+number!(/// Incremental backups between two full ones; -1 for no end.
+    FullBackupInterval, -1..=100);
+number!(/// Minutes over which starts are spread.
+    StartWindow, 60..=480);
+number!(/// Weeks that a marked backup is kept: 0 or -1 for a rule that is off.
+    KeptWeeks, -1..=5200);
+number!(/// Months that a marked backup is kept: 0 or -1 for a rule that is off.
+    KeptMonths, -1..=1200);
+number!(/// Years that a marked backup is kept: 0 or -1 for a rule that is off.
+    KeptYears, -1..=100);
 number!(/// Rows of one page.
     PageLimit, 1..=1000);
 number!(/// Rows to leave out before the page. The end of the range is what a database can count.
     Offset, 0..=0x7fff_ffff_ffff_ffff);
+
+/// A day that every month has: 1 to 28, or -1 for the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct DayOfMonthNumber(i64);
+
+impl DayOfMonthNumber {
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for DayOfMonthNumber {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            day @ (-1 | 1..=28) => Ok(Self(day)),
+            _ => Err(serde::de::Error::custom("it must be -1 or from 1 to 28")),
+        }
+    }
+}
+
+impl utoipa::PartialSchema for DayOfMonthNumber {
+    fn schema() -> RefOr<Schema> {
+        last_or_count(28)
+    }
+}
+
+impl utoipa::ToSchema for DayOfMonthNumber {}
+
+/// -1, or 1 to `max`.
+fn last_or_count(max: i64) -> RefOr<Schema> {
+    let numbers = |from: i64, to: i64| {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(from))
+            .maximum(Some(to))
+    };
+    OneOfBuilder::new()
+        .item(numbers(-1, -1))
+        .item(numbers(1, max))
+        .into()
+}
 
 /// How long a backup is kept: -1 for ever, else 1 to 36500 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -89,16 +147,7 @@ impl<'de> serde::Deserialize<'de> for RetentionDays {
 
 impl utoipa::PartialSchema for RetentionDays {
     fn schema() -> RefOr<Schema> {
-        let days = |from: i64, to: i64| {
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .minimum(Some(from))
-                .maximum(Some(to))
-        };
-        OneOfBuilder::new()
-            .item(days(-1, -1))
-            .item(days(1, 36_500))
-            .into()
+        last_or_count(36_500)
     }
 }
 

@@ -95,6 +95,9 @@ text!(/// What a client calls a resource; the inventory's own name is shown inst
     Label, 0..=255, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
 text!(/// A word of another system: an enterprise project, the owner of a lock, a spelling of a filter.
     ShortText, 0..=64, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
+text!(/// The name under which an installation is known to others.
+    RegionName, 0..=255, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'),
+    "^[A-Za-z0-9._-]*$", "letters, digits, `_`, `-` or `.`");
 text!(
     TagKey,
     1..=36,
