@@ -55,6 +55,8 @@ pub(super) const DEPARTURES: &[Departure] = &[
             "OperationLog.checkpoint_id",
             "OperationLog.ended_at",
             "OperationLog.policy_id",
+            "Policy.associated_vaults",
+            "PolicyAssociateVault.destination_vault_id",
             "Resource",
             "Vault",
             "Vault.description",
@@ -132,8 +134,15 @@ pub(super) const DEPARTURES: &[Departure] = &[
             "UpdateVault",
             "CreateCheckpoint",
             "ListVault",
+            "CreatePolicy",
+            "UpdatePolicy",
         ],
-        places: &["vault.name", "checkpoint.parameters.name", "?name"],
+        places: &[
+            "vault.name",
+            "checkpoint.parameters.name",
+            "?name",
+            "policy.name",
+        ],
         rules: &["pattern"],
         reason: "a name may have dots, as the order of a vault allows.",
     },
@@ -192,4 +201,66 @@ pub(super) const DEPARTURES: &[Departure] = &[
         rules: &["*"],
         reason: "it changes from crash to application consistent only; there is no code of its own for it.",
     },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreatePolicy", "UpdatePolicy"],
+        places: &[YEARLY_TYPE],
+        rules: &["enum"],
+        reason: "`WEEKLY` or `MONTHLY`: the published word `WEEKLY,MONTHLY` is a misprint of the two.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreatePolicy", "UpdatePolicy"],
+        places: &[YEARLY_TYPE],
+        rules: &["*"],
+        reason: "the misprinted word.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["CreatePolicy", "UpdatePolicy", "ListPolicies", "ShowPolicy"],
+        places: &["PolicyYearlyRetentionRules.retention_type"],
+        rules: &["enum"],
+        reason: "one of the two words, as it was given.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreatePolicy", "UpdatePolicy"],
+        places: &[
+            "policy.operation_definition.max_backups",
+            "policy.operation_definition.retention_duration_days",
+        ],
+        rules: &["minimum"],
+        reason: "0 and -1 are no rule, as the text beside the description says and clients send.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["CreatePolicy", "UpdatePolicy", "ListPolicies"],
+        places: &[
+            "PolicyoODCreate.max_backups",
+            "PolicyoODCreate.retention_duration_days",
+        ],
+        rules: &["minimum"],
+        reason: "such a number is answered as it was given, or Terraform finds a difference.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreatePolicy", "UpdatePolicy"],
+        places: &[
+            "policy.operation_definition.destination_region",
+            "policy.operation_definition.retention_duration_days",
+            "policy.operation_type",
+        ],
+        rules: &["*"],
+        reason: "a backup policy has no destination and a replication policy needs one; days and numbers exclude each other.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["AssociateVaultPolicy"],
+        places: &["add_policy_ids[]"],
+        rules: &["*"],
+        reason: "published as texts of 1 to 10 characters, which no id is: it means 1 to 10 ids.",
+    },
 ];
+
+const YEARLY_TYPE: &str =
+    "policy.operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const CRATE: &str = "huawei-cloud-api-definitions-CBR";
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Published {
     pub(super) id: String,
     /// `POST`.
@@ -19,8 +19,10 @@ pub(super) struct Published {
     pub(super) parameters: Vec<Parameter>,
     /// The schema of the body, references replaced.
     pub(super) body: Option<Value>,
-    /// The status of success, and the schema of its body unless that is empty.
-    pub(super) success: (u16, Option<Value>),
+    /// The status of success.
+    pub(super) success: u16,
+    /// The rules of its body unless that is empty.
+    pub(super) answer: Option<jsonschema::Validator>,
 }
 
 #[derive(Debug, Clone)]
@@ -87,13 +89,15 @@ fn read(file: &Path) -> Published {
     let body = parameters
         .iter()
         .find(|parameter| parameter["in"] == "body");
+    let (success, answer) = success(&document, &operation["responses"]);
     Published {
+        success,
+        answer,
         id: document["name"].as_str().unwrap().to_owned(),
         method: method.to_uppercase(),
         path: path.clone(),
         parameters: parameters.iter().filter_map(parameter).collect(),
         body: body.map(|body| resolved(&document, &body["schema"])),
-        success: success(&document, &operation["responses"]),
     }
 }
 
@@ -108,8 +112,8 @@ fn parameter(described: &Value) -> Option<Parameter> {
     })
 }
 
-/// The first status below 300, with a schema that stands alone.
-fn success(document: &Value, responses: &Value) -> (u16, Option<Value>) {
+/// The first status, and the rules of the body that comes with it.
+fn success(document: &Value, responses: &Value) -> (u16, Option<jsonschema::Validator>) {
     let by_status: BTreeMap<u16, &Value> = responses
         .as_object()
         .unwrap()
@@ -118,10 +122,10 @@ fn success(document: &Value, responses: &Value) -> (u16, Option<Value>) {
         .collect();
     let (status, answer) = by_status.into_iter().next().unwrap();
     assert!((200..300).contains(&status));
-    let schema = answer["schema"]
-        .is_object()
-        .then(|| json!({"definitions": document["definitions"], "allOf": [answer["schema"]]}));
-    (status, schema)
+    let schema = json!({"definitions": document["definitions"], "allOf": [answer["schema"]]});
+    let rules = answer["schema"].is_object();
+    let rules = rules.then(|| jsonschema::draft4::new(&schema).unwrap());
+    (status, rules)
 }
 
 /// Says of what has fields that it is an object: the description means it, and half of the time says so.

@@ -86,7 +86,8 @@ fn of_parameters(operation: &Published, base: &Request) -> Vec<Variation> {
                 place.unwrap().1.clone_from(&text);
                 format!("{{{name}}}")
             };
-            let breaks = broken(&rules, &value);
+            let breaks = all_broken(&rules, &value).into_iter().next();
+            let breaks = breaks.map(|(_, rule)| rule);
             found.push(Variation {
                 at,
                 value: text,
@@ -141,11 +142,15 @@ fn as_parameter(schema: &Value, value: &Value) -> Option<String> {
 
 fn of_body(schema: &Value, base: &Request) -> Vec<Variation> {
     let rules = validator(schema);
+    let known = all_broken(&rules, &base.body);
     let mut places = Vec::new();
     walk(schema, &mut Vec::new(), &mut places);
     let mut found = Vec::new();
     let mut push = |at: &[Step], value: String, body: Value| {
-        let breaks = broken(&rules, &body);
+        let breaks = all_broken(&rules, &body)
+            .into_iter()
+            .find(|broken| !known.contains(broken));
+        let breaks = breaks.map(|(_, rule)| rule);
         let request = Request {
             body,
             ..base.clone()
@@ -358,9 +363,29 @@ fn validator(schema: &Value) -> jsonschema::Validator {
     jsonschema::draft4::new(schema).unwrap()
 }
 
-fn broken(rules: &jsonschema::Validator, value: &Value) -> Option<String> {
-    let first = rules.iter_errors(value).next();
-    first.map(|error| error.kind().keyword().to_owned())
+/// Rules that a value breaks, and where: `vault.name`, `maxLength`.
+fn all_broken(rules: &jsonschema::Validator, value: &Value) -> Vec<(String, String)> {
+    let broken = rules.iter_errors(value).map(|error| {
+        let place = error.instance_path().as_str();
+        let parts = place
+            .split('/')
+            .skip(1)
+            .map(|part| match part.parse::<u32>() {
+                Ok(_) => "[]".to_owned(),
+                Err(_) => format!(".{part}"),
+            });
+        let place = parts.collect::<String>().trim_start_matches('.').to_owned();
+        (place, error.kind().keyword().to_owned())
+    });
+    broken.collect()
+}
+
+/// Rules of the description that the request itself breaks, as clients do.
+pub(super) fn broken_by(operation: &Published, request: &Request) -> Vec<(String, String)> {
+    let schema = operation.body.as_ref();
+    schema.map_or_else(Vec::new, |schema| {
+        all_broken(&validator(schema), &request.body)
+    })
 }
 
 /// Enough of a value to recognise it in a message.

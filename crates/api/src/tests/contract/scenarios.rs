@@ -1,10 +1,12 @@
 //! What every operation needs before it can succeed, one case that does and those that do not.
 
 mod backups;
+mod policies;
 mod vaults;
 
 use serde_json::{Value, json};
 
+use super::NOT_YET;
 use super::requests::Request;
 use crate::tests::server::TestServer;
 
@@ -25,8 +27,12 @@ pub(super) struct Scenario {
 
 /// Objects for all operations, each its own, so that none spoils what another needs.
 pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
+    let is_offered = |operation| !NOT_YET.contains(&operation);
     let mut all = vaults::scenarios(server).await;
     all.extend(backups::scenarios(server).await);
+    if is_offered("CreatePolicy") {
+        all.extend(policies::scenarios(server).await);
+    }
     all
 }
 
