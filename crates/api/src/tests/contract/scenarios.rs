@@ -1,7 +1,13 @@
 //! What every operation needs before it can succeed, one case that does and those that do not.
 
+mod accounts;
+mod agents;
 mod backups;
+mod changes;
+mod orders;
 mod policies;
+mod sharing;
+mod tags;
 mod vaults;
 
 use serde_json::{Value, json};
@@ -12,6 +18,9 @@ use crate::tests::server::TestServer;
 
 /// An id of the right form that names nothing.
 pub(super) const UNKNOWN: &str = "11111111-2222-4333-8444-555555555555";
+
+/// Stands for a permission where whoever has credentials may ask.
+pub(super) const OPEN: &str = "any credentials";
 
 pub(super) struct Scenario {
     pub(super) operation: &'static str,
@@ -32,6 +41,24 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
     all.extend(backups::scenarios(server).await);
     if is_offered("CreatePolicy") {
         all.extend(policies::scenarios(server).await);
+    }
+    if is_offered("SetVaultResource") {
+        all.extend(changes::scenarios(server).await);
+    }
+    if is_offered("CreateVaultTags") {
+        all.extend(tags::scenarios(server).await);
+    }
+    if is_offered("ChangeOrder") {
+        all.extend(orders::scenarios(server).await);
+    }
+    if is_offered("AddMember") {
+        all.extend(sharing::scenarios(server).await);
+    }
+    if is_offered("ShowDomain") {
+        all.extend(accounts::scenarios(server).await);
+    }
+    if is_offered("RegisterAgent") {
+        all.extend(agents::scenarios(server).await);
     }
     all
 }
