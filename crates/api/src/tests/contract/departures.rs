@@ -7,7 +7,8 @@ pub(super) struct Departure {
     pub(super) from: Way,
     /// Operations, or `*` for all of them that have the place.
     pub(super) operations: &'static [&'static str],
-    /// Fields of a request (`vault.description`, `?limit`), or of an answer by definition (`Vault.description`).
+    /// Fields of a request (`vault.description`, `?limit`), or of an answer by definition (`Vault.description`). With a
+    /// star, all whose names begin so.
     pub(super) places: &'static [&'static str],
     /// The rules of the description that do not hold there.
     pub(super) rules: &'static [&'static str],
@@ -25,13 +26,25 @@ pub(super) enum Way {
 }
 
 impl Departure {
-    pub(super) fn covers(&self, from: Way, operation: &str, place: &str, rule: &str) -> bool {
+    /// The place of the list that a place of an operation falls under, when the departure is about that rule.
+    pub(super) fn covering(
+        &self,
+        from: Way,
+        operation: &str,
+        place: &str,
+        rule: &str,
+    ) -> Option<&'static str> {
         let names =
             |list: &[&str], word: &str| list.iter().any(|name| *name == "*" || *name == word);
-        self.from == from
-            && names(self.operations, operation)
-            && names(self.places, place)
-            && names(self.rules, rule)
+        if self.from != from || !names(self.operations, operation) || !names(self.rules, rule) {
+            return None;
+        }
+        let mut places = self.places.iter();
+        let falls_under = |name: &&&'static str| match name.strip_suffix('*') {
+            Some(above) => place.starts_with(above),
+            None => **name == place,
+        };
+        places.find(falls_under).copied()
     }
 }
 
@@ -126,6 +139,70 @@ pub(super) const DEPARTURES: &[Departure] = &[
         places: &["vault.billing.console_url"],
         rules: &["*"],
         reason: "of the cloud's shop: not read.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &[
+            "CreatePostPaidVault",
+            "ChangeVaultChargeMode",
+            "ChangeOrder",
+            "UpdateOrder",
+        ],
+        places: &[
+            "cloudServiceConsoleURL",
+            "cloud_service_console_url",
+            "console_url",
+            "productInfo.productId",
+            "productInfo.resourceSpecCode",
+            "product_info.product_id",
+            "promotion_info",
+            "vault.billing.console_url",
+            "vault.parameters*",
+        ],
+        rules: &["*"],
+        reason: "of the cloud's shop: not read.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreatePostPaidVault", "ChangeVaultChargeMode"],
+        places: &[
+            "vault.billing.charging_mode",
+            "is_auto_renew",
+            "is_auto_pay",
+        ],
+        rules: &["required"],
+        reason: "the path says that it is pre-paid, nothing renews itself, and an order that says nothing waits.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreatePostPaidVault"],
+        places: &["vault.tags"],
+        rules: &["minItems"],
+        reason: "an empty list is no tags, as at the other create.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreatePostPaidVault"],
+        places: &["vault.auto_expand", "vault.billing.is_multi_az"],
+        rules: &["*"],
+        reason: "published for pay-per-use vaults only, and a promise of a second place.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["ChangeVaultChargeMode"],
+        places: &["charging_mode", "period_type"],
+        rules: &["*"],
+        reason: "the rule of the form allows any word, the text `pre_paid`, `month` and `year`.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["ChangeOrder", "UpdateOrder"],
+        places: &[
+            "product_info.resource_spec_code",
+            "productInfo.resourceSize",
+        ],
+        rules: &["*"],
+        reason: "the vault's own specification, and the size that was ordered: an order changes no other thing.",
     },
     Departure {
         from: Way::Takes,

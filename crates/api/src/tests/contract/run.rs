@@ -6,7 +6,7 @@ use serde_json::Value;
 use strongroom_service::Action;
 use strongroom_types::Role;
 
-use super::departures::{DEPARTURES, Way};
+use super::departures::{DEPARTURES, Departure, Way};
 use super::published::Published;
 use super::requests::{Request, Variation, broken_by, variations, variations_of_present};
 use super::scenarios::{OPEN, Scenario};
@@ -21,7 +21,7 @@ pub(super) struct Run<'a> {
     published: BTreeMap<&'a str, &'a Published>,
     rows: BTreeMap<String, Row>,
     /// Departures, by index, and their places that something needed.
-    needed: BTreeSet<(usize, String)>,
+    needed: BTreeSet<(usize, &'static str)>,
     /// Rules that answers broke, to tell each once.
     answered: BTreeSet<String>,
     problems: Vec<String>,
@@ -256,11 +256,12 @@ impl<'a> Run<'a> {
     }
 
     fn departs(&mut self, from: Way, operation: &Published, place: &str, rule: &str) -> bool {
-        let found = DEPARTURES
-            .iter()
-            .position(|departure| departure.covers(from, &operation.id, place, rule));
-        self.needed
-            .extend(found.map(|number| (number, place.to_owned())));
+        let mut departures = DEPARTURES.iter().enumerate();
+        let found = departures.find_map(|(number, departure)| {
+            let covering = departure.covering(from, &operation.id, place, rule)?;
+            Some((number, covering))
+        });
+        self.needed.extend(found);
         found.is_some()
     }
 
@@ -283,7 +284,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             for place in departure.places {
-                if !self.needed.contains(&(number, (*place).to_owned())) {
+                if !self.needed.contains(&(number, *place)) {
                     let told = format!("nothing needs {place}: {}", departure.reason);
                     self.problems.push(told);
                 }
@@ -305,8 +306,9 @@ impl<'a> Run<'a> {
 /// What breaks a rule and is not known to be taken.
 fn is_refused(operation: &Published, variation: &Variation) -> bool {
     variation.breaks.as_ref().is_some_and(|rule| {
-        let takes = |departure: &super::departures::Departure| {
-            departure.covers(Way::Takes, &operation.id, &variation.at, rule)
+        let takes = |departure: &Departure| {
+            let found = departure.covering(Way::Takes, &operation.id, &variation.at, rule);
+            found.is_some()
         };
         !DEPARTURES.iter().any(takes)
     })

@@ -40,7 +40,7 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
         operation(
             "CreatePostPaidVault",
             "cbr:vaults:create",
-            sending(new_order()),
+            sending(new_order(server).await),
         )
         .refuses(sending(json!({"vault": {}})), "9900 400"),
         operation(
@@ -68,13 +68,16 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
     ]
 }
 
-/// Every field of an order.
-fn new_order() -> Value {
+/// Every field of an order. It waits, so that the server in it stays free.
+async fn new_order(server: &TestServer) -> Value {
+    let resource = server.add_server("for_a_term").await;
     json!({"vault": {
         "name": "for_a_term", "description": "from the contract", "auto_bind": false, "auto_expand": false,
         "bind_rules": {"tags": [{"key": "team", "value": "blue"}]}, "enterprise_project_id": "0",
-        "locked": false, "resources": [], "smn_notify": true, "threshold": 80,
+        "locked": false, "smn_notify": true, "threshold": 80,
         "tags": [{"key": "team", "value": "blue"}],
+        "resources": [{"id": resource, "type": "OS::Nova::Server", "name": "for_a_term",
+            "extra_info": {"exclude_volumes": []}}],
         "billing": {
             "charging_mode": "pre_paid", "cloud_type": "public", "consistent_level": "crash_consistent",
             "console_url": "https://localhost/pay", "is_auto_pay": false, "is_auto_renew": false,
