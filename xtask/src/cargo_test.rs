@@ -9,7 +9,8 @@ use crate::{setup, shell};
 const POSTGRES: &str = "STRONGROOM_TEST_POSTGRES";
 /// A Python with the official clients installed.
 const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
-
+/// A Python with Cloud Custodian installed.
+const CUSTODIAN: &str = "STRONGROOM_TEST_CUSTODIAN";
 /// SeaweedFS' program, which tests start.
 const S3_SERVER: &str = "STRONGROOM_TEST_WEED";
 
@@ -20,6 +21,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     tests
         .args(arguments)
         .env(PYTHON, setup::clients_python())
+        .env(CUSTODIAN, setup::custodian_python())
         .env(S3_SERVER, setup::s3_server())
         .env("CI", "true");
     if std::env::var_os(POSTGRES).is_some() {

@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: Debian packages, and the official clients in a private Python environment.
+//! What the tests need beside Rust: Debian packages, and the official clients in private Python environments.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,43 @@ use anyhow::{Context, Result, bail};
 
 use crate::{postgres, shell};
 
-/// The clients that judge compatibility, pinned with everything they pull in.
-const REQUIREMENTS: &str = "crates/strongroom/tests/clients/requirements.txt";
-/// What the reader that was written from the format pages needs, with hashes.
-const READER: &str = "docs/formats/reader/requirements.txt";
-/// The S3 server, whose hashes are pinned as well.
-const S3_SERVER: &str = "crates/strongroom/tests/clients/seaweedfs.txt";
-const ENVIRONMENT: &str = "target/clients-venv";
+/// A private Python environment.
+struct Environment {
+    folder: &'static str,
+    content: &'static str,
+    /// Requirements files, and how pip reads each.
+    requirements: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// The clients that judge compatibility, pinned with everything they pull in; what the reader that was written from the
+/// format pages needs, and the S3 server, both with hashes.
+const CLIENTS: Environment = Environment {
+    folder: "target/clients-venv",
+    content: "the official Python clients and SeaweedFS",
+    requirements: &[
+        ("crates/strongroom/tests/clients/requirements.txt", &[]),
+        (
+            "docs/formats/reader/requirements.txt",
+            &["--require-hashes"],
+        ),
+        (
+            "crates/strongroom/tests/clients/seaweedfs.txt",
+            &["--require-hashes"],
+        ),
+    ],
+};
+
+/// Its pins contradict those of the other clients. Two of its packages have no wheel: they are built apart, not by the
+/// way that pip announces to drop.
+const CUSTODIAN: Environment = Environment {
+    folder: "target/custodian-venv",
+    content: "Cloud Custodian",
+    requirements: &[(
+        "crates/strongroom/tests/clients/custodian.txt",
+        &["--use-pep517"],
+    )],
+};
+
 /// Read by Debian's PostgreSQL packages: without it, installing them starts a server that nobody asked for.
 const CLUSTER_POLICY: &str = "/etc/postgresql-common/createcluster.conf";
 
@@ -55,7 +85,8 @@ pub(crate) fn run() -> Result<()> {
         .map(|need| need.package)
         .collect();
     install_packages(&missing)?;
-    install_clients()
+    CLIENTS.install()?;
+    CUSTODIAN.install()
 }
 
 /// Installs Debian packages; none means nothing to do, not even a look at the package lists.
@@ -102,54 +133,75 @@ fn forbid_system_cluster() -> Result<()> {
 
 /// The interpreter of the private environment, for tests that drive official clients.
 pub(crate) fn clients_python() -> PathBuf {
-    shell::root().join(ENVIRONMENT).join("bin/python")
+    CLIENTS.program("python")
+}
+
+/// The interpreter that has Cloud Custodian.
+pub(crate) fn custodian_python() -> PathBuf {
+    CUSTODIAN.program("python")
 }
 
 /// SeaweedFS' program, for tests that need an S3 server.
 pub(crate) fn s3_server() -> PathBuf {
-    shell::root().join(ENVIRONMENT).join("bin/weed")
+    CLIENTS.program("weed")
 }
 
-/// Makes the environment anew unless it was made, to the end, from the same requirements.
-fn install_clients() -> Result<()> {
-    let read = |file: &str| {
-        fs::read_to_string(shell::root().join(file)).with_context(|| format!("cannot read {file}"))
-    };
-    let wanted = read(REQUIREMENTS)? + &read(READER)? + &read(S3_SERVER)?;
-    let environment = shell::root().join(ENVIRONMENT);
-    let stamp = environment.join("made-from.txt");
-    let is_current = fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted);
-    if is_current && shell::succeeds(shell::command(clients_python()).arg("--version")) {
-        return Ok(());
+impl Environment {
+    fn path(&self) -> PathBuf {
+        shell::root().join(self.folder)
     }
-    println!("installing the official Python clients and SeaweedFS into {ENVIRONMENT}");
-    if environment.exists() {
-        fs::remove_dir_all(&environment)
-            .with_context(|| format!("cannot remove the old {ENVIRONMENT}"))?;
-    }
-    shell::output(
-        shell::command(system_python())
-            .args(["-m", "venv"])
-            .arg(&environment),
-    )?;
-    pip_install(REQUIREMENTS, &[])?;
-    pip_install(READER, &["--require-hashes"])?;
-    pip_install(S3_SERVER, &["--require-hashes"])?;
-    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
-}
 
-fn pip_install(requirements: &str, options: &[&str]) -> Result<()> {
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ];
-    let mut command = shell::command(clients_python());
-    command.args(pip).args(options).arg("--requirement");
-    shell::output(command.arg(shell::root().join(requirements)))?;
-    Ok(())
+    fn program(&self, name: &str) -> PathBuf {
+        self.path().join("bin").join(name)
+    }
+
+    /// Makes the environment anew unless it was made, to the end, from the same requirements.
+    fn install(&self) -> Result<()> {
+        let wanted = self.wanted()?;
+        let stamp = self.path().join("made-from.txt");
+        let is_current = fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted);
+        if is_current && shell::succeeds(shell::command(self.program("python")).arg("--version")) {
+            return Ok(());
+        }
+        println!("installing {} into {}", self.content, self.folder);
+        if self.path().exists() {
+            fs::remove_dir_all(self.path())
+                .with_context(|| format!("cannot remove the old {}", self.folder))?;
+        }
+        shell::output(
+            shell::command(system_python())
+                .args(["-m", "venv"])
+                .arg(self.path()),
+        )?;
+        for (requirements, options) in self.requirements {
+            self.pip_install(requirements, options)?;
+        }
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
+    /// All that the environment is made from, in one text.
+    fn wanted(&self) -> Result<String> {
+        let mut wanted = String::new();
+        for (file, _) in self.requirements {
+            let text = fs::read_to_string(shell::root().join(file));
+            wanted += &text.with_context(|| format!("cannot read {file}"))?;
+        }
+        Ok(wanted)
+    }
+
+    fn pip_install(&self, requirements: &str, options: &[&str]) -> Result<()> {
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
+        let mut command = shell::command(self.program("python"));
+        command.args(pip).args(options).arg("--requirement");
+        shell::output(command.arg(shell::root().join(requirements)))?;
+        Ok(())
+    }
 }
 
 /// Debian's own interpreter where there is one: a version manager's shim may change under our feet.

@@ -12,6 +12,7 @@ use strongroom_types::ProjectId;
 use strongroom_wire::Code;
 use strongroom_wire::signing::Authorization;
 
+use crate::audit::Followed;
 use crate::extract::NOT_TEXT;
 use crate::{ApiError, ApiState, RequestId};
 
@@ -67,6 +68,13 @@ enum PathProject {
     NotText,
 }
 
+fn claimed_in(path: &PathProject) -> Option<&ProjectId> {
+    match path {
+        PathProject::Id(project) => Some(project),
+        _ => None,
+    }
+}
+
 /// Checks the credentials and puts [`Authenticated`] and, where the path has a project, [`Tenant`] into the
 /// request. A token wins over a signature.
 pub(crate) async fn authenticate(
@@ -85,6 +93,10 @@ pub(crate) async fn authenticate(
         Some(token) => (check_token(&state, &parts, token).await?, body),
         None => signature::check(&state, &parts, body, claimed).await?,
     };
+    let followed = parts.extensions.get::<Followed>().cloned();
+    if let Some(followed) = &followed {
+        followed.is_by(&caller, claimed_in(&in_path));
+    }
     let project = match in_path {
         PathProject::None => None,
         PathProject::Id(project) => Some(project),

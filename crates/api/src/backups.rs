@@ -2,7 +2,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use strongroom_service::{Action, backups};
 use strongroom_wire::backups::{
-    BackupAnswer, BackupList, ListBackupsQuery, OwnType, RestoreAnswer, RestoreBackupRequest,
+    BackupAnswer, BackupList, ListBackupsQuery, RestoreAnswer, RestoreBackupRequest,
     UpdateBackupRequest,
 };
 
@@ -40,13 +40,10 @@ pub(crate) async fn list_backups(
     }))
 }
 
-/// Nothing is shared with anyone, and everything lies in one zone.
+/// Everything lies in one zone.
 fn lists_nothing(query: &ListBackupsQuery, zone: &str) -> bool {
-    let elsewhere = query
-        .resource_az
-        .as_ref()
-        .is_some_and(|asked| asked.as_str() != zone);
-    query.own_type == Some(OwnType::Shared) || elsewhere
+    let asked = query.resource_az.as_ref();
+    asked.is_some_and(|asked| asked.as_str() != zone)
 }
 
 /// `replication` adds the records of copies, of which a list shows none unless it is asked to.

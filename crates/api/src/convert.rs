@@ -4,18 +4,21 @@ pub(crate) mod backups;
 pub(crate) mod checkpoints;
 pub(crate) mod identity;
 pub(crate) mod inventory;
+pub(crate) mod machines;
+pub(crate) mod members;
 pub(crate) mod operation_logs;
 pub(crate) mod policies;
 pub(crate) mod protectables;
 pub(crate) mod resources;
+pub(crate) mod vault_tags;
 pub(crate) mod vaults;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use strongroom_service::rows::Page;
+use strongroom_service::rows::{Direction, Page};
 use strongroom_wire::Code;
-use strongroom_wire::values::{Offset, PageLimit, ShortText};
+use strongroom_wire::values::{Label, Offset, PageLimit, ShortText};
 
 use crate::ApiError;
 
@@ -33,6 +36,30 @@ pub(crate) fn page(
         limit: limit.map_or(default_limit, |limit| unsigned(limit.get())),
         marker: marker.map(|marker| marker.to_string()),
     }
+}
+
+/// `key[:asc|desc]`, several separated by commas, as `read` knows the keys; none when absent.
+pub(crate) fn sort_by<T>(
+    text: Option<&Label>,
+    read: impl Fn(&str, Direction) -> Option<T>,
+) -> Result<Vec<T>, ApiError> {
+    let Some(text) = text else {
+        return Ok(vec![]);
+    };
+    let one = |part: &str| {
+        let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
+        let direction = match direction {
+            "asc" => Direction::Ascending,
+            "desc" => Direction::Descending,
+            _ => return None,
+        };
+        read(key, direction)
+    };
+    let parts = text.as_str().split(',');
+    let sort: Option<Vec<_>> = parts.map(|part| one(part.trim())).collect();
+    let sort = sort.ok_or_else(|| ApiError::invalid("sort"))?;
+    check_count("sort", &sort, 1..=6)?;
+    Ok(sort)
 }
 
 /// Of a number whose type keeps it above zero.

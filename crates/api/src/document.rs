@@ -2,9 +2,9 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use strongroom_types::ProjectId;
+use strongroom_types::{MemberStatus, ProjectId};
 use strongroom_wire::ErrorBody;
-use strongroom_wire::backups::{MemberStatus, OwnType};
+use strongroom_wire::backups::OwnType;
 use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
 use strongroom_wire::values::{Offset, PageLimit};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
@@ -64,7 +64,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
         }
         let body = if is_identity_route(path) {
             IdentityErrorBody::name()
-        } else if path.starts_with("/v3/{project_id}/") || path.starts_with("/strongroom/") {
+        } else if path.starts_with("/v3/") || path.starts_with("/strongroom/") {
             ErrorBody::name()
         } else {
             continue;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use strongroom_service::Error;
 use strongroom_types::{Chain, Trouble};
@@ -51,6 +52,11 @@ impl IntoResponse for ApiError {
         let status =
             StatusCode::from_u16(self.code.status()).expect("the table has valid statuses");
         let mut response = status.into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -84,6 +90,7 @@ fn sentence(text: &str) -> String {
     sentence
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one line for each error")]
 const fn code_of(error: &Error) -> Code {
     match error {
         Error::Invalid { .. } | Error::VaultUnlock => Code::InvalidParameter,
@@ -102,7 +109,10 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultState { .. } => Code::VaultStateForbids,
         Error::VaultDeleting | Error::VaultBusy | Error::NewestBackupNeeded => Code::VaultBusy,
         Error::LockedBackups => Code::BackupLocked,
+        Error::VaultCannotSync { .. } => Code::VaultCannotSync,
+        Error::SyncRunning => Code::SyncRunning,
         Error::TooManyTags { .. } => Code::TooManyTags,
+        Error::TagNotFound => Code::TagNotFound,
 
         Error::PolicyNotFound { .. } => Code::PolicyNotFound,
         Error::TooManyPolicies { .. } => Code::TooManyPolicies,
@@ -115,7 +125,7 @@ const fn code_of(error: &Error) -> Code {
         Error::DestinationVaultNotFound { .. } => Code::DestinationVaultNotFound,
 
         Error::TooManyResources { .. } => Code::VaultResourcesExceeded,
-        Error::WrongResourceType { .. } => Code::ResourceTypeMismatch,
+        Error::WrongResourceType { .. } | Error::VaultsDiffer => Code::ResourceTypeMismatch,
         Error::ResourceInOtherVault { .. } => Code::ResourceInOtherVault,
         Error::DuplicateResource { .. } => Code::DuplicateResource,
         Error::ResourceNotFound { .. } => Code::ResourceNotFound,
@@ -133,8 +143,11 @@ const fn code_of(error: &Error) -> Code {
         Error::BackupNotFound { .. } => Code::BackupNotFound,
         Error::BackupNotDeletable { .. } => Code::BackupNotDeletable,
         Error::BackupInUse => Code::BackupInUse,
+        Error::MetadataNotReady { .. } => Code::MetadataNotReady,
 
-        Error::BackupStateForbidsRestore { .. } => Code::BackupNotRestorable,
+        Error::BackupStateForbidsRestore { .. } | Error::ShareNotAccepted => {
+            Code::BackupNotRestorable
+        }
         Error::VaultStateForbidsRestore { .. } => Code::VaultStateForbidsRestore,
         Error::TargetVolumeNotFound { .. } | Error::VolumeNotFound { .. } => Code::DiskNotFound,
         Error::TargetServerNotFound { .. } | Error::ServerNotFound { .. } => Code::ServerNotFound,
@@ -146,8 +159,24 @@ const fn code_of(error: &Error) -> Code {
         Error::ResourceBeingRestored { .. } => Code::ResourceBeingRestored,
         Error::DataDiskOntoSystemDisk { .. } => Code::DataDiskOntoSystemDisk,
 
+        Error::PartShared => Code::PartShared,
+        Error::TooManyMembers { .. } => Code::MembersExceeded,
+        Error::BackupStateForbidsSharing { .. } => Code::BackupNotShareable,
+        Error::AlreadyShared { .. } => Code::AlreadyShared,
+        Error::BadReceiver { .. } => Code::BadReceiver,
+        Error::MemberNotFound { .. } | Error::ShareWithdrawn => Code::MemberNotFound,
+        Error::BadMemberAnswer { .. } => Code::BadMemberAnswer,
+        Error::SharedBackup => Code::SharedBackup,
+        Error::MemberNotAnswerable { .. } => Code::MemberNotAnswerable,
+        Error::VaultStateForbidsSharing { .. } => Code::VaultStateForbidsSharing,
+        Error::VaultOfOtherType => Code::VaultOfOtherType,
+        Error::SharedOnward => Code::SharedOnward,
+
         Error::OperationLogNotFound { .. } => Code::OperationLogNotFound,
         Error::OrderNotFound { .. } => Code::OrderNotFound,
+        Error::BillNotFound => Code::BillNotFound,
+        Error::OrderOpen => Code::OrderOpen,
+        Error::OrderRejected => Code::ExpansionFailed,
         Error::OrderDecided { .. } => Code::OrderDecided,
 
         Error::ProjectNotFound { .. } => Code::ProjectNotFound,
@@ -177,8 +206,11 @@ pub(crate) const fn code_of_trouble(trouble: Trouble) -> Code {
         Trouble::VaultFull => Code::VaultFull,
         Trouble::VaultState => Code::VaultStateForbidsBackup,
         Trouble::NoPeer => Code::RegionWithoutReplication,
+        Trouble::Migrating => Code::VaultBusy,
+        Trouble::VaultForbids => Code::VaultUnchangeable,
         Trouble::StorageUnavailable => Code::StorageUnavailable,
         Trouble::DataDamaged => Code::DataDamaged,
+        Trouble::ShareWithdrawn => Code::MemberNotFound,
         Trouble::Interrupted => Code::Interrupted,
         Trouble::Internal => Code::InternalError,
     }

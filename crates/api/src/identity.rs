@@ -27,7 +27,8 @@ const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 /// Whether a route's errors are written in Keystone's shape.
 pub(crate) fn is_identity_route(route: &str) -> bool {
-    route.starts_with("/v3") && !route.starts_with("/v3/{project_id}/")
+    let begins = |part: &&str| route.starts_with(part);
+    matches!(route, "/v3" | "/v3/" | "/v3/projects") || ["/v3/auth/", "/v3.0/"].iter().any(begins)
 }
 
 /// What is asked before there are credentials.

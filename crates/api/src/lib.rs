@@ -1,9 +1,13 @@
 //! The HTTP face: router, extractors, handlers, the one error mapping, OpenAPI.
 //!
-//! A request passes `observe` (id, span, metrics), `auth` (who asks, for which project), an extractor per part,
+//! A request passes `observe` (id, span, metrics), `audit` (what is recorded of it), `auth` (who asks, for which project),
+//! `limits` (whether it is their turn), an extractor per part,
 //! a handler that calls one function of the service, and `convert` both ways. Every refusal is an [`ApiError`].
 
+mod accounts;
 mod administration;
+mod audit;
+mod audit_list;
 mod auth;
 mod backups;
 mod checkpoints;
@@ -12,8 +16,13 @@ mod document;
 mod error;
 mod extract;
 mod identity;
+mod imports;
 mod inventory;
+mod limits;
+mod machines;
+mod members;
 mod meta;
+mod metering;
 mod observe;
 mod operation_logs;
 mod orders;
@@ -23,9 +32,13 @@ mod protectables;
 mod resources;
 mod router;
 mod state;
+mod vault_orders;
+mod vault_tags;
 mod vaults;
 
+pub use audit::Peer;
 pub use error::ApiError;
+pub use limits::{Limiter, Limits};
 pub use observe::RequestId;
 pub use router::router;
 pub use state::{ApiState, RenderMetrics};

@@ -33,7 +33,18 @@ struct Link {
 #[utoipa::path(get, path = "/", tag = "service", security(()),
     responses((status = 300, body = Versions)))]
 pub(crate) async fn list_versions(State(state): State<ApiState>, headers: HeaderMap) -> Response {
-    let base = base_url(&state, &headers);
+    versions(&state, &headers)
+}
+
+/// List the versions of the API under the name of the service.
+#[utoipa::path(get, path = "/cbr", tag = "service", security(()),
+    responses((status = 300, body = Versions)))]
+pub(crate) async fn show_version(State(state): State<ApiState>, headers: HeaderMap) -> Response {
+    versions(&state, &headers)
+}
+
+fn versions(state: &ApiState, headers: &HeaderMap) -> Response {
+    let base = base_url(state, headers);
     let links = vec![Link {
         href: format!("{base}/v3/"),
         rel: "self".to_owned(),

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ResourceId, ServerId, UserId,
-    VaultId, VolumeId,
+    BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ProjectId, ResourceId, ServerId,
+    UserId, VaultId, VolumeId,
 };
+use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
 
 macro_rules! object_path {
@@ -16,6 +17,10 @@ macro_rules! object_path {
 }
 
 object_path!(VaultPath { vault_id: VaultId });
+object_path!(VaultTagPath {
+    vault_id: VaultId,
+    key: String
+});
 object_path!(CheckpointPath {
     checkpoint_id: CheckpointId
 });
@@ -24,6 +29,10 @@ object_path!(BackupPath {
 });
 object_path!(PolicyPath {
     policy_id: PolicyId
+});
+object_path!(MemberPath {
+    backup_id: BackupId,
+    member_id: ProjectId
 });
 object_path!(OperationLogPath {
     operation_log_id: OperationLogId
@@ -42,6 +51,15 @@ object_path!(ServerPath {
     server_id: ServerId
 });
 object_path!(OrderPath { order_id: OrderId });
+object_path!(FeaturePath {
+    feature_key: String
+});
+object_path!(DomainNamePath {
+    domain_name: String
+});
+object_path!(SourceProjectPath {
+    source_project_id: ProjectId
+});
 object_path!(UserPath { user_id: UserId });
 object_path!(AccessKeyPath { access_key: String });
 
@@ -51,4 +69,11 @@ object_path!(AccessKeyPath { access_key: String });
 pub(crate) enum ProtectableType {
     Server,
     Disk,
+}
+
+/// Which enterprise project a search is about; all when absent.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EnterpriseQuery {
+    pub(crate) enterprise_project_id: Option<ShortText>,
 }

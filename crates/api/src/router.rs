@@ -13,11 +13,14 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::audit::{Auditor, audit};
 use crate::auth::authenticate;
+use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
-    ApiError, ApiState, administration, backups, checkpoints, document, identity, inventory, meta,
-    operation_logs, orders, policies, protectables, resources, vaults,
+    ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
+    identity, imports, inventory, machines, members, meta, metering, operation_logs, orders,
+    policies, protectables, resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -29,11 +32,14 @@ pub fn router(state: ApiState) -> Router {
     let (guarded, open) = all_routes();
     let (guarded, of_guarded) = guarded.split_for_parts();
     let (open, of_open) = open.split_for_parts();
+    let auditor = Auditor::new(&state, [&of_guarded, &of_open]);
     let description = describe(of_guarded, of_open);
     let show_description = async move || document::answer(description);
     let routes = guarded
+        .route_layer(from_fn_with_state(state.clone(), limit))
         .route_layer(from_fn_with_state(state.clone(), authenticate))
         .merge(open)
+        .route_layer(from_fn_with_state(auditor, audit))
         .route("/openapi.json", axum::routing::get(show_description));
     with_layers(routes, &state).with_state(state)
 }
@@ -54,11 +60,13 @@ where
 /// Routes that need credentials, and those that do not.
 fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
+        .merge(accounts::routes())
         .merge(extensions())
         .merge(administration::routes())
         .merge(identity::guarded_routes());
     let open = OpenApiRouter::with_openapi(document::frame())
         .routes(routes!(meta::list_versions))
+        .routes(routes!(meta::show_version))
         .routes(routes!(meta::show_health))
         .routes(routes!(meta::show_metrics))
         .merge(identity::open_routes());
@@ -91,6 +99,17 @@ fn cbr() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(resources::add_vault_resource))
         .routes(routes!(resources::remove_vault_resource))
+        .routes(routes!(resources::set_vault_resource))
+        .routes(routes!(resources::migrate_vault_resource))
+        .routes(routes!(vaults::update_expiration_time))
+        .routes(routes!(metering::show_summary))
+        .routes(routes!(metering::show_storage_usage))
+        .routes(routes!(vaults::batch_update_vaults))
+        .routes(routes!(vault_orders::create_post_paid_vault))
+        .routes(routes!(vault_orders::change_vault_charge_mode))
+        .routes(routes!(vault_orders::change_order))
+        .routes(routes!(vault_orders::update_order))
+        .merge(tags())
         .routes(routes!(checkpoints::create_checkpoint))
         .routes(routes!(checkpoints::show_checkpoint))
         .routes(routes!(backups::list_backups))
@@ -99,6 +118,8 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::update_backup,
             backups::delete_backup
         ))
+        .routes(routes!(imports::import_checkpoint))
+        .routes(routes!(imports::import_backup))
         .routes(routes!(backups::restore_backup))
         .routes(routes!(policies::create_policy, policies::list_policies))
         .routes(routes!(
@@ -108,10 +129,31 @@ fn cbr() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(policies::associate_vault_policy))
         .routes(routes!(policies::disassociate_vault_policy))
+        .routes(routes!(machines::show_metadata))
+        .routes(routes!(machines::check_agent))
+        .routes(routes!(members::add_member, members::show_members_detail))
+        .routes(routes!(
+            members::show_member_detail,
+            members::update_member_status,
+            members::delete_member
+        ))
         .routes(routes!(operation_logs::list_op_logs))
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))
         .routes(routes!(protectables::show_protectable))
+}
+
+/// The tags of vaults, under a path in the singular.
+fn tags() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::default()
+        .routes(routes!(
+            vault_tags::create_vault_tag,
+            vault_tags::show_vault_tags
+        ))
+        .routes(routes!(vault_tags::change_vault_tags))
+        .routes(routes!(vault_tags::delete_vault_tag))
+        .routes(routes!(vault_tags::show_project_tags))
+        .routes(routes!(vault_tags::find_vaults))
 }
 
 /// What CBR leaves to other services of a cloud.
@@ -121,6 +163,7 @@ fn extensions() -> OpenApiRouter<ApiState> {
         .routes(routes!(inventory::remove_volume))
         .routes(routes!(inventory::add_server, inventory::list_servers))
         .routes(routes!(inventory::remove_server))
+        .routes(routes!(audit_list::list_audit))
         .routes(routes!(orders::list_orders))
         .routes(routes!(orders::approve_order))
         .routes(routes!(orders::reject_order))

@@ -1,7 +1,10 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use strongroom_service::App;
+
+use crate::Limiter;
 
 /// Writes the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -13,6 +16,9 @@ pub struct ApiState {
     /// Where clients reach this service, when that is not what their `Host` header says.
     pub public_url: Option<String>,
     pub render_metrics: RenderMetrics,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[IpAddr]>,
+    pub limiter: Arc<Limiter>,
 }
 
 impl fmt::Debug for ApiState {

@@ -1,12 +1,18 @@
 use axum::extract::State;
 use axum::http::StatusCode;
+use strongroom_service::expirations::{self, NewEnd};
 use strongroom_service::vaults::{self, VaultCreation};
-use strongroom_wire::vault_requests::{CreateVaultRequest, UpdateVaultRequest};
-use strongroom_wire::vaults::{CreateVaultAnswer, ListVaultsQuery, VaultAnswer, VaultList};
+use strongroom_wire::vault_requests::{
+    BatchUpdateVaultsRequest, CreateVaultRequest, UpdateExpirationRequest, UpdateVaultRequest,
+};
+use strongroom_wire::vaults::{
+    BatchUpdateVaultsAnswer, CreateVaultAnswer, ListVaultsQuery, UpdateExpirationAnswer,
+    VaultAnswer, VaultList,
+};
 
 use crate::auth::Tenant;
 use crate::convert::vaults::{new_vault, order_taken, vault, vault_change, vault_filter};
-use crate::convert::{DEFAULT_LIMIT, page};
+use crate::convert::{DEFAULT_LIMIT, page, unsigned};
 use crate::extract::{Json, Path, Query};
 use crate::params::VaultPath;
 use crate::{ApiError, ApiState};
@@ -81,6 +87,47 @@ pub(crate) async fn update_vault(
     let change = vault_change(request.vault)?;
     let view = vaults::update(&state.app, &caller, &project, &path.vault_id, change).await?;
     Ok(Json(VaultAnswer { vault: vault(view) }))
+}
+
+/// Change the notices of every vault of the project.
+#[utoipa::path(put, path = "/v3/{project_id}/vaults/batch-update", tag = "vaults",
+    request_body = BatchUpdateVaultsRequest,
+    responses((status = 200, body = BatchUpdateVaultsAnswer)))]
+pub(crate) async fn batch_update_vaults(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Json(request): Json<BatchUpdateVaultsRequest>,
+) -> Result<Json<BatchUpdateVaultsAnswer>, ApiError> {
+    let change = request.vault;
+    let threshold = change.threshold.map(|percent| unsigned(percent.get()));
+    let updated =
+        vaults::update_all(&state.app, &caller, &project, change.smn_notify, threshold).await?;
+    Ok(Json(BatchUpdateVaultsAnswer {
+        updated_vaults_id: updated,
+    }))
+}
+
+/// Move the ends of those backups of a vault that expire.
+#[utoipa::path(put, path = "/v3/{project_id}/vaults/{vault_id}/update-backup-expiration-time",
+    tag = "vaults", params(VaultPath), request_body = UpdateExpirationRequest,
+    responses((status = 200, body = UpdateExpirationAnswer)))]
+pub(crate) async fn update_expiration_time(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<VaultPath>,
+    Json(request): Json<UpdateExpirationRequest>,
+) -> Result<Json<UpdateExpirationAnswer>, ApiError> {
+    let day = request.expect_expiration_date.into_string();
+    let new = NewEnd {
+        day: day.clone(),
+        zone: request.time_zone.into_string(),
+    };
+    let moved = expirations::update(&state.app, &caller, &project, &path.vault_id, new).await?;
+    Ok(Json(UpdateExpirationAnswer {
+        affected_backups_count: moved.affected,
+        new_expiration_day: day,
+        operation_log_id: moved.operation_log_id,
+    }))
 }
 
 /// Delete a vault and every backup in it.

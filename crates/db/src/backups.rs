@@ -2,8 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, ImageType, PolicyId, ProjectId, ResourceId, ResourceType,
-    Retention, Timestamp, Trouble, VaultId,
+    BackupId, BackupStatus, CheckpointId, ImageType, MemberStatus, PolicyId, ProjectId, ResourceId,
+    ResourceType, Retention, Timestamp, Trouble, VaultId,
 };
 
 use crate::json_text::list_or_null;
@@ -55,10 +55,24 @@ pub struct Backup {
     pub retention: Option<JsonText<Retention>>,
 }
 
+/// Whose backups to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Ownership {
+    /// The project's own.
+    #[default]
+    Own,
+    /// What other projects share with it, by what it answered; every answer when empty.
+    Shared(Vec<MemberStatus>),
+    /// Its own, and what is shared with it by what it answered.
+    All(Vec<MemberStatus>),
+}
+
 /// Absent or empty fields do not filter. Without `parent_id` only top-level backups are listed.
 #[derive(Debug, Clone, Default)]
 pub struct BackupFilter {
+    pub ownership: Ownership,
     pub checkpoint_id: Option<CheckpointId>,
+    /// Of a shared backup, also the vault that took it.
     pub vault_id: Option<VaultId>,
     pub resource_id: Option<ResourceId>,
     pub resource_type: Option<ResourceType>,
@@ -73,8 +87,19 @@ pub struct BackupFilter {
     pub end_time: Option<Timestamp>,
     pub incremental: Option<bool>,
     /// Backups in vaults that are at least this full, 1 to 100.
+    /// This and the next find own backups alone.
     pub used_percent: Option<u64>,
     pub enterprise_project_id: Option<String>,
+    pub retention: RetentionFilter,
+}
+
+/// Which backups pass, by what ends their time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RetentionFilter {
+    #[default]
+    Any,
+    /// Automatic ones that no date ends: how many there may be decides.
+    ByQuantity,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +133,7 @@ pub struct VaultPoint {
     pub resource_id: ResourceId,
 }
 
-/// Binds the project and a filter, `$1` to `$15`; see `matching_backups`.
+/// Binds the project and a filter, `$1` to `$16`; see `matching_backups`.
 macro_rules! bind_filter {
     ($query:expr, $project:expr, $filter:expr) => {
         $query
@@ -127,22 +152,55 @@ macro_rules! bind_filter {
             .bind($filter.incremental)
             .bind($filter.used_percent.map(stored))
             .bind(&$filter.enterprise_project_id)
+            .bind($filter.ownership.answers())
     };
 }
 
-fn matching_backups(dialect: Dialect) -> String {
+impl Ownership {
+    /// The answers to select by, as JSON; NULL where any will do or none is asked for.
+    fn answers(&self) -> Option<JsonText<Vec<MemberStatus>>> {
+        match self {
+            Self::Own => None,
+            Self::Shared(answers) | Self::All(answers) => list_or_null(answers),
+        }
+    }
+
+    /// The condition for a backup to be the project's, `$1`, in this sense; the answers are `$16`.
+    fn condition(&self, dialect: Dialect) -> String {
+        let shared = format!(
+            "SELECT backup_id FROM backup_member WHERE dest_project_id = $1 \
+             AND (CAST($16 AS TEXT) IS NULL OR status IN ({}))",
+            dialect.values_of("$16")
+        );
+        match self {
+            Self::Own => "project_id = $1 AND CAST($16 AS TEXT) IS NULL".to_owned(),
+            Self::Shared(_) => format!("(id IN ({shared}) OR parent_id IN ({shared}))"),
+            Self::All(_) => {
+                format!("(project_id = $1 OR id IN ({shared}) OR parent_id IN ({shared}))")
+            }
+        }
+    }
+}
+
+fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> String {
     format!(
-        "FROM backup WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
+        "FROM backup WHERE {owned} AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3 OR COALESCE(parent_id, id) IN \
+              (SELECT backup_id FROM backup_member WHERE dest_project_id = $1 AND vault_id = $3)) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
          AND (CAST($5 AS TEXT) IS NULL OR resource_type = $5) AND (CAST($6 AS TEXT) IS NULL OR resource_name = $6) \
          AND (CAST($7 AS TEXT) IS NULL OR name = $7) AND (CAST($8 AS TEXT) IS NULL OR image_type = $8) \
          AND (CAST($9 AS TEXT) IS NULL OR status IN ({statuses})) \
          AND ((CAST($10 AS TEXT) IS NULL AND parent_id IS NULL) OR parent_id = $10) \
          AND (CAST($11 AS BIGINT) IS NULL OR created_at >= $11) AND (CAST($12 AS BIGINT) IS NULL OR created_at <= $12) \
          AND (CAST($13 AS BOOLEAN) IS NULL OR incremental = $13) \
-         AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE used_bytes * 100 >= $14 * size_gb * 1073741824)) \
-         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $15))",
+         AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND used_bytes * 100 >= $14 * size_gb * 1073741824)) \
+         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND enterprise_project_id = $15)){by_quantity}",
+        owned = filter.ownership.condition(dialect),
         statuses = dialect.values_of("$9"),
+        by_quantity = match filter.retention {
+            RetentionFilter::Any => "",
+            RetentionFilter::ByQuantity => " AND auto_trigger AND expired_at IS NULL",
+        },
     )
 }
 
@@ -207,12 +265,12 @@ impl Tx {
         sort: &[BackupSort],
         page: &Page,
     ) -> Result<Listed<Backup>> {
-        let matching = matching_backups(self.dialect());
+        let matching = matching_backups(filter, self.dialect());
         let order = order(sort);
-        let extent = page.extent_sql(&matching, &order, "$16");
+        let extent = page.extent_sql(&matching, &order, "$17");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
-        let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $16 OFFSET $17");
+        let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $17 OFFSET $18");
         let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Backup>(AssertSqlSafe(sql)), project, filter)
             .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
         Ok(Listed {
@@ -309,18 +367,6 @@ impl Tx {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// How many automatic backups of a vault have not expired at `now`.
-    pub async fn count_kept_automatic_backups(
-        &mut self,
-        vault: &VaultId,
-        now: Timestamp,
-    ) -> Result<u64> {
-        const SQL: &str = "SELECT COUNT(*) FROM backup WHERE vault_id = $1 AND parent_id IS NULL AND auto_trigger = $2 \
-             AND (expired_at IS NULL OR expired_at > $3)";
-        let (count,) = on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(vault).bind(true).bind(now).fetch_one(c).await)?;
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
     pub async fn rename_backup(
         &mut self,
         id: &BackupId,
@@ -364,6 +410,19 @@ impl Tx {
         )
     }
 
+    /// Moves when a backup expires, and with it its children.
+    pub async fn update_backup_end(
+        &mut self,
+        id: &BackupId,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64> {
+        const SQL: &str = "UPDATE backup SET expired_at = $1, updated_at = $2 WHERE (id = $3 OR parent_id = $3) \
+             AND status NOT IN ('waiting_delete', 'deleting')";
+        Ok(on!(self, c => sqlx::query(SQL).bind(end).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?)
+    }
+
     pub async fn update_backup_progress(
         &mut self,
         id: &BackupId,
@@ -385,6 +444,15 @@ impl Tx {
             .bind(&backup.id).bind(backup.status).bind(stored(backup.progress)).bind(&backup.point_id)
             .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
             .bind(backup.updated_at).bind(backup.protected_at)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// What was listed as damaged is sound again; `false` when the row says something else.
+    pub async fn mend_backup(&mut self, id: &BackupId, now: Timestamp) -> Result<bool> {
+        const SQL: &str = "UPDATE backup SET status = 'available', progress = 100, trouble = NULL, trouble_message = '', \
+             updated_at = $2 WHERE id = $1 AND status = 'error' AND trouble = 'data_damaged'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(id).bind(now)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

@@ -47,12 +47,11 @@ impl Db {
     /// Opens a transaction that may write. On SQLite it takes the write lock at once (BEGIN IMMEDIATE): a
     /// deferred transaction that reads and then writes can fail in a way no busy timeout retries.
     pub async fn begin(&self) -> Result<Tx> {
-        match &self.pool {
-            Pool::Sqlite { writer, .. } => {
-                Ok(Tx::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
-            }
-            Pool::Postgres(pool) => begin_postgres(pool).await,
-        }
+        let tx = match &self.pool {
+            Pool::Sqlite { writer, .. } => Tx::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pool::Postgres(pool) => begin_postgres(pool).await?,
+        };
+        Ok(tx.followed())
     }
 
     /// Opens a transaction that only reads, and does not wait for writers.

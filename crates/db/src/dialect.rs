@@ -13,12 +13,12 @@ impl Dialect {
         }
     }
 
-    /// A sub-select of the texts in the JSON array that a parameter holds; no rows when it is NULL.
+    /// A sub-select of the texts in the JSON array that a parameter holds, as `value`; no rows when it is NULL.
     pub(crate) fn values_of(self, parameter: &str) -> String {
         match self {
             Self::Sqlite => format!("SELECT value FROM json_each({parameter})"),
             Self::Postgres => {
-                format!("SELECT jsonb_array_elements_text(CAST({parameter} AS JSONB))")
+                format!("SELECT jsonb_array_elements_text(CAST({parameter} AS JSONB)) AS value")
             }
         }
     }

@@ -89,6 +89,12 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, Volume>(SQL).bind(id).fetch_optional(c).await)?)
     }
 
+    /// The volume of any project that has this path.
+    pub async fn find_volume_at(&mut self, path: &str) -> Result<Option<Volume>> {
+        const SQL: &str = "SELECT * FROM volume WHERE path = $1";
+        Ok(on!(self, c => sqlx::query_as::<_, Volume>(SQL).bind(path).fetch_optional(c).await)?)
+    }
+
     pub async fn find_server(&mut self, id: &ServerId) -> Result<Option<Server>> {
         const SQL: &str = "SELECT * FROM server WHERE id = $1";
         Ok(on!(self, c => sqlx::query_as::<_, Server>(SQL).bind(id).fetch_optional(c).await)?)

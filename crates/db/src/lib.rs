@@ -4,6 +4,7 @@
 //! SQL text that both databases run; what differs is in `dialect.rs`. While a `Tx` is open, nothing but the
 //! database may be awaited: on SQLite it holds the only writer.
 
+mod audit;
 mod backups;
 mod checkpoints;
 mod connect;
@@ -14,6 +15,10 @@ mod identity;
 mod inventory;
 mod jobs;
 mod json_text;
+mod members;
+mod metadata;
+mod metering;
+mod migrations_of_resources;
 mod operation_logs;
 mod orders;
 mod page;
@@ -21,11 +26,18 @@ mod policies;
 mod policy_runs;
 mod restores;
 mod retention;
+mod storage_units;
+mod trusted_clock;
 mod tx;
 mod vault_resources;
+mod vault_tags;
 mod vaults;
 
-pub use backups::{Backup, BackupFilter, BackupSort, BackupSortKey, Direction, VaultPoint};
+pub use audit::{AuditFilter, AuditRecord, Trail, audit_identified, audit_made};
+pub use backups::{
+    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, Ownership, RetentionFilter,
+    VaultPoint,
+};
 pub use checkpoints::{Checkpoint, SkippedResource};
 pub use connect::Db;
 pub use credentials::{AccessKey, Token};
@@ -34,14 +46,21 @@ pub use identity::{Account, Domain, Membership, Project, ProjectFilter};
 pub use inventory::{Attachment, InventoryFilter, Server, Volume};
 pub use jobs::{Job, JobCount, Lease, NewJob};
 pub use json_text::JsonText;
-pub use operation_logs::{OperationEnd, OperationExtra, OperationLog, OperationLogFilter};
+pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
+pub use metering::{Capacity, UsageFilter};
+pub use operation_logs::{
+    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, WantedBackup,
+};
 pub use orders::VaultOrder;
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
 pub use policy_runs::{AppliedPolicy, SinceFull};
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
+pub use storage_units::StorageUnit;
+pub use trusted_clock::TrustedClock;
 pub use tx::Tx;
 pub use vault_resources::{IncludedVolume, VaultResource};
+pub use vault_tags::{NameMatch, TagMatch, Tagged, TaggedVaultFilter};
 pub use vaults::{Tag, Vault, VaultFilter, VaultTag};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OperationStatus, OperationType, PolicyId, ProjectId,
-    ResourceId, ResourceType, Timestamp, Trouble, VaultId,
+    ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
 use crate::json_text::list_or_null;
@@ -73,6 +73,37 @@ pub enum OperationExtra {
         operation_type: OperationType,
         due_at: Timestamp,
     },
+    UpdateExpirationTime {
+        affected_backups_count: u64,
+        /// `YYYY-MM-DD`
+        expiration_day: String,
+    },
+    MigrateResource {
+        destination_vault_id: VaultId,
+        destination_vault_name: String,
+        /// What the resource's state was, and will be again.
+        was: ProtectStatus,
+    },
+    /// The counts are of backups that were listed, forgotten, and could not be dealt with.
+    Sync {
+        sync_backup_num: u64,
+        delete_backup_num: u64,
+        err_sync_backup_num: u64,
+        /// The one backup that was asked for; absent when it is about a whole vault.
+        wanted: Option<WantedBackup>,
+    },
+}
+
+/// A backup that a client knows to be in a storage unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedBackup {
+    pub backup_id: BackupId,
+    /// What it is to be called.
+    pub backup_name: String,
+    pub image_path: String,
+    pub resource_id: ResourceId,
+    pub resource_name: String,
+    pub resource_type: ResourceType,
 }
 
 /// Absent fields do not filter.

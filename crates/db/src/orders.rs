@@ -1,7 +1,7 @@
 //! Requests for a term reservation.
 
 use sqlx::AssertSqlSafe;
-use strongroom_types::{OrderId, OrderStatus, ProjectId, Timestamp, UserId, VaultId};
+use strongroom_types::{OrderId, OrderKind, OrderStatus, ProjectId, Timestamp, UserId, VaultId};
 
 use crate::page::{Extent, stored};
 use crate::tx::on;
@@ -12,9 +12,10 @@ pub struct VaultOrder {
     pub id: OrderId,
     pub project_id: ProjectId,
     pub user_id: UserId,
-    /// The id that the vault has or will have.
+    pub kind: OrderKind,
+    /// The id that the vault has or will have; the first one's where an order is about several.
     pub vault_id: VaultId,
-    /// The vault to create, as the service's JSON.
+    /// What is asked for, as the service's JSON.
     pub request: String,
     pub status: OrderStatus,
     pub created_at: Timestamp,
@@ -23,11 +24,11 @@ pub struct VaultOrder {
 
 impl Tx {
     pub async fn insert_order(&mut self, order: &VaultOrder) -> Result<()> {
-        const SQL: &str = "INSERT INTO vault_order (id, project_id, user_id, vault_id, request, status, created_at, decided_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        const SQL: &str = "INSERT INTO vault_order (id, project_id, user_id, vault_id, request, status, created_at, decided_at, kind) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         on!(self, c => sqlx::query(SQL)
             .bind(&order.id).bind(&order.project_id).bind(&order.user_id).bind(&order.vault_id).bind(&order.request)
-            .bind(order.status).bind(order.created_at).bind(order.decided_at)
+            .bind(order.status).bind(order.created_at).bind(order.decided_at).bind(order.kind)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }
@@ -35,6 +36,16 @@ impl Tx {
     pub async fn find_order(&mut self, id: &OrderId) -> Result<Option<VaultOrder>> {
         const SQL: &str = "SELECT * FROM vault_order WHERE id = $1";
         Ok(on!(self, c => sqlx::query_as::<_, VaultOrder>(SQL).bind(id).fetch_optional(c).await)?)
+    }
+
+    /// Whether an order about this vault waits for its decision.
+    pub async fn any_order_waits(&mut self, vault: &VaultId) -> Result<bool> {
+        // An order about several vaults names them in its request; an id is part of no other text.
+        const SQL: &str = "SELECT COUNT(*) FROM vault_order WHERE status = 'waiting' \
+             AND (vault_id = $1 OR REPLACE(request, $1, '') <> request)";
+        let (count,) =
+            on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(vault).fetch_one(c).await)?;
+        Ok(count > 0)
     }
 
     /// Newest first.

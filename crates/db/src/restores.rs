@@ -1,7 +1,7 @@
 //! Restores that have not ended.
 
 use serde::{Deserialize, Serialize};
-use strongroom_types::{BackupId, OperationLogId, ResourceId, VolumeId};
+use strongroom_types::{BackupId, MemberId, OperationLogId, ResourceId, VolumeId};
 
 use sqlx::AssertSqlSafe;
 
@@ -17,6 +17,8 @@ pub struct Restore {
     pub resource_id: ResourceId,
     pub mappings: JsonText<Vec<RestoreMapping>>,
     pub power_on: bool,
+    /// Set where another project's backup is restored: by whose right.
+    pub member_id: Option<MemberId>,
 }
 
 /// One disk's backup and the volume that it overwrites.
@@ -35,10 +37,11 @@ pub struct RestoreTarget {
 
 impl Tx {
     pub async fn insert_restore(&mut self, restore: &Restore) -> Result<()> {
-        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, resource_id, mappings, power_on) \
-             VALUES ($1, $2, $3, $4, $5)";
+        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, resource_id, mappings, power_on, member_id) \
+             VALUES ($1, $2, $3, $4, $5, $6)";
         on!(self, c => sqlx::query(SQL)
             .bind(&restore.operation_log_id).bind(&restore.backup_id).bind(&restore.resource_id).bind(&restore.mappings).bind(restore.power_on)
+            .bind(&restore.member_id)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }

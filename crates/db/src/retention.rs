@@ -65,10 +65,6 @@ impl Tx {
         after: Option<(Timestamp, &BackupId)>,
         limit: u64,
     ) -> Result<Vec<Backup>> {
-        // Every time comes after the smallest, and every id after the empty text.
-        let (end, id) = after.map_or((Timestamp::from_micros(i64::MIN), ""), |(end, id)| {
-            (end, id.as_str())
-        });
         const SQL: &str = "SELECT b.* FROM backup b JOIN vault v ON v.id = b.vault_id \
              WHERE b.expired_at IS NOT NULL AND b.expired_at <= $1 AND (b.expired_at, b.id) > ($2, $3) \
              AND b.parent_id IS NULL AND b.status IN ('available', 'error') \
@@ -77,6 +73,10 @@ impl Tx {
                              AND running.status IN ('waiting_protect', 'protecting')) \
              AND NOT EXISTS (SELECT 1 FROM backup child WHERE child.parent_id = b.id AND child.status IN ('waiting_restore', 'restoring')) \
              ORDER BY b.expired_at, b.id LIMIT $4";
+        // Every time comes after the smallest, and every id after the empty text.
+        let (end, id) = after.map_or((Timestamp::from_micros(i64::MIN), ""), |(end, id)| {
+            (end, id.as_str())
+        });
         Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL)
             .bind(now).bind(end).bind(id).bind(stored(limit)).fetch_all(c).await)?)
     }

@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use sqlx::{Postgres, Sqlite, Transaction};
 
-use crate::Result;
+use crate::{Result, Trail};
 
 /// One transaction. Dropped without [`Tx::commit`], it leaves no trace.
 #[derive(Debug)]
 pub struct Tx {
     pub(crate) inner: Inner,
+    /// Whose record goes into the database with what this changes.
+    trail: Option<Arc<Trail>>,
 }
 
 #[derive(Debug)]
@@ -41,12 +45,14 @@ impl Tx {
     pub(crate) const fn sqlite(transaction: Transaction<'static, Sqlite>) -> Self {
         Self {
             inner: Inner::Sqlite(transaction),
+            trail: None,
         }
     }
 
     pub(crate) const fn postgres(transaction: Transaction<'static, Postgres>) -> Self {
         Self {
             inner: Inner::Postgres(transaction),
+            trail: None,
         }
     }
 
@@ -57,10 +63,25 @@ impl Tx {
         }
     }
 
-    pub async fn commit(self) -> Result<()> {
+    /// The same transaction, which takes the record of the request that this task serves along.
+    pub(crate) fn followed(self) -> Self {
+        Self {
+            trail: Trail::current(),
+            ..self
+        }
+    }
+
+    pub async fn commit(mut self) -> Result<()> {
+        let trail = self.trail.take();
+        if let Some(trail) = &trail {
+            self.insert_audit(&trail.record()).await?;
+        }
         match self.inner {
             Inner::Sqlite(transaction) => transaction.commit().await?,
             Inner::Postgres(transaction) => transaction.commit().await?,
+        }
+        if let Some(trail) = trail {
+            trail.set_written();
         }
         Ok(())
     }

@@ -130,6 +130,20 @@ impl Tx {
         Ok(changed == 1)
     }
 
+    /// Has automatic backups take the resource in or leave it out; `false` when the vault does not protect it.
+    pub async fn update_vault_resource_auto_protect(
+        &mut self,
+        vault: &VaultId,
+        id: &ResourceId,
+        auto_protect: bool,
+    ) -> Result<bool> {
+        const SQL: &str =
+            "UPDATE vault_resource SET auto_protect = $1 WHERE resource_id = $2 AND vault_id = $3";
+        let changed = on!(self, c => sqlx::query(SQL).bind(auto_protect).bind(id).bind(vault)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     /// Writes what the resource's backups in its vault take, and counts those that are finished.
     pub async fn update_vault_resource_usage(
         &mut self,

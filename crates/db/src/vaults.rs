@@ -193,6 +193,15 @@ impl Tx {
         Ok(changed == 1)
     }
 
+    /// Writes the term of a vault that was read under its lock; `false` when it has changed since.
+    pub async fn update_vault_term(&mut self, vault: &Vault) -> Result<bool> {
+        const SQL: &str = "UPDATE vault SET charging_mode = $3, order_id = $4, term_ends_at = $5 WHERE id = $1 AND version = $2";
+        let changed = on!(self, c => sqlx::query(SQL)
+            .bind(&vault.id).bind(vault.version).bind(vault.charging_mode).bind(&vault.order_id).bind(vault.term_ends_at)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     /// Deletes a vault with its tags and takes its policies off; its backups, checkpoints and resources must be gone.
     pub async fn delete_vault(&mut self, id: &VaultId) -> Result<bool> {
         const TAGS: &str = "DELETE FROM vault_tag WHERE vault_id = $1";

@@ -42,6 +42,28 @@ actions! {
     VaultsList = "cbr:vaults:list", Read;
     VaultsUpdate = "cbr:vaults:update", Protect;
     VaultsDelete = "cbr:vaults:delete", Protect;
+    /// Totals over all vaults.
+    VaultsSummary = "cbr:vaults:showSummary", Read;
+    VaultsBatchUpdate = "cbr:vaults:batchUpdate", Protect;
+    /// Add one tag.
+    VaultsSetTags = "cbr:vaults:setTags", Protect;
+    /// Add or delete several tags.
+    VaultsBulkTags = "cbr:vaults:bulkCreateOrDeleteTags", Protect;
+    VaultsDeleteTags = "cbr:vaults:deleteTags", Protect;
+    VaultsGetTags = "cbr:vaults:getTags", Read;
+    VaultsListProjectTags = "cbr:vaults:listProjectTags", Read;
+    /// Find vaults by tags.
+    VaultsListResourceInstances = "cbr:vaults:listResourceInstances", Read;
+    /// Suspend and resume automatic backups of a resource.
+    VaultsSetResources = "cbr:vaults:setResources", Protect;
+    VaultsMigrateResources = "cbr:vaults:migrateResources", Protect;
+    /// Move the ends of backups that expire.
+    VaultsUpdateExpiration = "cbr:vaults:updateBackupExpirationTime", Protect;
+    /// Order another charging mode for vaults.
+    VaultsChangeChargeMode = "cbr:vaults:changeChargeMode", Protect;
+    /// Order another size of a pre-paid vault, and ask whether an order is carried out.
+    VaultsChangeOrder = "cbr:vaults:changeOrder", Protect;
+    StorageUsage = "cbr:backups:listStorageUsage", Read;
     VaultsAddResources = "cbr:vaults:addResources", Protect;
     VaultsRemoveResources = "cbr:vaults:removeResources", Protect;
     VaultsAssociatePolicy = "cbr:vaults:associatePolicy", Protect;
@@ -49,6 +71,9 @@ actions! {
     /// Create a checkpoint.
     VaultsBackup = "cbr:vaults:backup", Protect;
     VaultsShowCheckpoint = "cbr:vaults:showCheckpoint", Read;
+    /// Compare a hybrid vault with its storage.
+    VaultsSync = "cbr:vaults:sync", Protect;
+    BackupsSync = "cbr:backups:sync", Protect;
     BackupsList = "cbr:backups:list", Read;
     BackupsGet = "cbr:backups:get", Read;
     BackupsUpdate = "cbr:backups:update", Protect;
@@ -59,16 +84,31 @@ actions! {
     PoliciesGet = "cbr:policies:get", Read;
     PoliciesUpdate = "cbr:policies:update", Schedule;
     PoliciesDelete = "cbr:policies:delete", Schedule;
+    BackupsGetMetadata = "cbr:backups:getMetadata", Read;
+    /// Reaches into guests, so that readers may not.
+    BackupsCheckAgent = "cbr:backups:checkAgent", Protect;
+    /// Share a backup.
+    MembersCreate = "cbr:member:create", Protect;
+    MembersList = "cbr:member:list", Read;
+    MembersGet = "cbr:member:get", Read;
+    /// Accept or reject a shared backup.
+    MembersUpdate = "cbr:member:update", Protect;
+    MembersDelete = "cbr:member:delete", Protect;
     TasksList = "cbr:tasks:list", Read;
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;
     VaultsGetProtectables = "cbr:vaults:getProtectables", Read;
+    FeaturesList = "cbr:features:list", Read;
+    FeaturesGet = "cbr:features:get", Read;
+    MigratesCreate = "cbr:migrates:create", Protect;
+    MigratesGet = "cbr:migrates:get", Read;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;
     OrdersList = "strongroom:orders:list", Administer;
     /// Approve or reject.
     OrdersDecide = "strongroom:orders:decide", Administer;
+    AuditList = "strongroom:audit:list", Administer;
     IdentityList = "strongroom:identity:list", Administer;
     IdentityChange = "strongroom:identity:change", Administer;
 }

@@ -4,7 +4,7 @@ use strongroom_db::Db;
 use strongroom_types::{Clock, IdSource, Timestamp};
 use tokio::sync::Notify;
 
-use crate::{Disks, SecretSeal, Settings};
+use crate::{Disks, GuestAgents, SecretSeal, Settings};
 
 /// Everything a rule needs from outside. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     pub disks: Arc<dyn Disks>,
+    pub guests: Arc<dyn GuestAgents>,
     pub settings: Arc<Settings>,
     /// Rung after a job was added, so that an idle worker need not wait for its next look.
     pub wake: Arc<Notify>,

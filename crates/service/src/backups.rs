@@ -7,20 +7,26 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, PolicyId, ProjectId,
-    Timestamp, VaultStatus,
+    ProtectStatus, VaultId, VaultStatus,
 };
 
+use crate::sharing::{self, Seen};
 use crate::work::{self, Subject};
-use crate::{Action, App, Caller, Error, vaults};
+use crate::{Action, App, Caller, Error, locks, vaults};
 
 pub use crate::restores::{NewRestore, restore};
+
+/// Where no vault says which one.
+const NO_ENTERPRISE_PROJECT: &str = "0";
 
 #[derive(Debug, Clone)]
 pub struct BackupView {
     pub backup: Backup,
+    /// The vault of the caller's project that holds it: of a shared backup, the one that took it, if one did.
+    pub vault_id: Option<VaultId>,
     /// One per disk of a server's backup; empty in lists.
     pub children: Vec<Backup>,
-    /// Of its vault.
+    /// Of that vault.
     pub enterprise_project_id: String,
 }
 
@@ -36,19 +42,58 @@ pub async fn list(
     caller.authorise(Action::BackupsList, project)?;
     let mut tx = app.db.read().await?;
     let listed = tx.list_backups(project, filter, sort, page).await?;
-    let vaults: Vec<_> = listed.rows.iter().map(|b| b.vault_id.clone()).collect();
-    let vaults: BTreeMap<_, _> = tx
-        .vaults_by_id(&vaults)
-        .await?
-        .into_iter()
+    let mut rows = Vec::with_capacity(listed.rows.len());
+    for (vault_id, backup) in held_by(&mut tx, project, listed.rows).await? {
+        rows.push(BackupView {
+            backup,
+            vault_id,
+            children: Vec::new(),
+            enterprise_project_id: String::new(),
+        });
+    }
+    let vaults: Vec<_> = rows
+        .iter()
+        .filter_map(|view| view.vault_id.clone())
+        .collect();
+    let vaults = tx.vaults_by_id(&vaults).await?.into_iter();
+    let vaults: BTreeMap<_, _> = vaults
         .map(|vault| (vault.id, vault.enterprise_project_id))
         .collect();
-    let view = |backup: Backup| BackupView {
-        enterprise_project_id: vaults.get(&backup.vault_id).cloned().unwrap_or_default(),
-        children: Vec::new(),
-        backup,
+    for view in &mut rows {
+        let known = view.vault_id.as_ref().and_then(|id| vaults.get(id));
+        view.enterprise_project_id = known.map_or(NO_ENTERPRISE_PROJECT, |id| id).to_owned();
+    }
+    Ok((rows, listed.total))
+}
+
+/// Each backup with the vault of the project that holds it.
+async fn held_by(
+    tx: &mut Tx,
+    project: &ProjectId,
+    backups: Vec<Backup>,
+) -> Result<Vec<(Option<VaultId>, Backup)>, Error> {
+    let shared: Vec<_> = backups
+        .iter()
+        .filter(|backup| backup.project_id != *project)
+        .map(|backup| backup.parent_id.as_ref().unwrap_or(&backup.id).clone())
+        .collect();
+    let members: BTreeMap<_, _> = match shared.as_slice() {
+        [] => BTreeMap::new(),
+        shared => {
+            let members = tx.members_of_project(project, shared).await?.into_iter();
+            members.map(|m| (m.backup_id, m.vault_id)).collect()
+        }
     };
-    Ok((listed.rows.into_iter().map(view).collect(), listed.total))
+    let held = backups.into_iter().map(|backup| {
+        let vault_id = if backup.project_id == *project {
+            Some(backup.vault_id.clone())
+        } else {
+            let shared = backup.parent_id.as_ref().unwrap_or(&backup.id);
+            members.get(shared).cloned().flatten()
+        };
+        (vault_id, backup)
+    });
+    Ok(held.collect())
 }
 
 pub async fn get(
@@ -87,25 +132,38 @@ pub async fn delete(
     id: &BackupId,
 ) -> Result<(), Error> {
     caller.authorise(Action::BackupsDelete, project)?;
-    let now = app.now();
     let mut tx = app.db.begin().await?;
     let backup = find(&mut tx, project, id).await?;
     let vault = tx.lock_vault(&backup.vault_id).await?;
     let vault = vaults::owned(vault, project, &backup.vault_id)?;
     // What was read before the vault's lock may have changed meanwhile.
     let backup = find(&mut tx, project, id).await?;
-    check_deletable(&mut tx, &vault, &backup, now).await?;
+    check_deletable(app, &mut tx, &vault, &backup).await?;
     start_deletion(app, &mut tx, &vault, &backup, &caller.request_id, None).await?;
     tx.commit().await?;
     app.wake.notify_one();
     Ok(())
 }
 
+/// The backup's resource is on its way from this vault to another, or was until this vault was locked.
+pub(crate) async fn is_moving(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result<bool, Error> {
+    if backup.vault_id != vault.id {
+        return Ok(true);
+    }
+    let top = match &backup.parent_id {
+        Some(parent) => tx.find_backup(parent).await?,
+        None => None,
+    };
+    let resource_id = top.map_or_else(|| backup.resource_id.clone(), |top| top.resource_id);
+    let row = tx.find_vault_resource(&resource_id).await?;
+    Ok(row.is_some_and(|row| row.protect_status == ProtectStatus::Migrating))
+}
+
 async fn check_deletable(
+    app: &App,
     tx: &mut Tx,
     vault: &Vault,
     backup: &Backup,
-    now: Timestamp,
 ) -> Result<(), Error> {
     let refuse = |message: &str| {
         Err(Error::BackupNotDeletable {
@@ -129,11 +187,17 @@ async fn check_deletable(
         }
     }
     let children = tx.children_of_backup(&backup.id).await?;
-    if children.iter().any(|child| child.status.is_restoring()) {
+    let by_members = tx
+        .count_restores_by_members(&vault.id, None, Some(&backup.id))
+        .await?;
+    if by_members > 0 || children.iter().any(|child| child.status.is_restoring()) {
         return Err(Error::BackupInUse);
     }
-    if vault.locked && backup.auto_trigger && backup.expired_at.is_none_or(|end| end > now) {
+    if !locks::may_delete(vault, backup, locks::trusted_now(app, tx).await?) {
         return Err(Error::LockedBackups);
+    }
+    if is_moving(tx, vault, backup).await? {
+        return Err(Error::VaultBusy);
     }
     let resource = std::slice::from_ref(&backup.resource_id);
     let running = !tx.resources_being_backed_up(resource).await?.is_empty();
@@ -144,7 +208,8 @@ async fn check_deletable(
     Ok(())
 }
 
-/// Marks a backup as waiting for its deletion and adds the job. `policy_id` is the policy that wants it, if one does.
+/// Marks a backup as waiting for its deletion, ends its sharing, and adds the job. `policy_id` is the policy that wants
+/// it, if one does.
 pub(crate) async fn start_deletion(
     app: &App,
     tx: &mut Tx,
@@ -162,6 +227,8 @@ pub(crate) async fn start_deletion(
         });
     }
     tx.move_children(&backup.id, waiting, now).await?;
+    let members = tx.members_of_backup(&backup.id).await?;
+    sharing::withdraw(tx, members, now).await?;
     let subject = Subject {
         id: &backup.resource_id,
         resource_type: backup.resource_type,
@@ -188,24 +255,35 @@ pub(crate) async fn start_deletion(
     refresh_checkpoint(tx, &backup.checkpoint_id).await
 }
 
-/// A backup of another project is as unknown as one that does not exist.
-pub(crate) async fn find(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Backup, Error> {
-    let backup = tx.find_backup(id).await?;
-    backup
-        .filter(|backup| backup.project_id == *project)
-        .ok_or_else(|| Error::BackupNotFound {
-            backup_id: id.clone(),
-        })
+/// A backup of the project itself, to change it. One of another project is as unknown as one that does not exist, unless
+/// it is shared.
+async fn find(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Backup, Error> {
+    let Seen { backup, member } = sharing::find(tx, project, id).await?;
+    match member {
+        None => Ok(backup),
+        Some(_) => Err(Error::SharedBackup),
+    }
 }
 
-async fn view(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<BackupView, Error> {
-    let backup = find(tx, project, id).await?;
-    let vault = tx.find_vault(&backup.vault_id).await?;
-    let vault = vaults::owned(vault, project, &backup.vault_id)?;
+pub(crate) async fn view(
+    tx: &mut Tx,
+    project: &ProjectId,
+    id: &BackupId,
+) -> Result<BackupView, Error> {
+    let seen = sharing::find(tx, project, id).await?;
+    let vault_id = seen.vault_id().cloned();
+    let enterprise_project_id = match &vault_id {
+        None => NO_ENTERPRISE_PROJECT.to_owned(),
+        Some(id) => {
+            let vault = vaults::owned(tx.find_vault(id).await?, project, id)?;
+            vault.enterprise_project_id
+        }
+    };
     Ok(BackupView {
         children: tx.children_of_backup(id).await?,
-        enterprise_project_id: vault.enterprise_project_id,
-        backup,
+        enterprise_project_id,
+        vault_id,
+        backup: seen.backup,
     })
 }
 

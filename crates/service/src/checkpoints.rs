@@ -17,9 +17,9 @@ use crate::disks::{Findings, examine_all};
 use crate::resources::NewResource;
 use crate::stock::Stock;
 use crate::vaults::{self, check_description};
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, audit};
 
-pub(crate) use run::start;
+pub(crate) use run::{check_room, start};
 
 const RETENTION_DAYS_MAX: i64 = 36_500;
 
@@ -83,6 +83,7 @@ pub async fn create(
     let findings = examine(app, project, &new).await?;
     let mut tx = app.db.begin().await?;
     let view = run::start(app, &mut tx, &new, &findings, &caller.request_id).await?;
+    audit::made("checkpoint", &view.checkpoint.id);
     tx.commit().await?;
     app.wake.notify_one();
     Ok(view)

@@ -54,8 +54,18 @@ pub enum Error {
     /// A locked vault keeps its resources.
     #[error("the vault is locked: its resources cannot be removed")]
     VaultLocked,
+    /// Resources move between vaults of one kind only.
+    #[error("the two vaults are of different types")]
+    VaultsDiffer,
+    /// Only what another installation writes is synchronised.
+    #[error("{message}")]
+    VaultCannotSync { message: String },
+    #[error("the vault or the backup is being synchronised already")]
+    SyncRunning,
     #[error("a vault may have at most {max} tags")]
     TooManyTags { max: u64 },
+    #[error("the vault has no tag of this key")]
+    TagNotFound,
 
     // Policies.
     #[error("the policy {policy_id} does not exist")]
@@ -132,6 +142,8 @@ pub enum Error {
     NewestBackupNeeded,
     #[error("the backup is in use")]
     BackupInUse,
+    #[error("{message}")]
+    MetadataNotReady { message: String },
 
     // Restores.
     #[error("the backup is {status} and cannot be restored")]
@@ -162,11 +174,52 @@ pub enum Error {
     #[error("the backup of a data disk cannot be restored onto the system disk {volume_id}")]
     DataDiskOntoSystemDisk { volume_id: VolumeId },
 
+    // Sharing.
+    #[error("a disk's part of a server's backup is shared with the server's backup")]
+    PartShared,
+    #[error("a backup may be shared with at most {max} projects")]
+    TooManyMembers { max: usize },
+    #[error("the backup is {status} and cannot be shared")]
+    BackupStateForbidsSharing { status: BackupStatus },
+    /// Also when the request itself names the project twice.
+    #[error("the backup is already shared with the project {project_id}")]
+    AlreadyShared { project_id: ProjectId },
+    #[error("{message}")]
+    BadReceiver { message: String },
+    #[error("the backup is not shared with the project {project_id}")]
+    MemberNotFound { project_id: ProjectId },
+    #[error("{message}")]
+    BadMemberAnswer { message: String },
+    /// The backup is another project's: the caller's can restore it or turn it down.
+    #[error("the backup is shared with this project: only its owner can change or delete it")]
+    SharedBackup,
+    #[error("{message}")]
+    MemberNotAnswerable { message: String },
+    #[error("the vault is {status} and does not take part in sharing")]
+    VaultStateForbidsSharing { status: VaultStatus },
+    #[error("the vault is of another type than the backup")]
+    VaultOfOtherType,
+    #[error("a backup that is shared with this project cannot be shared on")]
+    SharedOnward,
+    #[error("the backup is offered to this project, which has not accepted it")]
+    ShareNotAccepted,
+    /// What a job hears when the right to restore ended before it began.
+    #[error("the backup is no longer shared with the project")]
+    ShareWithdrawn,
+
     // Operation logs and orders.
     #[error("the task {operation_log_id} does not exist")]
     OperationLogNotFound { operation_log_id: OperationLogId },
     #[error("the order {order_id} does not exist")]
     OrderNotFound { order_id: OrderId },
+    /// The project has placed no order of that id.
+    #[error("the order does not exist")]
+    BillNotFound,
+    /// Another order about the vault has to be decided first.
+    #[error("an order about the vault waits for its decision")]
+    OrderOpen,
+    #[error("the order was rejected")]
+    OrderRejected,
     #[error("the order {order_id} is already decided")]
     OrderDecided { order_id: OrderId },
 

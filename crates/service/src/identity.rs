@@ -16,8 +16,8 @@ pub use administration::{
     create_project, create_user, delete_access_key, list_access_keys, list_all_projects,
     list_users, set_password,
 };
-pub use bootstrap::{FirstCredentials, bootstrap, prepare_bootstrap};
-pub use directory::{domains_of, enter_project, projects_of};
+pub use bootstrap::{FirstCredentials, bootstrap, prepare_bootstrap, prepare_bootstrap_in};
+pub use directory::{domains_of, enter_project, owner_of, projects_in_domain, projects_of};
 pub use secrets::Secret;
 pub use tokens::{
     DomainRef, IssuedToken, ProjectRef, ProjectView, Proof, ScopeWish, TokenView, UserRef,

@@ -6,7 +6,7 @@ use strongroom_db::{Attachment, InventoryFilter, Page, Server, Tx, Volume};
 use strongroom_types::{ProjectId, ResourceId, ResourceType, ServerId, Timestamp, VolumeId};
 
 use crate::stock::Stock;
-use crate::{Action, App, Caller, DiskFacts, Error};
+use crate::{Action, App, Caller, DiskFacts, Error, audit};
 
 const NAME_LENGTH_MAX: usize = 255;
 /// More disks than any machine has.
@@ -70,6 +70,7 @@ pub async fn add_volume(
     tx.insert_volume(&volume)
         .await
         .map_err(|e| taken(e, &volume.path))?;
+    audit::made("volume", &volume.id);
     tx.commit().await?;
     Ok(VolumeView {
         volume,
@@ -169,6 +170,7 @@ pub async fn add_server(
     let mut tx = app.db.begin().await?;
     check_project(&mut tx, project).await?;
     insert_server(&mut tx, &server, &volumes).await?;
+    audit::made("server", &server.id);
     tx.commit().await?;
     Ok(ServerView { server, volumes })
 }

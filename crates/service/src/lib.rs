@@ -5,19 +5,31 @@
 
 mod actions;
 mod app;
+pub mod audit;
 pub mod backups;
 mod caller;
 pub mod checkpoints;
 mod disks;
 mod error;
+pub mod expirations;
+pub mod features;
+pub mod guests;
 pub mod identity;
+pub mod imports;
 pub mod inventory;
+pub mod locks;
+pub mod metadata;
+pub mod metering;
+pub mod migrations;
 pub mod operation_logs;
 pub mod orders;
 pub mod policies;
+pub mod predecessors;
 pub mod progress;
 pub mod protectables;
+mod provenance;
 mod provider;
+pub mod recovery;
 mod replications;
 pub mod resources;
 mod restores;
@@ -25,8 +37,10 @@ pub mod retention;
 pub mod schedules;
 mod secret_seal;
 mod settings;
+pub mod sharing;
 mod stock;
 pub mod vault_policies;
+pub mod vault_tags;
 pub mod vaults;
 mod work;
 
@@ -35,20 +49,24 @@ pub use app::App;
 pub use caller::Caller;
 pub use disks::{DiskError, DiskFacts, Disks};
 pub use error::Error;
+pub use guests::{GuestAgents, GuestError, GuestFacts};
+pub use provenance::{Provenance, ServerNote};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
-pub use settings::Settings;
+pub use settings::{Settings, StorageUnitSetting};
 /// What [`App`] is built on; opening it is all that others do with it.
 pub use strongroom_db::Db;
 
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Account, Attachment, Backup, BackupFilter, BackupSort, BackupSortKey, Checkpoint,
-        Direction, Domain, IncludedVolume, JsonText, Membership, OperationExtra, OperationLog,
-        OperationLogFilter, Page, Policy, PolicyFilter, PolicyRules, Project, Restore,
-        RestoreMapping, Server, SkippedResource, Tag, Vault, VaultFilter, VaultOrder, VaultPolicy,
-        VaultResource, Volume,
+        Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
+        BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
+        MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, OperationExtra,
+        OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules,
+        Project, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch,
+        Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy,
+        VaultResource, Volume, WantedBackup,
     };
 }
 

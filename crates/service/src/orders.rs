@@ -1,107 +1,206 @@
-//! Prepaid vaults as term reservations: no money exists here, so an order is completed at price zero, at once
+//! Prepaid vaults as term reservations: no money exists here, so an order is carried out at price zero, at once
 //! when the request says so and otherwise when an administrator approves it.
 
-use strongroom_db::{Page, Tx, VaultOrder};
-use strongroom_types::{OrderId, OrderStatus, PeriodType, ProjectId, Timestamp, VaultId};
+mod carry_out;
 
-use crate::vaults::{self, Birth, Charging, NewVault};
-use crate::{Action, App, Caller, Error};
+use serde::{Deserialize, Serialize};
+use strongroom_db::{Page, Tx, VaultOrder};
+use strongroom_types::{OrderId, OrderKind, OrderStatus, PeriodType, ProjectId, VaultId};
+
+use crate::vaults::{self, Charging, NewVault};
+use crate::{Action, App, Caller, Error, audit};
+
+const PERIODS_MAX: u64 = 9;
+const VAULTS_MAX: usize = 60;
 
 #[derive(Debug, Clone)]
 pub struct OrderView {
     pub order: VaultOrder,
     /// What the order asked for.
-    pub request: NewVault,
+    pub request: OrderRequest,
 }
 
-/// Records the order of a request that passed [`vaults::check_new`], and completes it if it pays itself.
-pub(crate) async fn place(
+/// What an order asks for. Kept as JSON while it waits, so fields are only ever added, with a default.
+#[derive(Debug, Clone)]
+pub enum OrderRequest {
+    Create(Box<NewVault>),
+    ChargeMode(ChargeChange),
+    Resize(Resize),
+}
+
+/// Pay-per-use vaults are to be prepaid for a term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeChange {
+    pub vault_ids: Vec<VaultId>,
+    pub period_type: PeriodType,
+    /// 1 to 9
+    pub period_num: u64,
+}
+
+/// A prepaid vault is to have another size for the rest of its term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    pub vault_id: VaultId,
+    pub size_gb: u64,
+}
+
+/// Whether an order waits for an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payment {
+    /// The request completes it itself.
+    Automatic,
+    Waiting,
+}
+
+impl OrderRequest {
+    const fn kind(&self) -> OrderKind {
+        match self {
+            Self::Create(_) => OrderKind::Create,
+            Self::ChargeMode(_) => OrderKind::ChargeMode,
+            Self::Resize(_) => OrderKind::Resize,
+        }
+    }
+
+    /// The size that it asks for, if it is about one.
+    pub fn size_gb(&self) -> Option<u64> {
+        match self {
+            Self::Create(new) => Some(new.size_gb),
+            Self::Resize(resize) => Some(resize.size_gb),
+            Self::ChargeMode(_) => None,
+        }
+    }
+
+    fn to_json(&self) -> Result<String, Error> {
+        let json = match self {
+            Self::Create(new) => serde_json::to_string(new),
+            Self::ChargeMode(change) => serde_json::to_string(change),
+            Self::Resize(resize) => serde_json::to_string(resize),
+        };
+        json.map_err(|error| Error::Internal(Box::new(error)))
+    }
+
+    fn from_json(kind: OrderKind, json: &str) -> Result<Self, Error> {
+        let request = match kind {
+            OrderKind::Create => serde_json::from_str(json).map(Self::Create),
+            OrderKind::ChargeMode => serde_json::from_str(json).map(Self::ChargeMode),
+            OrderKind::Resize => serde_json::from_str(json).map(Self::Resize),
+        };
+        request.map_err(|error| Error::Internal(Box::new(error)))
+    }
+}
+
+/// Records the order of a request that passed [`vaults::check_new`], and carries it out if it pays itself.
+pub(crate) async fn place_new_vault(
     app: &App,
     caller: &Caller,
     project: &ProjectId,
     new: NewVault,
 ) -> Result<OrderView, Error> {
-    let pays_itself = matches!(new.charging, Charging::PrePaid { auto_pay: true, .. });
+    let payment = match new.charging {
+        Charging::PrePaid { auto_pay: true, .. } => Payment::Automatic,
+        Charging::PrePaid { .. } | Charging::PostPaid => Payment::Waiting,
+    };
+    let vault_id = VaultId::random(&*app.ids);
+    let request = OrderRequest::Create(Box::new(new));
+    place(app, caller, project, vault_id, request, payment).await
+}
+
+/// Orders a term for pay-per-use vaults: one order for all of them.
+pub async fn change_charge_mode(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    mut change: ChargeChange,
+    payment: Payment,
+) -> Result<OrderView, Error> {
+    caller.authorise(Action::VaultsChangeChargeMode, project)?;
+    if !(1..=PERIODS_MAX).contains(&change.period_num) {
+        return Err(Error::invalid(format!(
+            "period_num must be 1 to {PERIODS_MAX}."
+        )));
+    }
+    // In the order in which several vaults are locked.
+    change.vault_ids.sort_unstable();
+    change.vault_ids.dedup();
+    let Some(first) = change.vault_ids.first().cloned() else {
+        return Err(Error::invalid("vault_ids names no vault."));
+    };
+    if change.vault_ids.len() > VAULTS_MAX {
+        return Err(Error::invalid(format!(
+            "vault_ids names at most {VAULTS_MAX} vaults."
+        )));
+    }
+    let request = OrderRequest::ChargeMode(change);
+    place(app, caller, project, first, request, payment).await
+}
+
+/// Orders another size for a prepaid vault.
+pub async fn resize(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    resize: Resize,
+    payment: Payment,
+) -> Result<OrderView, Error> {
+    caller.authorise(Action::VaultsChangeOrder, project)?;
+    let vault_id = resize.vault_id.clone();
+    let request = OrderRequest::Resize(resize);
+    place(app, caller, project, vault_id, request, payment).await
+}
+
+async fn place(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    vault_id: VaultId,
+    request: OrderRequest,
+    payment: Payment,
+) -> Result<OrderView, Error> {
     let now = app.now();
     let order = VaultOrder {
         id: OrderId::random(&*app.ids),
         project_id: project.clone(),
         user_id: caller.user_id.clone(),
-        vault_id: VaultId::random(&*app.ids),
-        request: serde_json::to_string(&new).map_err(|error| Error::Internal(Box::new(error)))?,
+        kind: request.kind(),
+        vault_id,
+        request: request.to_json()?,
         status: OrderStatus::Waiting,
         created_at: now,
         decided_at: None,
     };
+    audit::made("order", &order.id);
     let mut tx = app.db.begin().await?;
+    carry_out::check_open_orders(&mut tx, &request).await?;
     tx.insert_order(&order).await?;
-    let order = complete(app, &mut tx, order, &new, now).await?;
-    if pays_itself {
+    let done = carry_out::complete(app, &mut tx, order.clone(), &request, now).await?;
+    if payment == Payment::Automatic {
         tx.commit().await?;
         return Ok(OrderView {
-            order,
-            request: new,
+            order: done,
+            request,
         });
     }
-    // The vault was only built to see whether the order can be fulfilled; what waits is the order alone.
+    // It was only carried out to see whether that can be done; what waits is the order alone.
     drop(tx);
-    let order = VaultOrder {
-        status: OrderStatus::Waiting,
-        decided_at: None,
-        ..order
-    };
     let mut tx = app.db.begin().await?;
+    carry_out::check_open_orders(&mut tx, &request).await?;
     tx.insert_order(&order).await?;
     tx.commit().await?;
-    Ok(OrderView {
-        order,
-        request: new,
-    })
+    Ok(OrderView { order, request })
 }
 
-/// Creates the vault of a waiting order, whose term starts now.
-async fn complete(
+/// What became of an order that the project placed; it is carried out by nobody who asks.
+pub async fn get(
     app: &App,
-    tx: &mut Tx,
-    order: VaultOrder,
-    new: &NewVault,
-    now: Timestamp,
-) -> Result<VaultOrder, Error> {
-    if !tx
-        .decide_order(&order.id, OrderStatus::Completed, now)
-        .await?
-    {
-        return Err(Error::OrderDecided { order_id: order.id });
-    }
-    let birth = Birth {
-        vault_id: order.vault_id.clone(),
-        project_id: order.project_id.clone(),
-        user_id: order.user_id.clone(),
-        order: Some((order.id.clone(), term_end(new.charging, now))),
-        now,
-    };
-    vaults::build(app, tx, birth, new).await?;
-    Ok(VaultOrder {
-        status: OrderStatus::Completed,
-        decided_at: Some(now),
-        ..order
-    })
-}
-
-fn term_end(charging: Charging, start: Timestamp) -> Timestamp {
-    match charging {
-        Charging::PostPaid => start,
-        Charging::PrePaid {
-            period_type: PeriodType::Month,
-            period_num,
-            ..
-        } => start.plus_months(period_num),
-        Charging::PrePaid {
-            period_type: PeriodType::Year,
-            period_num,
-            ..
-        } => start.plus_months(12 * period_num),
-    }
+    caller: &Caller,
+    project: &ProjectId,
+    id: &OrderId,
+) -> Result<OrderView, Error> {
+    caller.authorise(Action::VaultsChangeOrder, project)?;
+    let mut tx = app.db.read().await?;
+    let order = tx.find_order(id).await?;
+    let order = order.filter(|order| order.project_id == *project);
+    view(order.ok_or(Error::BillNotFound)?)
 }
 
 /// Orders of one project or of all, newest first, and how many there are. For administrators.
@@ -119,14 +218,16 @@ pub async fn list(
     Ok((views?, listed.total))
 }
 
-/// Creates the vault with its resources; the rules are checked again.
+/// Carries the order out; the rules are checked again.
 pub async fn approve(app: &App, caller: &Caller, id: &OrderId) -> Result<OrderView, Error> {
     caller.authorise_installation(Action::OrdersDecide)?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
     let OrderView { order, request } = find(&mut tx, id).await?;
-    vaults::check_new(&request, &app.settings)?;
-    let order = complete(app, &mut tx, order, &request, now).await?;
+    if let OrderRequest::Create(new) = &request {
+        vaults::check_new(new, &app.settings)?;
+    }
+    let order = carry_out::complete(app, &mut tx, order, &request, now).await?;
     tx.commit().await?;
     Ok(OrderView { order, request })
 }
@@ -155,7 +256,6 @@ async fn find(tx: &mut Tx, id: &OrderId) -> Result<OrderView, Error> {
 }
 
 fn view(order: VaultOrder) -> Result<OrderView, Error> {
-    let request =
-        serde_json::from_str(&order.request).map_err(|error| Error::Internal(Box::new(error)))?;
+    let request = OrderRequest::from_json(order.kind, &order.request)?;
     Ok(OrderView { order, request })
 }

@@ -7,19 +7,27 @@
 
 mod backup;
 mod collection;
+mod migration;
 mod removal;
 mod restore;
+mod sharing;
+mod sync;
 
 pub use backup::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, fail_backup,
     finish_backup, report_progress, start_backup,
 };
 pub use collection::{fail_collection, finish_collection};
+pub use migration::{
+    MigrationUsage, MigrationWork, fail_migration, finish_migration, start_migration,
+};
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,
 };
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
+pub use sharing::{ShareWork, fail_measure_share, finish_measure_share, start_measure_share};
+pub use sync::{SyncCounts, SyncWork, fail_sync, finish_sync, forget_gone, list_found, start_sync};
 
 use std::collections::BTreeSet;
 
@@ -48,7 +56,7 @@ pub struct PointOfVault {
     pub resource_id: ResourceId,
 }
 
-/// What a vault's backups take, as the worker measured it over exactly `points`. Publishing it fails with
+/// What a vault's own backups take, as the worker measured it over exactly `points`. Publishing it fails with
 /// `UsageStale` when the vault's points are others by then.
 #[derive(Debug, Clone, Default)]
 pub struct VaultUsage {
@@ -149,7 +157,7 @@ async fn lock_vault(tx: &mut Tx, id: &VaultId) -> Result<Vault, Error> {
 }
 
 /// Publishes a vault's use, unless its points are others than those that were measured.
-async fn publish_usage(
+pub(crate) async fn publish_usage(
     tx: &mut Tx,
     vault: &mut Vault,
     usage: &VaultUsage,
@@ -161,7 +169,8 @@ async fn publish_usage(
     if held != measured {
         return Err(Error::UsageStale);
     }
-    vault.used_bytes = usage.vault_bytes;
+    let accounted = tx.accounted_bytes_in(&vault.id).await?;
+    vaults::rules::set_used(vault, usage.vault_bytes + accounted);
     vault.updated_at = now;
     vaults::save(tx, vault).await
 }

@@ -364,7 +364,7 @@ fn protectability(trouble: Option<(Trouble, String)>, vault: Option<&VaultView>)
 }
 
 /// `/dev/vda`, …, `/dev/vdz`, `/dev/vdaa`, as the guest's kernel numbers them.
-fn device_name(position: u64) -> String {
+pub(crate) fn device_name(position: u64) -> String {
     let mut letters = Vec::new();
     let mut rest = position;
     loop {

@@ -1,6 +1,7 @@
 use strongroom_types::{ObjectType, ResourceType};
 
 const SERVERS: &str = "0daac4c5-6707-4851-97ba-169e36266b66";
+const VMWARE: &str = "a13639de-00be-4e94-af30-26912d75e4a2";
 const DISKS: &str = "d1603440-187d-4516-af25-121250c7cc97";
 
 /// The wire's `provider_id` of a vault; constants of the API, empty for kinds that are not offered.
@@ -8,11 +9,8 @@ pub const fn provider_of_vault(object_type: ObjectType) -> &'static str {
     match object_type {
         ObjectType::Server => SERVERS,
         ObjectType::Disk => DISKS,
-        ObjectType::Turbo
-        | ObjectType::Workspace
-        | ObjectType::Vmware
-        | ObjectType::Rds
-        | ObjectType::File => "",
+        ObjectType::Vmware => VMWARE,
+        ObjectType::Turbo | ObjectType::Workspace | ObjectType::Rds | ObjectType::File => "",
     }
 }
 

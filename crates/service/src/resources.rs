@@ -11,7 +11,7 @@ use strongroom_types::{
 
 use crate::stock::{Stock, chooses};
 use crate::work::{self, Subject};
-use crate::{Action, App, Caller, Error, vaults};
+use crate::{Action, App, Caller, Error, sharing, vaults};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewResource {
@@ -104,7 +104,7 @@ pub(crate) async fn bind(
 }
 
 fn check_kind(vault: &Vault, resources: &[NewResource]) -> Result<(), Error> {
-    if vault.protect_type == ProtectType::Replication {
+    if vault.protect_type != ProtectType::Backup {
         return Err(Error::VaultTakesNoResources);
     }
     let taken = match vault.object_type {
@@ -213,6 +213,49 @@ fn check_free(
     Ok(())
 }
 
+/// Whether scheduled backups take a resource in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    Suspend,
+    Resume,
+}
+
+/// Has automatic backups leave resources out, or take them in again; those that somebody asks for are not concerned.
+pub async fn set_schedule(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    vault_id: &VaultId,
+    resource_ids: Vec<ResourceId>,
+    schedule: Schedule,
+) -> Result<Vec<ResourceId>, Error> {
+    caller.authorise(Action::VaultsSetResources, project)?;
+    let mut tx = app.db.begin().await?;
+    let vault = vaults::owned(tx.lock_vault(vault_id).await?, project, vault_id)?;
+    check_vault_state(&vault)?;
+    for id in &resource_ids {
+        let row = tx.find_vault_resource(id).await?;
+        let row = row.filter(|row| row.vault_id == vault.id);
+        let status = row.map(|row| row.protect_status);
+        if status == Some(ProtectStatus::Removing) {
+            return Err(Error::ResourceBeingRemoved {
+                resource_id: id.clone(),
+            });
+        }
+        let auto_protect = schedule == Schedule::Resume;
+        if !tx
+            .update_vault_resource_auto_protect(&vault.id, id, auto_protect)
+            .await?
+        {
+            return Err(Error::ResourceNotInVault {
+                resource_id: id.clone(),
+            });
+        }
+    }
+    tx.commit().await?;
+    Ok(resource_ids)
+}
+
 /// Answers at once; a job deletes each resource's backups in this vault, and then it leaves the vault.
 pub async fn remove(
     app: &App,
@@ -263,7 +306,9 @@ async fn start_removal(
                 resource_id: id.clone(),
             });
         }
-        ProtectStatus::Protecting | ProtectStatus::Restoring => return Err(Error::VaultBusy),
+        ProtectStatus::Protecting | ProtectStatus::Restoring | ProtectStatus::Migrating => {
+            return Err(Error::VaultBusy);
+        }
         ProtectStatus::Available | ProtectStatus::Error | ProtectStatus::Deleted => {}
     }
     let from = [row.protect_status];
@@ -274,9 +319,14 @@ async fn start_removal(
         return Err(Error::VaultBusy);
     }
     let backups = tx.backups_of_vault(&vault.id, Some(id)).await?;
-    if backups.iter().any(|backup| backup.status.is_restoring()) {
+    let by_members = tx
+        .count_restores_by_members(&vault.id, Some(id), None)
+        .await?;
+    if by_members > 0 || backups.iter().any(|backup| backup.status.is_restoring()) {
         return Err(Error::VaultBusy);
     }
+    let members = tx.members_of_backups_in(&vault.id, Some(id)).await?;
+    sharing::withdraw(tx, members, now).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::RemoveResources {
         total_count: tops.count() as u64,

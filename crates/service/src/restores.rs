@@ -3,8 +3,8 @@
 mod plan;
 
 use strongroom_db::{
-    Backup, JsonText, OperationExtra, OperationLog, Restore, RestoreMapping, RestoreTarget, Tx,
-    Vault,
+    Backup, JsonText, Member, OperationExtra, OperationLog, Restore, RestoreMapping, RestoreTarget,
+    Tx, Vault,
 };
 use strongroom_types::{
     BackupId, BackupStatus, JobKind, OperationLogId, ProjectId, ProtectStatus, ResourceId,
@@ -12,6 +12,7 @@ use strongroom_types::{
 };
 
 use crate::disks::examine_all;
+use crate::sharing::{self, Seen};
 use crate::work::{self, Subject};
 use crate::{Action, App, Caller, Error, backups, vaults};
 use plan::Plan;
@@ -39,9 +40,8 @@ pub async fn restore(
     caller.authorise(Action::BackupsRestore, project)?;
     // The disks are looked at before the transaction that decides: they may be slow.
     let mut tx = app.db.read().await?;
-    let backup = backups::find(&mut tx, project, id).await?;
-    check_backup(&backup)?;
-    let plan = Plan::make(&mut tx, project, &backup, &new).await?;
+    let source = Source::find(&mut tx, project, id).await?;
+    let plan = Plan::make(&mut tx, project, &source.backup, &new).await?;
     check_restores(&mut tx, &plan.examined_ids()).await?;
     drop(tx);
     let findings = examine_all(&*app.disks, plan.disks_to_examine()).await;
@@ -49,19 +49,49 @@ pub async fn restore(
 
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    let vault = tx.lock_vault(&backup.vault_id).await?;
-    let vault = vaults::owned(vault, project, &backup.vault_id)?;
-    let log = start(app, &mut tx, &vault, id, &new, &caller.request_id, now).await?;
+    // The owner's vault, even where another project restores: the backup and who may read it stay as they are.
+    tx.lock_vault(&source.backup.vault_id).await?;
+    let source = Source::find(&mut tx, project, id).await?;
+    let log = start(app, &mut tx, &source, &new, &caller.request_id, now).await?;
     tx.commit().await?;
     app.wake.notify_one();
     Ok(log.id)
 }
 
-fn check_backup(backup: &Backup) -> Result<(), Error> {
+/// What is restored, and by what right.
+struct Source {
+    backup: Backup,
+    /// Set where the backup is another project's.
+    member: Option<Member>,
+    /// The vault of the caller's project that holds it.
+    vault: Vault,
+}
+
+impl Source {
+    async fn find(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Self, Error> {
+        let seen = sharing::find(tx, project, id).await?;
+        seen.check_usable()?;
+        let vault_id = seen.vault_id().ok_or(Error::ShareNotAccepted)?;
+        let vault = vaults::owned(tx.find_vault(vault_id).await?, project, vault_id)?;
+        let Seen { backup, member } = seen;
+        check_backup(&backup, member.as_ref())?;
+        Ok(Self {
+            backup,
+            member,
+            vault,
+        })
+    }
+}
+
+/// A project to which a backup is shared may read it beside its owner.
+fn check_backup(backup: &Backup, member: Option<&Member>) -> Result<(), Error> {
     if backup.status == BackupStatus::Available {
         return Ok(());
     }
     if backup.status.is_restoring() {
+        if member.is_some() {
+            return Ok(());
+        }
         return Err(Error::ResourceBeingRestored {
             resource_id: backup.resource_id.clone(),
         });
@@ -75,12 +105,16 @@ fn check_backup(backup: &Backup) -> Result<(), Error> {
 async fn start(
     app: &App,
     tx: &mut Tx,
-    vault: &Vault,
-    id: &BackupId,
+    source: &Source,
     new: &NewRestore,
     request_id: &str,
     now: Timestamp,
 ) -> Result<OperationLog, Error> {
+    let Source {
+        backup,
+        member,
+        vault,
+    } = source;
     match vault.status {
         VaultStatus::Available | VaultStatus::Lock => {}
         VaultStatus::Frozen | VaultStatus::Deleting | VaultStatus::Error => {
@@ -89,9 +123,10 @@ async fn start(
             });
         }
     }
-    let backup = backups::find(tx, &vault.project_id, id).await?;
-    check_backup(&backup)?;
-    let plan = Plan::make(tx, &vault.project_id, &backup, new).await?;
+    if member.is_none() && backups::is_moving(tx, vault, backup).await? {
+        return Err(Error::VaultBusy);
+    }
+    let plan = Plan::make(tx, &vault.project_id, backup, new).await?;
     let volumes = plan.target_ids();
     for volume_id in &volumes {
         if !tx.lock_volume(volume_id).await? {
@@ -103,24 +138,18 @@ async fn start(
     check_traffic(tx, &plan, &volumes).await?;
     let resource = plan.protected_resource();
     reserve_resource(tx, &resource).await?;
-
-    let from = [BackupStatus::Available];
-    if !tx
-        .move_backup(id, &from, BackupStatus::WaitingRestore, now)
-        .await?
-    {
-        return Err(Error::BackupStateForbidsRestore {
-            status: backup.status,
-        });
+    if member.is_none() {
+        mark_waiting(tx, backup, now).await?;
     }
-    let log = new_log(app, vault, &backup, &plan, request_id, now);
+    let log = new_log(app, vault, backup, &plan, request_id, now);
     work::begin(app, tx, JobKind::Restore, log.id.as_str(), &log, now).await?;
     tx.insert_restore(&Restore {
         operation_log_id: log.id.clone(),
-        backup_id: id.clone(),
+        backup_id: backup.id.clone(),
         resource_id: resource,
         mappings: JsonText(plan.mappings()),
         power_on: new.power_on,
+        member_id: member.as_ref().map(|member| member.id.clone()),
     })
     .await?;
     for volume_id in volumes {
@@ -131,6 +160,18 @@ async fn start(
         tx.insert_restore_target(&target).await?;
     }
     Ok(log)
+}
+
+/// Only its owner's restores show in a backup's state: those of others keep it from being deleted, not from being used.
+async fn mark_waiting(tx: &mut Tx, backup: &Backup, now: Timestamp) -> Result<(), Error> {
+    let from = [BackupStatus::Available];
+    let to = BackupStatus::WaitingRestore;
+    if tx.move_backup(&backup.id, &from, to, now).await? {
+        return Ok(());
+    }
+    Err(Error::BackupStateForbidsRestore {
+        status: backup.status,
+    })
 }
 
 /// Nobody else may be writing a target or reading it for a backup.
@@ -173,6 +214,7 @@ async fn reserve_resource(tx: &mut Tx, id: &ResourceId) -> Result<(), Error> {
     let resource_id = id.clone();
     match row.protect_status {
         ProtectStatus::Removing => Err(Error::ResourceBeingRemoved { resource_id }),
+        ProtectStatus::Migrating => Err(Error::VaultBusy),
         ProtectStatus::Protecting => Err(Error::ResourceBeingBackedUp { resource_id }),
         _ => Err(Error::ResourceBeingRestored { resource_id }),
     }

@@ -8,7 +8,7 @@ use strongroom_types::{
     BackupId, BackupStatus, PolicyId, PolicyOperation, ResourceId, Timestamp, VaultId, VaultStatus,
 };
 
-use crate::{App, Error, backups};
+use crate::{App, Error, backups, locks};
 
 /// Deletions started by one call; the next call goes on.
 const STARTED_MAX: u64 = 100;
@@ -20,6 +20,9 @@ const FAILED_KEPT_MONTHS: u64 = 1;
 
 /// Starts the deletion of backups whose time has passed at `now`, at most 100 a call.
 pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
+    let mut tx = app.db.read().await?;
+    let trusted = locks::trusted_now(app, &mut tx).await?;
+    drop(tx);
     let mut started = 0;
     let mut after: Option<(Timestamp, BackupId)> = None;
     loop {
@@ -35,7 +38,9 @@ pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
             let Some((vault, backup)) = lock_as_found(&mut tx, found).await? else {
                 continue;
             };
-            if is_kept_by_lock(&mut tx, &vault, &backup, now).await? {
+            if !locks::may_delete(&vault, &backup, trusted)
+                || is_kept_by_lock(&mut tx, &vault, &backup, now).await?
+            {
                 continue;
             }
             delete(app, tx, &vault, &backup).await?;
@@ -92,6 +97,9 @@ async fn apply_to_vault(
         let Some(vault) = tx.find_vault(vault_id).await? else {
             return Ok(0);
         };
+        let Some(now) = believed(app, &mut tx, &vault, now).await? else {
+            return Ok(0);
+        };
         surplus.extend(surplus_of(&mut tx, &vault, policy, &resource, now).await?);
     }
     drop(tx);
@@ -108,6 +116,9 @@ async fn apply_to_vault(
         let Some(policy) = policy_today(&mut tx, &vault, &backup).await? else {
             continue;
         };
+        let Some(now) = believed(app, &mut tx, &vault, now).await? else {
+            continue;
+        };
         let surplus = surplus_of(&mut tx, &vault, &policy, &backup.resource_id, now).await?;
         if policy.enabled && surplus.iter().any(|other| other.id == backup.id) {
             delete(app, tx, &vault, &backup).await?;
@@ -115,6 +126,20 @@ async fn apply_to_vault(
         }
     }
     Ok(started)
+}
+
+/// The moment that a vault goes by: for a locked one not later than what has been confirmed of the host's clock.
+async fn believed(
+    app: &App,
+    tx: &mut Tx,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
+    if !vault.locked {
+        return Ok(Some(now));
+    }
+    let trusted = locks::trusted_now(app, tx).await?;
+    Ok(trusted.at().map(|trusted| trusted.min(now)))
 }
 
 /// The backups of a resource that today's rules let go, and that the rules they were made under do not hold.
@@ -240,8 +265,14 @@ async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Bac
     if matches!(vault.status, VaultStatus::Deleting | VaultStatus::Frozen) {
         return Ok(None);
     }
+    if backups::is_moving(tx, &vault, &backup).await? {
+        return Ok(None);
+    }
     let children = tx.children_of_backup(&backup.id).await?;
-    let is_read = children.iter().any(|child| child.status.is_restoring());
+    let by_members = tx
+        .count_restores_by_members(&vault.id, None, Some(&backup.id))
+        .await?;
+    let is_read = by_members > 0 || children.iter().any(|child| child.status.is_restoring());
     Ok((!is_read).then_some((vault, backup)))
 }
 

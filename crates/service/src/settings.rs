@@ -1,5 +1,9 @@
 use std::time::Duration;
 
+use strongroom_types::ProjectId;
+
+use crate::locks::LockedTime;
+
 /// What an operator may tune. Plain values; where they come from is the binary's business.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -10,8 +14,20 @@ pub struct Settings {
     pub token_lifetime: Duration,
     pub resources_per_vault_max: u64,
     pub tags_per_vault_max: u64,
+    pub locked_time: LockedTime,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
+    /// Records of the audit are forgotten after this.
+    pub audit_retention: Duration,
+    /// What other installations write and projects may list.
+    pub storage_units: Vec<StorageUnitSetting>,
+}
+
+/// A repository that another installation writes, and the one project that may list what lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageUnitSetting {
+    pub name: String,
+    pub project_id: ProjectId,
 }
 
 impl Default for Settings {
@@ -22,7 +38,10 @@ impl Default for Settings {
             token_lifetime: Duration::from_hours(24),
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
+            locked_time: LockedTime::default(),
             job_attempts_max: 30,
+            audit_retention: Duration::from_hours(365 * 24),
+            storage_units: Vec::new(),
         }
     }
 }

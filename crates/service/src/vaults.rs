@@ -1,6 +1,6 @@
 //! Vaults: quota, lock, and what they protect.
 
-mod rules;
+pub(crate) mod rules;
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,17 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupStatus, ChargingMode, CloudType, ConsistentLevel, JobKind, ObjectType, OrderId,
-    PeriodType, PolicyId, ProjectId, ProtectType, Timestamp, UserId, VaultId, VaultStatus,
+    PeriodType, PolicyId, ProjectId, ProtectStatus, ProtectType, Timestamp, UserId, VaultId,
+    VaultStatus,
 };
 
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
-use crate::{Action, App, Caller, Error, inventory, vault_policies, work};
+use crate::{
+    Action, App, Caller, Error, audit, imports, inventory, locks, sharing, vault_policies, work,
+};
 
-pub(crate) use rules::{SIZE_GB_MAX, check_description, check_new};
+pub(crate) use rules::{check_description, check_new};
 
 /// A vault to create. Kept as JSON while an order waits, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +91,8 @@ pub struct VaultView {
     pub tags: Vec<Tag>,
     /// Sum of the resources' sizes.
     pub allocated_gb: u64,
+    /// What a hybrid vault shows.
+    pub storage_unit: Option<String>,
 }
 
 /// Creates a vault with its resources, or places the order for a prepaid one.
@@ -100,7 +105,7 @@ pub async fn create(
     caller.authorise(Action::VaultsCreate, project)?;
     check_new(&new, &app.settings)?;
     if new.charging != Charging::PostPaid {
-        let order = orders::place(app, caller, project, new).await?;
+        let order = orders::place_new_vault(app, caller, project, new).await?;
         return Ok(VaultCreation::Ordered(order));
     }
     let birth = Birth {
@@ -112,6 +117,7 @@ pub async fn create(
     };
     let mut tx = app.db.begin().await?;
     let view = build(app, &mut tx, birth, &new).await?;
+    audit::made("vault", &view.vault.id);
     tx.commit().await?;
     Ok(VaultCreation::Created(Box::new(view)))
 }
@@ -138,6 +144,9 @@ pub(crate) async fn build(
     let now = birth.now;
     let vault = new_row(birth, new);
     tx.insert_vault(&vault).await?;
+    if vault.protect_type == ProtectType::Hybrid {
+        imports::take_unit(app, tx, &vault).await?;
+    }
     for tag in &new.tags {
         let tag = VaultTag {
             vault_id: vault.id.clone(),
@@ -162,7 +171,10 @@ fn new_row(birth: Birth, new: &NewVault) -> Vault {
         name: new.name.clone(),
         description: new.description.clone(),
         object_type: new.object_type,
-        protect_type: new.protect_type,
+        protect_type: match new.cloud_type {
+            CloudType::Hybrid => ProtectType::Hybrid,
+            CloudType::Public => new.protect_type,
+        },
         consistent_level: new.consistent_level,
         cloud_type: new.cloud_type,
         charging_mode: match new.charging {
@@ -236,6 +248,39 @@ pub async fn update(
     Ok(view)
 }
 
+/// Changes the notices of every vault of the project that can be changed; answers the ids of those.
+pub async fn update_all(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    smn_notify: Option<bool>,
+    threshold: Option<u64>,
+) -> Result<Vec<VaultId>, Error> {
+    caller.authorise(Action::VaultsBatchUpdate, project)?;
+    let now = app.now();
+    let mut updated = Vec::new();
+    let mut tx = app.db.begin().await?;
+    for id in tx.vault_ids_of_project(project).await? {
+        let Some(mut vault) = tx.lock_vault(&id).await? else {
+            continue;
+        };
+        if rules::check_changeable(&vault).is_err() {
+            continue;
+        }
+        let change = VaultChange {
+            smn_notify,
+            threshold,
+            ..VaultChange::default()
+        };
+        rules::apply(&mut vault, change)?;
+        vault.updated_at = now;
+        save(&mut tx, &vault).await?;
+        updated.push(id);
+    }
+    tx.commit().await?;
+    Ok(updated)
+}
+
 /// Answers at once; a job deletes the backups and then the vault.
 pub async fn delete(
     app: &App,
@@ -254,16 +299,27 @@ pub async fn delete(
         BackupStatus::WaitingRestore,
         BackupStatus::Restoring,
     ];
-    if tx.count_backups_of_vault(id, &busy).await? > 0 {
+    let by_members = tx.count_restores_by_members(id, None, None).await?;
+    if by_members > 0 || tx.count_backups_of_vault(id, &busy).await? > 0 {
         return Err(Error::VaultBusy);
     }
-    if vault.locked && tx.count_kept_automatic_backups(id, now).await? > 0 {
+    let backups = tx.backups_of_vault(id, None).await?;
+    let trusted = locks::trusted_now(app, &mut tx).await?;
+    let mut tops = backups.iter().filter(|backup| backup.parent_id.is_none());
+    if tops.any(|backup| !locks::may_delete(&vault, backup, trusted)) {
         return Err(Error::LockedBackups);
     }
+    let resources = tx.resources_of_vaults(std::slice::from_ref(id)).await?;
+    let mut states = resources.iter().map(|row| row.protect_status);
+    if states.any(|status| status == ProtectStatus::Migrating) {
+        return Err(Error::VaultBusy);
+    }
+    let members = tx.members_of_backups_in(id, None).await?;
+    sharing::withdraw(&mut tx, members, now).await?;
+    sharing::leave_vault(&mut tx, &mut vault, now).await?;
     vault.status = VaultStatus::Deleting;
     vault.updated_at = now;
     save(&mut tx, &vault).await?;
-    let backups = tx.backups_of_vault(id, None).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());
     let extra = OperationExtra::VaultDelete {
         total_count: tops.count() as u64,
@@ -301,7 +357,7 @@ pub(crate) async fn save(tx: &mut Tx, vault: &Vault) -> Result<(), Error> {
     }
 }
 
-async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
+pub(crate) async fn view(tx: &mut Tx, vault: Vault) -> Result<VaultView, Error> {
     let view = views(tx, vec![vault]).await?.pop();
     view.ok_or_else(|| Error::broken("one vault has one view"))
 }
@@ -311,6 +367,8 @@ pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultVi
     let ids: Vec<_> = vaults.iter().map(|vault| vault.id.clone()).collect();
     let mut resources = group(tx.resources_of_vaults(&ids).await?, |r| r.vault_id.clone());
     let mut tags = group(tx.tags_of_vaults(&ids).await?, |t| t.vault_id.clone());
+    let units = tx.storage_units_of_vaults(&ids).await?.into_iter();
+    let mut units: BTreeMap<_, _> = units.map(|unit| (unit.vault_id, unit.name)).collect();
     let views = vaults.into_iter().map(|vault| {
         let resources = resources.remove(&vault.id).unwrap_or_default();
         let tags = tags.remove(&vault.id).unwrap_or_default();
@@ -321,6 +379,7 @@ pub(crate) async fn views(tx: &mut Tx, vaults: Vec<Vault>) -> Result<Vec<VaultVi
                 .into_iter()
                 .map(|VaultTag { key, value, .. }| Tag { key, value })
                 .collect(),
+            storage_unit: units.remove(&vault.id),
             vault,
         }
     });

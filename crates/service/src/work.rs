@@ -32,6 +32,9 @@ pub(crate) fn new_log(
         OperationExtra::RemoveResources { .. } => OperationType::RemoveResource,
         OperationExtra::VaultDelete { .. } => OperationType::VaultDelete,
         OperationExtra::NotStarted { operation_type, .. } => operation_type,
+        OperationExtra::UpdateExpirationTime { .. } => OperationType::UpdateExpirationTime,
+        OperationExtra::MigrateResource { .. } => OperationType::MigrateResource,
+        OperationExtra::Sync { .. } => OperationType::Sync,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),

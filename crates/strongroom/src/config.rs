@@ -1,6 +1,7 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use strongroom_repo::CollectOptions;
+use strongroom_service::StorageUnitSetting;
+use strongroom_service::locks::LockedTime;
 use strongroom_store::{Limits, Place};
+use strongroom_types::ProjectId;
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -28,9 +32,30 @@ pub(crate) struct Config {
     pub(crate) region: String,
     /// What clients call this service from outside, e.g. behind a proxy; the Host header when absent.
     pub(crate) public_url: Option<String>,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) limits: ProjectLimits,
+    pub(crate) audit: Audit,
     pub(crate) database: Database,
     pub(crate) worker: Worker,
+    pub(crate) lock: Lock,
     pub(crate) log: Log,
+    /// What other installations write, and which project may list it.
+    pub(crate) storage_units: Vec<StorageUnit>,
+}
+
+/// A repository that another installation writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StorageUnit {
+    /// What hybrid vaults show, and imports call a bucket.
+    pub(crate) name: String,
+    /// The one project that may list what lies there.
+    pub(crate) project: ProjectId,
+    /// The repository: a folder, or `s3://BUCKET/PREFIX`.
+    pub(crate) place: String,
+    /// What unlocks it.
+    pub(crate) key_file: PathBuf,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -50,6 +75,24 @@ pub(crate) struct S3 {
     pub(crate) requests_at_once: usize,
 }
 
+/// What each project may ask of the API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProjectLimits {
+    pub(crate) requests_per_second: u32,
+    /// At once, after a silence.
+    pub(crate) burst: u32,
+    /// Being answered at the same time.
+    pub(crate) requests_at_once: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Records are forgotten after so many days.
+    pub(crate) retention_days: u64,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Worker {
@@ -57,6 +100,16 @@ pub(crate) struct Worker {
     pub(crate) jobs_at_once: usize,
     /// What a collection reads for rewriting, at most; no bound when absent.
     pub(crate) collect_mib_per_second: Option<u64>,
+}
+
+/// How the time of locked vaults follows the host's clock.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lock {
+    /// A stop of the service that was longer is believed as far as this.
+    pub(crate) stop_believed_hours: u64,
+    /// How much faster it runs while it is behind.
+    pub(crate) catch_up_percent: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,6 +138,7 @@ pub(crate) struct Overrides {
 
 impl Default for Config {
     fn default() -> Self {
+        let limits = strongroom_api::Limits::default();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8799)),
             data_dir: default_data_dir(),
@@ -95,15 +149,29 @@ impl Default for Config {
             },
             region: "region-1".to_owned(),
             public_url: None,
+            trusted_proxies: Vec::new(),
+            limits: ProjectLimits {
+                requests_per_second: limits.requests_per_second,
+                burst: limits.burst,
+                requests_at_once: limits.requests_at_once,
+            },
+            audit: Audit {
+                retention_days: 365,
+            },
             database: Database::default(),
             worker: Worker {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
             },
+            lock: Lock {
+                stop_believed_hours: 24,
+                catch_up_percent: 0,
+            },
             log: Log {
                 format: LogFormat::Text,
                 filter: "info".to_owned(),
             },
+            storage_units: Vec::new(),
         }
     }
 }
@@ -153,12 +221,31 @@ impl Config {
         }
     }
 
+    pub(crate) const fn locked_time(&self) -> LockedTime {
+        LockedTime {
+            stop_believed_max: Duration::from_hours(self.lock.stop_believed_hours),
+            catch_up_percent: self.lock.catch_up_percent,
+        }
+    }
+
     pub(crate) fn collect_options(&self) -> CollectOptions {
         let mib = self.worker.collect_mib_per_second;
         CollectOptions {
             bytes_per_second: mib.map(|mib| mib.saturating_mul(1 << 20)),
             ..CollectOptions::default()
         }
+    }
+
+    pub(crate) const fn limits(&self) -> strongroom_api::Limits {
+        strongroom_api::Limits {
+            requests_per_second: self.limits.requests_per_second,
+            burst: self.limits.burst,
+            requests_at_once: self.limits.requests_at_once,
+        }
+    }
+
+    pub(crate) fn audit_retention(&self) -> Duration {
+        Duration::from_hours(self.audit.retention_days * 24)
     }
 
     fn validate(&self) -> anyhow::Result<()> {
@@ -172,21 +259,88 @@ impl Config {
         if self.worker.collect_mib_per_second == Some(0) {
             bail!("`worker.collect_mib_per_second` must be at least 1");
         }
+        if self.lock.stop_believed_hours > 168 {
+            bail!("`lock.stop_believed_hours` must be at most 168");
+        }
+        if self.lock.catch_up_percent > LockedTime::CATCH_UP_PERCENT_MAX {
+            bail!("`lock.catch_up_percent` must be at most 10");
+        }
         if !(1..=3600).contains(&self.s3.patience_seconds) {
             bail!("`s3.patience_seconds` must be between 1 and 3600");
         }
         if !(1..=1024).contains(&self.s3.requests_at_once) {
             bail!("`s3.requests_at_once` must be between 1 and 1024");
         }
+        let limits = [
+            ("requests_per_second", self.limits.requests_per_second),
+            ("burst", self.limits.burst),
+            ("requests_at_once", self.limits.requests_at_once),
+        ];
+        for (name, limit) in limits {
+            if !(1..=1_000_000).contains(&limit) {
+                bail!("`limits.{name}` must be between 1 and 1000000");
+            }
+        }
+        if !(1..=36_500).contains(&self.audit.retention_days) {
+            bail!("`audit.retention_days` must be between 1 and 36500");
+        }
         if let Some(storage) = &self.storage {
             Place::parse(storage).context("`storage` names no place")?;
         }
+        self.validate_storage_units()?;
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
             bail!("`public_url` must begin with http:// or https://");
         }
         Ok(())
+    }
+}
+
+impl Config {
+    fn validate_storage_units(&self) -> anyhow::Result<()> {
+        let name_ok = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let mut names = BTreeSet::new();
+        for unit in &self.storage_units {
+            let name = &unit.name;
+            let is_dots = name.chars().all(|c| c == '.');
+            if is_dots || name.len() > 64 || !name.chars().all(name_ok) {
+                bail!(
+                    "the `name` of a storage unit must be 1 to 64 letters, digits, `.`, `_` or `-`"
+                );
+            }
+            if !names.insert(name) {
+                bail!("two storage units are called `{name}`");
+            }
+            Place::parse(&unit.place)
+                .with_context(|| format!("the `place` of the storage unit `{name}` is none"))?;
+        }
+        Ok(())
+    }
+
+    /// The units that projects may list, as the rules know them.
+    pub(crate) fn storage_unit_settings(&self) -> Vec<StorageUnitSetting> {
+        let units = self.storage_units.iter();
+        units
+            .map(|unit| StorageUnitSetting {
+                name: unit.name.clone(),
+                project_id: unit.project.clone(),
+            })
+            .collect()
+    }
+
+    /// Where the units lie.
+    pub(crate) fn unit_places(
+        &self,
+    ) -> anyhow::Result<BTreeMap<String, strongroom_worker::StorageUnit>> {
+        let place = |unit: &StorageUnit| {
+            let found = strongroom_worker::StorageUnit {
+                place: Place::parse(&unit.place)?,
+                key_file: unit.key_file.clone(),
+            };
+            Ok((unit.name.clone(), found))
+        };
+        self.storage_units.iter().map(place).collect()
     }
 }
 

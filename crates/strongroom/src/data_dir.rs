@@ -2,7 +2,7 @@
 //!
 //! `lock` (held while the process runs), `VERSION`, `installation.key` (seals secrets in the database),
 //! `keys/PROJECT.key` and `repositories/PROJECT/` (one repository per project), `cache/` (may be lost),
-//! `strongroom.db`, `credentials.json`.
+//! `strongroom.db`, `credentials.json`; `recovering` while a recovery has not ended.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -67,12 +67,42 @@ impl DataDir {
         let is_there = fs::metadata(&file).is_ok_and(|metadata| metadata.len() > 0);
         if self.installation_key_exists() && !is_there {
             bail!(
-                "the database {} is gone; bring it back, or move {} away to begin anew",
+                "the database {} is gone; bring it back, list again what the repositories hold with `strongroom recover`, or \
+                 move {} away to begin anew",
                 file.display(),
                 self.path.display()
             );
         }
         Ok(())
+    }
+
+    /// From here on until its end, no server starts on rows that may be a part of the truth.
+    pub(crate) fn begin_recovery(&self) -> anyhow::Result<()> {
+        write_private(
+            &self.recovery_mark(),
+            b"strongroom recover is to end this\n",
+        )
+    }
+
+    pub(crate) fn end_recovery(&self) -> anyhow::Result<()> {
+        let mark = self.recovery_mark();
+        fs::remove_file(&mark)
+            .and_then(|()| File::open(&self.path)?.sync_all())
+            .with_context(|| format!("{} cannot be removed", mark.display()))
+    }
+
+    pub(crate) fn refuse_unfinished_recovery(&self) -> anyhow::Result<()> {
+        if self.recovery_mark().exists() {
+            bail!(
+                "a recovery of {} was not finished; run `strongroom recover` again",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn recovery_mark(&self) -> PathBuf {
+        self.path.join("recovering")
     }
 
     fn database_file(&self) -> PathBuf {

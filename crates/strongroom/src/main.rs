@@ -7,6 +7,7 @@ mod data_dir;
 mod demo;
 mod output;
 mod progress;
+mod recovery;
 mod repository;
 mod server;
 
@@ -48,6 +49,8 @@ struct Cli {
 enum Command {
     /// Serve the API and do its work, until SIGTERM.
     Serve(server::Serve),
+    /// List again what the repositories hold, after the database was lost.
+    Recover(recovery::Recover),
     /// Show the whole way, from vault to restore, on a throw-away server.
     Demo,
     /// Work on a repository directly, without a server.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let run = runtime.block_on(async {
         match cli.command {
             Command::Serve(serve) => server::run(serve).await.map(|()| ExitCode::SUCCESS),
+            Command::Recover(recover) => recovery::run(recover, cli.output).await,
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
             Command::Repo(command) => repository::run(command, cli.output).await,
             Command::Client(verb) => client::run(verb, cli.credentials, cli.output)

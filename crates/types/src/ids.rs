@@ -95,6 +95,10 @@ id!(PolicyId, parse_uuid, uuid);
 id!(/// What starts a policy; the wire shows it inside the policy.
     TriggerId, parse_uuid, uuid);
 id!(OrderId, parse_uuid, uuid);
+id!(/// The record of a backup that is offered to a project; on paths the receiving project stands for it.
+    MemberId, parse_uuid, uuid);
+id!(/// One record of the audit.
+    AuditId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

@@ -20,8 +20,8 @@ mod timestamp;
 pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
-    BackupId, CheckpointId, DomainId, InvalidId, JobId, OperationLogId, OrderId, PolicyId,
-    ProjectId, ResourceId, ServerId, TriggerId, UserId, VaultId, VolumeId,
+    AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId, OperationLogId, OrderId,
+    PolicyId, ProjectId, ResourceId, ServerId, TriggerId, UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use retention::{
@@ -31,10 +31,10 @@ pub use retention::{
 pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
-    BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, ImageType, JobKind,
-    JobState, ObjectType, OperationStatus, OperationType, OrderStatus, PeriodType, PolicyOperation,
-    PolicyOrigin, ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble,
-    VaultStatus, VolumeFormat,
+    AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel,
+    ImageType, JobKind, JobState, MemberStatus, ObjectType, OperationStatus, OperationType,
+    OrderKind, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType,
+    ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -48,6 +48,8 @@ ProtectStatus {
     Protecting = "protecting",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault, with its backups; in no published list.
+    Migrating = "migrating",
     /// The resource is gone from the inventory.
     Deleted = "deleted",
 });
@@ -90,6 +92,13 @@ impl BackupStatus {
 
 words!(ImageType { Backup = "backup", Replication = "replication" });
 
+words!(/// What a project has answered to a backup that it was offered.
+MemberStatus {
+    Pending = "pending",
+    Accepted = "accepted",
+    Rejected = "rejected",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -100,6 +109,10 @@ OperationType {
     Sync = "sync",
     VaultDelete = "vault_delete",
     RemoveResource = "remove_resource",
+    /// Another end for backups that expire; in no published list.
+    UpdateExpirationTime = "update_expiration_time",
+    /// A resource's move to another vault; in no published list.
+    MigrateResource = "migrate_resource",
 });
 
 words!(/// What a policy does when it runs.
@@ -124,6 +137,9 @@ words!(OperationStatus {
 
 words!(/// State of a request for a term reservation, the honest meaning of an order here.
     OrderStatus { Waiting = "waiting", Completed = "completed", Rejected = "rejected" });
+
+words!(/// What an order asks for.
+    OrderKind { Create = "create", ChargeMode = "charge_mode", Resize = "resize" });
 
 words!(/// What a user may do in a project; the table of actions is in the service.
 Role {
@@ -162,21 +178,35 @@ Trouble {
     BackupRunning = "backup_running",
     Restoring = "restoring",
     Removing = "removing",
+    /// On its way to another vault.
+    Migrating = "migrating",
     /// The vault holds nothing that could be backed up at the time.
     NothingToBackUp = "nothing_to_back_up",
     VaultFull = "vault_full",
     /// The vault is frozen, broken or being deleted.
     VaultState = "vault_state",
+    /// The vault's state, its lock or its kind forbids it.
+    VaultForbids = "vault_forbids",
     /// No other region is known to replicate to.
     NoPeer = "no_peer",
     /// The storage under the repository did not answer or is full.
     StorageUnavailable = "storage_unavailable",
     /// Backed-up data is missing or does not match its checksums.
     DataDamaged = "data_damaged",
+    /// The backup of another project is no longer shared.
+    ShareWithdrawn = "share_withdrawn",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
     Internal = "internal",
+});
+
+words!(/// What became of a request that would change something.
+AuditOutcome {
+    Success = "success",
+    /// The credentials are not good, or not good for this.
+    Denied = "denied",
+    Failed = "failed",
 });
 
 words!(JobKind {
@@ -185,7 +215,14 @@ words!(JobKind {
     DeleteBackup = "delete_backup",
     DeleteVault = "delete_vault",
     RemoveResource = "remove_resource",
+    MigrateResource = "migrate_resource",
     Collect = "collect",
+    /// Finds what an accepted backup takes of its receiver's vault.
+    MeasureShare = "measure_share",
+    /// Compare a hybrid vault with its storage unit.
+    SyncVault = "sync_vault",
+    /// List one backup of a storage unit.
+    SyncBackup = "sync_backup",
 });
 
 words!(JobState {

@@ -142,3 +142,31 @@ fn a_chain_prints_every_cause_once() {
         "reading failed: `x` is not a Role"
     );
 }
+
+#[test]
+fn a_day_ends_where_its_zone_says() {
+    let end = |day, zone| Timestamp::end_of_day(day, zone).map(Timestamp::to_cbr);
+    assert_eq!(
+        end("2026-12-31", "UTC+00:00").unwrap(),
+        "2027-01-01T00:00:00.000000"
+    );
+    assert_eq!(
+        end("2026-12-31", "UTC+08:00").unwrap(),
+        "2026-12-31T16:00:00.000000"
+    );
+    assert_eq!(
+        end("2026-02-28", "UTC-03:30").unwrap(),
+        "2026-03-01T03:30:00.000000"
+    );
+    for (day, zone) in [
+        ("2026-02-29", "UTC+00:00"),
+        ("2026-1-1", "UTC+00:00"),
+        ("20260101", "UTC+00:00"),
+        ("2026-01-01", "UTC+8"),
+        ("2026-01-01", "+00:00"),
+        ("2026-01-01", "UTC+99:00"),
+        ("2026-01-01", "UTC"),
+    ] {
+        assert!(end(day, zone).is_err(), "{day} {zone}");
+    }
+}

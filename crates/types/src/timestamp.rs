@@ -119,6 +119,18 @@ impl Timestamp {
         Self::from_civil(civil)
     }
 
+    /// The end of a calendar day, `2026-12-31`, in a zone of fixed offset, `UTC+08:00`.
+    pub fn end_of_day(day: &str, zone: &str) -> Result<Self, InvalidTimestamp> {
+        // The parser takes more spellings, of which nobody has heard here.
+        let written_out = day.len() == 10 && zone.len() == 9;
+        let offset = zone.strip_prefix("UTC").filter(|_| written_out);
+        let offset = offset.ok_or(InvalidTimestamp)?;
+        let start: jiff::Timestamp = format!("{day}T00:00:00{offset}")
+            .parse()
+            .map_err(|_| InvalidTimestamp)?;
+        Ok(Self(start.as_microsecond()).plus(Duration::from_hours(24)))
+    }
+
     fn from_civil(civil: jiff::civil::DateTime) -> Result<Self, InvalidTimestamp> {
         let instant = TimeZone::UTC
             .to_timestamp(civil)

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, ImageType, OperationLogId, PolicyId, ProjectId,
-    ResourceId, ResourceType, ServerId, VaultId, VolumeId,
+    BackupId, BackupStatus, CheckpointId, ImageType, MemberStatus, OperationLogId, PolicyId,
+    ProjectId, ResourceId, ResourceType, ServerId, VaultId, VolumeId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,8 +30,11 @@ pub struct Backup {
     pub checkpoint_id: CheckpointId,
     #[schema(required)]
     pub parent_id: Option<BackupId>,
+    /// The owner's, also of a shared backup.
     pub project_id: ProjectId,
-    pub vault_id: VaultId,
+    /// The vault of the asking project that holds it; null while a shared backup is not accepted.
+    #[schema(required)]
+    pub vault_id: Option<VaultId>,
     pub provider_id: String,
     pub resource_id: ResourceId,
     pub resource_name: String,
@@ -165,21 +168,14 @@ pub struct RestoreAnswer {
     pub job_id: OperationLogId,
 }
 
-/// Whose backups to list. Sharing is not offered, so `shared` lists nothing and the other two the same.
+/// Whose backups to list: the project's own (the default), those shared with it, or both. Of the last, shared ones count
+/// once they are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnType {
     AllGranted,
     Private,
     Shared,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MemberStatus {
-    Pending,
-    Accepted,
-    Rejected,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
@@ -217,8 +213,11 @@ pub struct ListBackupsQuery {
     /// Backups of vaults that are at least so full, in percent.
     pub used_percent: Option<Threshold>,
     pub own_type: Option<OwnType>,
+    /// What the project has answered; of shared backups.
     pub member_status: Option<MemberStatus>,
     pub enterprise_project_id: Option<ShortText>,
+    /// Only automatic backups that no date ends, which `update-backup-expiration-time` leaves alone.
+    pub existed_quantity_based_retention_backups: Option<bool>,
     /// Of dedicated clouds; has no effect here.
     pub dec: Option<bool>,
 }

@@ -57,7 +57,9 @@ codes! {
     ResourceInOtherVault = "BackupService.6103", 400, "The resource is already associated with a vault.";
     DuplicateResource = "BackupService.6104", 400, "The resource appears more than once in the list.";
     VaultNotFound = "BackupService.6105", 404, "The vault does not exist.";
+    ExpansionFailed = "BackupService.6107", 400, "The vault was not expanded.";
     VaultTakesNoResources = "BackupService.6108", 400, "The vault takes no resources.";
+    BillNotFound = "BackupService.6109", 400, "The order does not exist.";
     VaultUnchangeable = "BackupService.6110", 400, "The vault cannot be changed so.";
     VaultPrePaid = "BackupService.6111", 400, "A pre-paid vault cannot be deleted.";
     VaultStateForbids = "BackupService.6112", 400, "The state of the vault forbids the operation.";
@@ -67,6 +69,7 @@ codes! {
     UnknownPolicyType = "BackupService.6117", 400, "The type of the policy is not known.";
     DestinationVaultNotFound = "BackupService.6120", 400, "The destination vault does not exist.";
     ReplicationOfResource = "BackupService.6122", 400, "Resources of this type cannot be replicated.";
+    OrderOpen = "BackupService.6123", 400, "An order about the vault is open.";
     VaultCannotBackUp = "BackupService.6124", 400, "Vaults of this type cannot back up.";
     BackupRunning = "BackupService.6125", 400, "A backup of the resource is running.";
     PolicyDoesNotFit = "BackupService.6127", 400, "The policy does not fit the vault.";
@@ -79,6 +82,7 @@ codes! {
     BackupNotDeletable = "BackupService.6201", 400, "The backup cannot be deleted.";
     VaultStateForbidsRestore = "BackupService.6202", 400, "The state of the vault forbids restoring.";
     VaultBusy = "BackupService.6203", 400, "A task is running.";
+    MetadataNotReady = "BackupService.6206", 400, "The metadata is not available in this state of the backup.";
     BackupInUse = "BackupService.6216", 400, "The backup is in use and cannot be deleted.";
     CheckpointNotFound = "BackupService.6217", 404, "The restore point does not exist.";
     BackupLocked = "BackupService.6220", 400, "Automatic backups of a locked vault cannot be deleted before they expire.";
@@ -87,6 +91,20 @@ codes! {
 
     OperationLogNotFound = "BackupService.6500", 404, "Operation log does not exist.";
     TooManyTags = "BackupService.6600", 400, "The vault has too many tags.";
+    TagNotFound = "BackupService.6601", 404, "The vault has no tag of this key.";
+
+    PartShared = "BackupService.6700", 400, "This backup cannot be shared.";
+    MembersExceeded = "BackupService.6701", 400, "The backup is shared with too many projects.";
+    BackupNotShareable = "BackupService.6702", 400, "Only available backups can be shared.";
+    AlreadyShared = "BackupService.6703", 400, "The backup is already shared with the project.";
+    BadReceiver = "BackupService.6704", 400, "The backup cannot be shared with this project.";
+    MemberNotFound = "BackupService.6705", 404, "The backup is not shared with the project.";
+    BadMemberAnswer = "BackupService.6706", 400, "The answer to the shared backup is not valid.";
+    SharedBackup = "BackupService.6707", 400, "The backup belongs to another project.";
+    MemberNotAnswerable = "BackupService.6708", 400, "The shared backup cannot be answered so.";
+    VaultStateForbidsSharing = "BackupService.6712", 400, "The state of the vault forbids sharing.";
+    VaultOfOtherType = "BackupService.6713", 400, "The vault is of another type than the backup.";
+    SharedOnward = "BackupService.6714", 400, "A shared backup cannot be shared on.";
 
     DiskNotFound = "BackupService.7000", 404, "The disk does not exist.";
     DiskStateForbidsBackup = "BackupService.7003", 400, "The state of the disk forbids backups.";
@@ -94,6 +112,9 @@ codes! {
     ServerNotFound = "BackupService.7100", 404, "The server does not exist.";
     ServerStateForbidsBackup = "BackupService.7101", 400, "The state of the server forbids backups.";
     ServerWithoutDisks = "BackupService.7108", 400, "The server has no disks.";
+
+    VaultCannotSync = "BackupService.7300", 400, "The vault has no storage that could be synchronised.";
+    SyncRunning = "BackupService.7302", 400, "It is being synchronised already.";
 
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";

@@ -1,12 +1,19 @@
 //! The CBR v3 and identity contracts: request and response shapes, error codes, request signatures.
 
+pub mod accounts;
 pub mod administration;
+pub mod agent_checks;
+pub mod audit;
 pub mod backups;
 pub mod checkpoints;
 mod codes;
 mod error_body;
 pub mod identity;
+pub mod imports;
 pub mod inventory;
+pub mod members;
+pub mod metadata;
+pub mod metering;
 pub mod operation_logs;
 pub mod orders;
 pub mod policies;
@@ -17,6 +24,7 @@ pub mod tags;
 mod time;
 pub mod values;
 pub mod vault_requests;
+pub mod vault_tags;
 pub mod vaults;
 pub mod vocabulary;
 

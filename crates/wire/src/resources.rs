@@ -1,7 +1,7 @@
 //! Resources as they are associated with a vault.
 
 use serde::{Deserialize, Serialize};
-use strongroom_types::{ProtectStatus, ResourceId, ResourceType, VolumeId};
+use strongroom_types::{ProtectStatus, ResourceId, ResourceType, VaultId, VolumeId};
 use utoipa::ToSchema;
 
 use crate::values::{Label, ShortText};
@@ -78,6 +78,38 @@ pub struct AddResourcesAnswer {
 pub struct RemoveResourcesRequest {
     #[schema(min_items = 1, max_items = 256)]
     pub resource_ids: Vec<ResourceId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetResourcesRequest {
+    pub action: SetResourcesAction,
+    #[schema(min_items = 1, max_items = 256)]
+    pub resource_ids: Vec<ResourceId>,
+}
+
+/// Of automatic backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SetResourcesAction {
+    Suspend,
+    Unsuspend,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetResourcesAnswer {
+    pub set_resource_ids: Vec<ResourceId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MigrateResourcesRequest {
+    pub destination_vault_id: VaultId,
+    #[schema(min_items = 1, max_items = 256)]
+    pub resource_ids: Vec<ResourceId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MigrateResourcesAnswer {
+    pub migrated_resources: Vec<ResourceId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -7,10 +7,10 @@ mod texts;
 
 pub use numbers::{
     BackupNumber, DayOfMonthNumber, FullBackupInterval, KeptDays, KeptMonths, KeptWeeks, KeptYears,
-    Offset, PageLimit, PeriodBackups, PeriodCount, RetentionDays, StartWindow, Threshold,
-    VaultSize, VaultSizeChange,
+    Offset, OffsetText, PageLimit, PageLimitText, PeriodBackups, PeriodCount, RetentionDays,
+    StartWindow, Threshold, VaultSize, VaultSizeChange,
 };
 pub use texts::{
     AvailabilityZone, BackupNamePrefix, Description, DiskPath, InventoryName, Label, Name,
-    RegionName, ShortText, TagKey, TagValue,
+    RegionName, ShortText, TagKey, TagText, TagValue,
 };

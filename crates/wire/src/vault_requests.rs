@@ -85,3 +85,23 @@ pub struct BillingChangeRequest {
     /// GB.
     pub size: Option<VaultSizeChange>,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchUpdateVaultsRequest {
+    pub vault: VaultsChangeRequest,
+}
+
+/// A change of every vault of a project; what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VaultsChangeRequest {
+    pub smn_notify: Option<bool>,
+    pub threshold: Option<Threshold>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateExpirationRequest {
+    /// `YYYY-MM-DD`; the backups are kept to the end of that day.
+    pub expect_expiration_date: ShortText,
+    /// `UTC+08:00`; where that day is counted.
+    pub time_zone: ShortText,
+}

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use strongroom_types::{
-    ChargingMode, CloudType, ConsistentLevel, ObjectType, OrderId, PolicyId, ProjectId,
-    ProtectType, UserId, VaultId, VaultStatus,
+    ChargingMode, CloudType, ConsistentLevel, ObjectType, OperationLogId, OrderId, PolicyId,
+    ProjectId, ProtectType, UserId, VaultId, VaultStatus,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -115,6 +115,19 @@ pub struct OrderResult {
     pub cloud_service_id: String,
     /// 1: the order was taken.
     pub subscribe_result: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchUpdateVaultsAnswer {
+    pub updated_vaults_id: Vec<VaultId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateExpirationAnswer {
+    pub affected_backups_count: u64,
+    /// `YYYY-MM-DD`.
+    pub new_expiration_day: String,
+    pub operation_log_id: OperationLogId,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]

@@ -1,18 +1,22 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod clock;
 mod disks;
+mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
 mod private_file;
+pub mod recovery;
 mod repositories;
 mod runner;
 pub mod transfer;
 mod upkeep;
 
 pub use disks::LocalDisks;
+pub use guests::LocalGuests;
 pub use private_file::write_private;
-pub use repositories::{Repositories, RepositoryError};
+pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};
 
 #[cfg(test)]

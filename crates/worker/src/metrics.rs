@@ -5,6 +5,7 @@ use std::time::Duration;
 use strongroom_types::JobKind;
 
 const JOBS: &str = "strongroom_jobs_total";
+const LOCKED_CLOCK: &str = "strongroom_locked_clock_behind_seconds";
 const JOB_SECONDS: &str = "strongroom_job_seconds";
 
 /// Tells the exporter what the names mean.
@@ -21,11 +22,20 @@ pub fn describe() {
         "strongroom_storage_requests_repeated_total",
         "Those requests that repeated one which had failed"
     );
+    metrics::describe_gauge!(
+        LOCKED_CLOCK,
+        metrics::Unit::Seconds,
+        "How far the host's clock is ahead of that of locked vaults"
+    );
     metrics::describe_histogram!(
         JOB_SECONDS,
         metrics::Unit::Seconds,
         "Duration of an attempt at a job"
     );
+}
+
+pub(crate) fn locked_clock_behind(by: Duration) {
+    metrics::gauge!(LOCKED_CLOCK).set(by.as_secs_f64());
 }
 
 pub(crate) fn job_ended(kind: JobKind, outcome: &'static str, took: Duration) {

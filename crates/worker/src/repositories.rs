@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use strongroom_repo::{Env, Error, Options, Repository, Secret, generate_key_file};
@@ -19,7 +19,15 @@ pub struct Repositories {
     keys: PathBuf,
     cache: PathBuf,
     env: Env,
+    units: BTreeMap<String, StorageUnit>,
     open: Mutex<HashMap<ProjectId, Repository>>,
+}
+
+/// A repository that another installation writes.
+#[derive(Debug, Clone)]
+pub struct StorageUnit {
+    pub place: Place,
+    pub key_file: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +37,15 @@ pub enum RepositoryError {
         path: PathBuf,
         #[source]
         source: std::io::Error,
+    },
+    /// The configuration names it no more.
+    #[error("the storage unit {0} is not configured")]
+    UnknownUnit(String),
+    #[error("the storage unit {unit} cannot be opened")]
+    OpenUnit {
+        unit: String,
+        #[source]
+        source: Error,
     },
     #[error("the repository of project {project} cannot be opened")]
     Open {
@@ -46,8 +63,34 @@ impl Repositories {
             keys,
             cache,
             env,
+            units: BTreeMap::new(),
             open: Mutex::default(),
         }
+    }
+
+    /// With what other installations write, by the name of each unit.
+    #[must_use]
+    pub fn with_units(self, units: BTreeMap<String, StorageUnit>) -> Self {
+        Self { units, ..self }
+    }
+
+    /// What another installation writes; opened anew each time, since its keys and points change without us.
+    pub async fn get_unit(&self, name: &str) -> Result<Repository, RepositoryError> {
+        let unit = self
+            .units
+            .get(name)
+            .ok_or_else(|| RepositoryError::UnknownUnit(name.to_owned()))?;
+        let failed = |source| RepositoryError::OpenUnit {
+            unit: name.to_owned(),
+            source,
+        };
+        let secret = secret(&unit.key_file)?;
+        let storage = unit.place.open(Create::Never, self.limits);
+        let storage = storage.map_err(|error| failed(error.into()))?;
+        let storage = storage.with_cache(self.cache.join("units").join(name));
+        Repository::open(storage, &secret, self.env.clone())
+            .await
+            .map_err(failed)
     }
 
     /// The project's repository, opened once and kept.
@@ -65,6 +108,12 @@ impl Repositories {
         let repository = self.open_or_make(project).await?;
         open.insert(project.clone(), repository.clone());
         Ok(repository)
+    }
+
+    /// The project's repository, which must be there with its key.
+    pub async fn get_existing(&self, project: &ProjectId) -> Result<Repository, RepositoryError> {
+        let key = self.keys.join(format!("{project}.key"));
+        self.open(project, &key).await
     }
 
     /// `PROJECT.key` says that the repository was made. Its key is called `PROJECT.key.new` until then, so that a

@@ -1,13 +1,16 @@
-//! What happens by itself: policies start, and backups go whose time has passed or that rules no longer keep.
+//! What happens by itself: policies start, the clock of locked vaults moves on, and backups go whose time has passed or
+//! that rules no longer keep, and old records of the audit.
 
 use std::time::Duration;
 
 use strongroom_service::retention::{apply_numbers, clear_failed_backups, expire_backups};
 use strongroom_service::schedules::run_due;
-use strongroom_service::{App, Error};
+use strongroom_service::{App, Error, audit};
 use strongroom_types::Chain;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::LockedClock;
 
 /// Between two looks for policies that are due; their schedules are in whole minutes.
 const SCHEDULE_INTERVAL: Duration = Duration::from_secs(10);
@@ -21,11 +24,15 @@ pub(crate) async fn run(app: App, stop: CancellationToken) {
     // A look that took long is followed by the usual pause, not by those that it kept waiting.
     schedule.set_missed_tick_behavior(MissedTickBehavior::Delay);
     retention.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut clock = LockedClock::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = schedule.tick() => report("policies have started", run_due(&app, app.now()).await),
-            _ = retention.tick() => retain(&app).await,
+            _ = retention.tick() => {
+                clock.look(&app).await;
+                retain(&app).await;
+            }
         }
     }
 }
@@ -41,6 +48,10 @@ async fn retain(app: &App) {
         "failed backups are cleared",
         clear_failed_backups(app, now).await,
     );
+    report(
+        "old records of the audit were forgotten",
+        audit::prune(app).await,
+    );
 }
 
 fn report(what: &str, outcome: Result<u64, Error>) {
@@ -48,7 +59,7 @@ fn report(what: &str, outcome: Result<u64, Error>) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "{what}"),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "not all that is due was done: {what}")
+            tracing::error!(error = %Chain(&error), "not all that is due was done: {what}");
         }
     }
 }

@@ -7,6 +7,7 @@ use strongroom_types::ProjectId;
 use strongroom_wire::signing::{Authorization, Request, SignatureError, verify};
 
 use super::{request_id, signature_header, unauthenticated};
+use crate::audit::Followed;
 use crate::extract::read_body;
 use crate::{ApiError, ApiState};
 
@@ -20,6 +21,9 @@ pub(super) async fn check(
     let header = signature_header(parts)
         .ok_or_else(|| unauthenticated("neither X-Auth-Token nor a signature is present"))?;
     let authorization = Authorization::parse(header).map_err(unauthenticated)?;
+    if let Some(followed) = parts.extensions.get::<Followed>() {
+        followed.claims(&authorization.access_key);
+    }
     let body = read_body(body).await?;
     let claim = KeyClaim {
         access_key: authorization.access_key.clone(),

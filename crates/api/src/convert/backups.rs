@@ -1,14 +1,16 @@
 use strongroom_service::backups::{BackupView, NewRestore};
 use strongroom_service::provider_of_resource;
-use strongroom_service::rows::{self, BackupFilter, BackupSort, BackupSortKey, Direction, Page};
-use strongroom_types::{BackupStatus, ResourceType};
+use strongroom_service::rows::{
+    self, BackupFilter, BackupSort, BackupSortKey, Ownership, Page, RetentionFilter,
+};
+use strongroom_types::{BackupStatus, MemberStatus, ResourceType, VaultId};
 use strongroom_wire::CbrTime;
 use strongroom_wire::backups::{
-    AppConsistency, Backup, BackupExtra, ListBackupsQuery, RestoreMapping, RestoreRequest,
+    AppConsistency, Backup, BackupExtra, ListBackupsQuery, OwnType, RestoreMapping, RestoreRequest,
 };
 use strongroom_wire::values::Label;
 
-use super::{DEFAULT_LIMIT, check_count, enterprise_project, page, unsigned};
+use super::{DEFAULT_LIMIT, check_count, enterprise_project, page, sort_by, unsigned};
 use crate::ApiError;
 
 /// What a list row shows beside the row itself.
@@ -19,20 +21,24 @@ pub(crate) struct Shown<'a> {
 }
 
 pub(crate) fn backup(view: BackupView, shown: Shown<'_>) -> Backup {
-    let zone = &view.enterprise_project_id;
+    let place = Place {
+        vault_id: view.vault_id,
+        enterprise_project_id: view.enterprise_project_id,
+    };
     let children = view.children.into_iter();
     let children = children
-        .map(|child| one(child, vec![], zone, shown))
+        .map(|child| one(child, vec![], &place, shown))
         .collect();
-    one(view.backup, children, zone, shown)
+    one(view.backup, children, &place, shown)
 }
 
-fn one(
-    row: rows::Backup,
-    children: Vec<Backup>,
-    enterprise_project_id: &str,
-    shown: Shown<'_>,
-) -> Backup {
+/// Where the asking project has a backup.
+struct Place {
+    vault_id: Option<VaultId>,
+    enterprise_project_id: String,
+}
+
+fn one(row: rows::Backup, children: Vec<Backup>, place: &Place, shown: Shown<'_>) -> Backup {
     let extend_info = extra(&row);
     Backup {
         provider_id: provider_of_resource(row.resource_type).to_owned(),
@@ -42,7 +48,7 @@ fn one(
         checkpoint_id: row.checkpoint_id,
         parent_id: row.parent_id,
         project_id: row.project_id,
-        vault_id: row.vault_id,
+        vault_id: place.vault_id.clone(),
         resource_id: row.resource_id,
         resource_name: row.resource_name,
         resource_type: row.resource_type,
@@ -55,7 +61,7 @@ fn one(
         updated_at: CbrTime(row.updated_at),
         protected_at: row.protected_at.map(CbrTime),
         expired_at: row.expired_at.map(CbrTime),
-        enterprise_project_id: enterprise_project_id.to_owned(),
+        enterprise_project_id: place.enterprise_project_id.clone(),
         scheduled_operation_id: row.policy_id,
         version: 3,
         extend_info,
@@ -106,6 +112,7 @@ fn not_frozen() -> AppConsistency {
 pub(crate) fn backup_filter(query: ListBackupsQuery) -> Result<BackupFilter, ApiError> {
     check_count("status", &query.status, 0..=64)?;
     Ok(BackupFilter {
+        ownership: ownership(query.own_type, query.member_status),
         checkpoint_id: query.checkpoint_id,
         vault_id: query.vault_id,
         resource_id: query.resource_id,
@@ -120,7 +127,24 @@ pub(crate) fn backup_filter(query: ListBackupsQuery) -> Result<BackupFilter, Api
         incremental: query.incremental,
         used_percent: query.used_percent.map(|percent| unsigned(percent.get())),
         enterprise_project_id: enterprise_project(query.enterprise_project_id),
+        retention: match query.existed_quantity_based_retention_backups {
+            Some(true) => RetentionFilter::ByQuantity,
+            Some(false) | None => RetentionFilter::Any,
+        },
     })
+}
+
+/// A shared backup that nobody has accepted is none of the project's until it is asked for.
+fn ownership(own_type: Option<OwnType>, answer: Option<MemberStatus>) -> Ownership {
+    let answers = answer.into_iter().collect::<Vec<_>>();
+    match own_type {
+        None | Some(OwnType::Private) => Ownership::Own,
+        Some(OwnType::Shared) => Ownership::Shared(answers),
+        Some(OwnType::AllGranted) if answers.is_empty() => {
+            Ownership::All(vec![MemberStatus::Accepted])
+        }
+        Some(OwnType::AllGranted) => Ownership::All(answers),
+    }
 }
 
 pub(crate) fn backup_page(query: &ListBackupsQuery) -> Page {
@@ -128,35 +152,19 @@ pub(crate) fn backup_page(query: &ListBackupsQuery) -> Page {
     page(query.limit, query.offset, marker, DEFAULT_LIMIT)
 }
 
-/// `key[:asc|desc]`, several separated by commas; none when absent.
 pub(crate) fn backup_sort(text: Option<&Label>) -> Result<Vec<BackupSort>, ApiError> {
-    let Some(text) = text else {
-        return Ok(vec![]);
-    };
-    let parts = text.as_str().split(',');
-    let sort: Option<Vec<_>> = parts.map(|part| one_sort(part.trim())).collect();
-    let sort = sort.ok_or_else(|| ApiError::invalid("sort"))?;
-    check_count("sort", &sort, 1..=6)?;
-    Ok(sort)
-}
-
-fn one_sort(part: &str) -> Option<BackupSort> {
-    let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
-    let key = match key {
-        "created_at" => BackupSortKey::CreatedAt,
-        "updated_at" => BackupSortKey::UpdatedAt,
-        "protected_at" => BackupSortKey::ProtectedAt,
-        "name" => BackupSortKey::Name,
-        "status" => BackupSortKey::Status,
-        "id" => BackupSortKey::Id,
-        _ => return None,
-    };
-    let direction = match direction {
-        "asc" => Direction::Ascending,
-        "desc" => Direction::Descending,
-        _ => return None,
-    };
-    Some(BackupSort { key, direction })
+    sort_by(text, |key, direction| {
+        let key = match key {
+            "created_at" => BackupSortKey::CreatedAt,
+            "updated_at" => BackupSortKey::UpdatedAt,
+            "protected_at" => BackupSortKey::ProtectedAt,
+            "name" => BackupSortKey::Name,
+            "status" => BackupSortKey::Status,
+            "id" => BackupSortKey::Id,
+            _ => return None,
+        };
+        Some(BackupSort { key, direction })
+    })
 }
 
 pub(crate) fn new_restore(request: RestoreRequest) -> Result<NewRestore, ApiError> {

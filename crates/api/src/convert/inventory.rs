@@ -1,7 +1,7 @@
 //! Volumes, servers and orders: our own extension.
 
 use strongroom_service::inventory::{NewServer, NewVolume, ServerView, VolumeView};
-use strongroom_service::orders::OrderView;
+use strongroom_service::orders::{OrderRequest, OrderView};
 use strongroom_wire::CbrTime;
 use strongroom_wire::inventory::{AddServerRequest, AddVolumeRequest, Server, Volume};
 use strongroom_wire::orders::Order;
@@ -77,7 +77,11 @@ pub(crate) fn order(view: OrderView) -> Order {
         project_id: row.project_id,
         user_id: row.user_id,
         vault_id: row.vault_id,
-        vault_name: view.request.name,
+        vault_name: match view.request {
+            OrderRequest::Create(new) => Some(new.name),
+            OrderRequest::ChargeMode(_) | OrderRequest::Resize(_) => None,
+        },
+        kind: row.kind,
         status: row.status,
         created_at: CbrTime(row.created_at),
         decided_at: row.decided_at.map(CbrTime),

@@ -1,8 +1,9 @@
 use strongroom_service::rows::{self, OperationLogFilter};
 use strongroom_wire::CbrTime;
 use strongroom_wire::operation_logs::{
-    BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, OperationError, OperationExtra,
-    OperationLog, OperationResource, RemoveResourcesTask, RestoreTask, VaultDeleteTask,
+    BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, MigrateResourceTask,
+    OperationError, OperationExtra, OperationLog, OperationResource, RemoveResourcesTask,
+    RestoreTask, SyncTask, UpdateExpirationTask, VaultDeleteTask,
 };
 use strongroom_wire::resources::ResourceExtra;
 use strongroom_wire::values::{Label, ShortText};
@@ -55,8 +56,9 @@ pub(crate) fn operation_log(row: rows::OperationLog) -> OperationLog {
     }
 }
 
-fn extra(row: &rows::OperationLog) -> OperationExtra {
-    let mut extra = OperationExtra {
+/// What every task shows.
+fn common(row: &rows::OperationLog) -> OperationExtra {
+    OperationExtra {
         common: CommonExtra {
             progress: row.progress,
             request_id: row.request_id.clone(),
@@ -68,7 +70,20 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
         restore: None,
         remove_resources: None,
         vault_delete: None,
-    };
+        update_expiration_time: None,
+        migrate_resource: None,
+        sync: None,
+    }
+}
+
+fn extra(row: &rows::OperationLog) -> OperationExtra {
+    let mut extra = common(row);
+    describe(row, &mut extra);
+    extra
+}
+
+/// Fills in the part that fits the operation.
+fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
     match row.extra.0.clone() {
         rows::OperationExtra::Backup {
             backup_id,
@@ -117,8 +132,38 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
             });
         }
         rows::OperationExtra::NotStarted { .. } => {}
+        rows::OperationExtra::UpdateExpirationTime {
+            affected_backups_count,
+            expiration_day,
+        } => {
+            extra.update_expiration_time = Some(UpdateExpirationTask {
+                affected_backups_count,
+                expiration_day,
+            });
+        }
+        rows::OperationExtra::MigrateResource {
+            destination_vault_id,
+            destination_vault_name,
+            ..
+        } => {
+            extra.migrate_resource = Some(MigrateResourceTask {
+                destination_vault_id,
+                destination_vault_name,
+            });
+        }
+        rows::OperationExtra::Sync {
+            sync_backup_num,
+            delete_backup_num,
+            err_sync_backup_num,
+            ..
+        } => {
+            extra.sync = Some(SyncTask {
+                sync_backup_num,
+                delete_backup_num,
+                err_sync_backup_num,
+            });
+        }
     }
-    extra
 }
 
 fn backup_task(

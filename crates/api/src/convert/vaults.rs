@@ -12,6 +12,7 @@ use strongroom_wire::vaults::{Billing, ListVaultsQuery, OrderAnswer, OrderResult
 use strongroom_wire::{CbrTime, Code, vocabulary};
 
 use super::resources::{new_resource, vault_resource};
+use super::vault_tags::new_tag;
 use super::{check_count, enterprise_project, unsigned};
 use crate::ApiError;
 
@@ -99,11 +100,7 @@ fn tags(field: &str, tags: Vec<NewTag>, max: usize) -> Result<Vec<rows::Tag>, Ap
         let message = format!("Invalid {field} provided: a key is there twice.");
         return Err(ApiError::new(Code::InvalidParameter, message));
     }
-    let row = |tag: NewTag| rows::Tag {
-        key: tag.key.into_string(),
-        value: tag.value.into_string(),
-    };
-    Ok(tags.into_iter().map(row).collect())
+    Ok(tags.into_iter().map(new_tag).collect())
 }
 
 pub(crate) fn vault_change(request: VaultChangeRequest) -> Result<VaultChange, ApiError> {
@@ -148,11 +145,7 @@ pub(crate) fn vault_filter(query: ListVaultsQuery) -> Result<VaultFilter, ApiErr
 
 pub(crate) fn vault(view: VaultView) -> Vault {
     let row = view.vault;
-    let billing = billing(&row, view.allocated_gb);
-    let tag = |tag: rows::Tag| Tag {
-        key: tag.key,
-        value: tag.value,
-    };
+    let billing = billing(&row, view.allocated_gb, view.storage_unit);
     Vault {
         provider_id: provider_of_vault(row.object_type).to_owned(),
         id: row.id,
@@ -187,7 +180,14 @@ pub(crate) fn vault(view: VaultView) -> Vault {
     }
 }
 
-fn billing(row: &rows::Vault, allocated: u64) -> Billing {
+pub(crate) fn tag(tag: rows::Tag) -> Tag {
+    Tag {
+        key: tag.key,
+        value: tag.value,
+    }
+}
+
+fn billing(row: &rows::Vault, allocated: u64, storage_unit: Option<String>) -> Billing {
     let spec_code = vocabulary::spec_code(row.object_type, row.protect_type, row.consistent_level);
     Billing {
         allocated,
@@ -203,7 +203,7 @@ fn billing(row: &rows::Vault, allocated: u64) -> Billing {
         is_multi_az: row.is_multi_az,
         is_double_az: false,
         used: mib_ceil(row.used_bytes),
-        storage_unit: None,
+        storage_unit,
         status: row.status,
         size: row.size_gb,
         partner_bp_id: None,

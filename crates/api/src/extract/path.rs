@@ -37,6 +37,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "checkpoint_id" => ApiError::of(Code::CheckpointNotFound),
         "backup_id" => ApiError::of(Code::BackupNotFound),
         "policy_id" => ApiError::of(Code::PolicyNotFound),
+        "member_id" => ApiError::of(Code::MemberNotFound),
         "operation_log_id" => ApiError::of(Code::OperationLogNotFound),
         "instance_id" => ApiError::of(Code::ResourceNotFound),
         "volume_id" => ApiError::of(Code::DiskNotFound),

@@ -157,7 +157,7 @@ async fn the_four_steps_of_the_guide() {
 }
 
 /// A vault with one backed-up server; the ids of the vault and the server.
-async fn backed_up(server: &TestServer) -> (String, String) {
+pub(super) async fn backed_up(server: &TestServer) -> (String, String) {
     let resource = server.add_server("web").await;
     let vault = server.add_vault("my_vault").await;
     let path = format!("/v3/{{project_id}}/vaults/{vault}/addresources");

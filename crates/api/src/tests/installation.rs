@@ -9,12 +9,15 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use strongroom_service::identity::{FirstCredentials, bootstrap, prepare_bootstrap};
-use strongroom_service::{App, Db, DiskError, DiskFacts, Disks, SecretSeal, Settings};
+use strongroom_service::{
+    App, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal, Settings,
+};
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::Role;
 use strongroom_wire::signing;
 use tower::ServiceExt;
 
+use super::server::unlimited;
 use crate::{ApiState, router};
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -27,6 +30,13 @@ struct NoDisks;
 impl Disks for NoDisks {
     async fn examine(&self, _path: &str) -> Result<DiskFacts, DiskError> {
         Err(DiskError::Missing)
+    }
+}
+
+#[async_trait]
+impl GuestAgents for NoDisks {
+    async fn ask(&self, _socket: &str) -> Result<GuestFacts, GuestError> {
+        Err(GuestError::Unreachable)
     }
 }
 
@@ -68,6 +78,7 @@ impl Installation {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: Arc::new(NoDisks),
+            guests: Arc::new(NoDisks),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -78,6 +89,8 @@ impl Installation {
             app: app.clone(),
             public_url: None,
             render_metrics: Arc::new(String::new),
+            trusted_proxies: Arc::default(),
+            limiter: unlimited(),
         };
         let mut it = Self {
             app,

@@ -51,6 +51,31 @@ async fn unknown_routes_and_methods_are_refused_as_a_gateway_does() {
 }
 
 #[tokio::test]
+async fn refusals_of_every_kind_name_their_request() {
+    on_each_server(async |server| {
+        let vaults = "/v3/{project_id}/vaults";
+        let large = "x".repeat((1 << 20) + 1);
+        for (who, method, path, body, status) in [
+            (Who::Nobody, "GET", vaults, "", 401),
+            (Who::Reader, "POST", vaults, "", 400),
+            (Who::Reader, "GET", "/strongroom/v1/orders", "", 403),
+            (Who::Admin, "GET", "/v3/{project_id}/nowhere", "", 404),
+            (Who::Admin, "PATCH", vaults, "", 405),
+            (Who::Admin, "POST", vaults, large.as_str(), 413),
+            (Who::Nobody, "POST", "/v3/auth/tokens", "{}", 400),
+        ] {
+            let request = server.request(who, method, path);
+            let body = Body::from(body.to_owned());
+            let answer = server.send(request.body(body).unwrap()).await;
+            assert_eq!(answer.status.as_u16(), status, "{method} {path}");
+            let id = answer.headers["X-Request-Id"].to_str().unwrap();
+            assert_eq!(id.len(), 32, "{method} {path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_body_above_one_mebibyte_is_refused() {
     on_each_server(async |server| {
         let body = format!(r#"{{"vault": "{}"}}"#, "x".repeat(1 << 20));
@@ -66,6 +91,7 @@ async fn what_is_about_the_service_needs_no_credentials() {
     on_each_server(async |server| {
         let cases = [
             ("/", 300, r#""id":"v3""#),
+            ("/cbr", 300, r#""status":"CURRENT""#),
             ("/healthz", 200, r#""status":"ok""#),
             ("/metrics", 200, "strongroom_up 1"),
             ("/openapi.json", 200, r#""openapi": "3"#),
@@ -95,6 +121,8 @@ async fn a_panic_is_a_refusal_with_an_id() {
                 app: server.app.clone(),
                 public_url: None,
                 render_metrics: std::sync::Arc::new(String::new),
+                trusted_proxies: std::sync::Arc::default(),
+                limiter: super::server::unlimited(),
             },
         );
         let request = server

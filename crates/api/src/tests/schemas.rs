@@ -98,6 +98,7 @@ fn minimal(schema: &Value) -> Value {
         "string" => json!(minimal_text(schema)),
         "integer" => json!(schema["minimum"].as_i64().unwrap_or(0)),
         "boolean" => json!(false),
+        "number" => json!(0.5),
         other => panic!("a schema of type {other}: {schema}"),
     }
 }
@@ -146,6 +147,7 @@ fn fitting(schema: &Value) -> BoxedStrategy<Value> {
             .boxed(),
         "string" => texts(schema),
         "integer" => integers(schema),
+        "number" => prop_oneof![Just(json!(0)), Just(json!(0.2)), Just(json!(7.5))].boxed(),
         "boolean" => any::<bool>().prop_map(Value::Bool).boxed(),
         _ => Just(Value::Null).boxed(),
     }

@@ -9,15 +9,18 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use strongroom_service::identity::{
-    DomainRef, FirstCredentials, NewUser, Proof, ScopeWish, Secret, UserRef, bootstrap,
+    DomainRef, FirstCredentials, NewUser, ProjectRef, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
-use strongroom_service::{App, Caller, Db, DiskError, DiskFacts, Disks, SecretSeal, Settings};
+use strongroom_service::{
+    App, Caller, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal,
+    Settings,
+};
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
 use tower::ServiceExt;
 
-use crate::{ApiState, router};
+use crate::{ApiState, Limiter, Limits, router};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -43,6 +46,30 @@ impl Disks for FakeDisks {
         let known = self.0.lock().unwrap().get(path).cloned();
         known.ok_or(DiskError::Missing)
     }
+}
+
+/// Agents of this version answer at sockets whose name says so.
+#[async_trait]
+impl GuestAgents for FakeDisks {
+    async fn ask(&self, socket: &str) -> Result<GuestFacts, GuestError> {
+        if !socket.contains("answers") {
+            return Err(GuestError::Unreachable);
+        }
+        let version = "8.2.2".to_owned();
+        Ok(GuestFacts { version })
+    }
+}
+
+/// The one proxy that test servers believe.
+pub(crate) const PROXY: &str = "10.0.0.9";
+
+/// For tests whose clock stands still.
+pub(crate) fn unlimited() -> Arc<Limiter> {
+    Arc::new(Limiter::new(Limits {
+        requests_per_second: u32::MAX,
+        burst: u32::MAX,
+        requests_at_once: u32::MAX,
+    }))
 }
 
 /// Whose credentials a request carries.
@@ -116,6 +143,7 @@ impl TestServer {
             clock: Arc::new(MockClock::default()),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
+            guests: disks.clone(),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -127,6 +155,8 @@ impl TestServer {
             app: app.clone(),
             public_url: None,
             render_metrics: Arc::new(|| "strongroom_up 1\n".to_owned()),
+            trusted_proxies: Arc::from([PROXY.parse().unwrap()]),
+            limiter: unlimited(),
         };
         Self {
             router: router(state),
@@ -135,6 +165,34 @@ impl TestServer {
             admin: sign_in(&app, "admin", first.password).await,
             reader: sign_in(&app, "reader", Secret::new(PASSWORD.to_owned())).await,
             app,
+        }
+    }
+
+    /// The same server behind another router.
+    pub(crate) fn with_router(&self, router: Router) -> Self {
+        Self {
+            router,
+            ..self.in_project(&self.project)
+        }
+    }
+
+    /// A token of the administrator that is good for a project.
+    pub(crate) async fn token_for(&self, project: &str) -> String {
+        let proof = Proof::Token(Secret::new(self.admin.clone()));
+        let wish = ScopeWish::Project(ProjectRef::Id(project.to_owned()));
+        let issued = issue_token(&self.app, proof, wish).await.unwrap();
+        issued.token.expose().to_owned()
+    }
+
+    /// The same server, where `{project_id}` is another project.
+    pub(crate) fn in_project(&self, project: &str) -> Self {
+        Self {
+            router: self.router.clone(),
+            app: self.app.clone(),
+            disks: self.disks.clone(),
+            project: project.to_owned(),
+            admin: self.admin.clone(),
+            reader: self.reader.clone(),
         }
     }
 

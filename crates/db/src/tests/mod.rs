@@ -3,6 +3,7 @@
 mod connections;
 mod identity;
 mod jobs;
+mod policies;
 mod protection;
 mod schema;
 

@@ -9,14 +9,14 @@ use crate::*;
 const NOW: Timestamp = MockClock::START;
 
 /// A project with one vault, one volume in it, and one checkpoint.
-struct Scene {
-    ids: SeededIds,
-    vault: Vault,
+pub(super) struct Scene {
+    pub(super) ids: SeededIds,
+    pub(super) vault: Vault,
     volume: Volume,
     checkpoint: Checkpoint,
 }
 
-async fn scene(tx: &mut Tx) -> Scene {
+pub(super) async fn scene(tx: &mut Tx) -> Scene {
     let ids = SeededIds::default();
     let domain_id = DomainId::random(&ids);
     let project_id = ProjectId::random(&ids);
@@ -107,7 +107,7 @@ fn vault(ids: &SeededIds, project_id: &ProjectId) -> Vault {
 }
 
 impl Scene {
-    fn backup(&self) -> Backup {
+    pub(super) fn backup(&self) -> Backup {
         Backup {
             id: BackupId::random(&self.ids),
             project_id: self.vault.project_id.clone(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Table → columns, each normalised to `name kind [not null]`, from CREATE TABLE statements.
-fn tables(folder: &str) -> BTreeMap<String, Vec<String>> {
+/// The text of every migration, in order.
+fn migrations(folder: &str) -> Vec<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("migrations")
         .join(folder);
@@ -12,9 +12,16 @@ fn tables(folder: &str) -> BTreeMap<String, Vec<String>> {
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
+    let texts = files
+        .into_iter()
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    texts.collect()
+}
+
+/// Table → columns, each normalised to `name kind [not null]`, from CREATE TABLE statements.
+fn tables(folder: &str) -> BTreeMap<String, Vec<String>> {
     let mut tables = BTreeMap::new();
-    for file in files {
-        let sql = std::fs::read_to_string(file).unwrap();
+    for sql in migrations(folder) {
         for statement in sql.split("CREATE TABLE ").skip(1) {
             let (name, rest) = statement.split_once(" (").unwrap();
             let body = rest.split_once("\n)").unwrap().0;
@@ -37,23 +44,22 @@ fn normalise(line: &str) -> String {
         .replace("BOOLEAN", "INTEGER")
 }
 
-fn indexes(folder: &str) -> Vec<String> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("migrations")
-        .join(folder)
-        .join("0001_first.sql");
-    let sql = std::fs::read_to_string(path).unwrap();
+/// Statements of one kind, such as `CREATE INDEX`, normalised.
+fn statements(folder: &str, word: &str) -> Vec<String> {
+    let sql = migrations(folder).concat();
     sql.split(';')
         .map(str::trim)
-        .filter(|s| s.contains(" INDEX "))
-        .map(|s| s[s.find("CREATE").unwrap()..].to_owned())
+        .filter_map(|statement| Some(&statement[statement.find(word)?..]))
+        .map(normalise)
         .collect()
 }
 
 #[test]
 fn both_databases_have_the_same_tables_columns_and_indexes() {
     assert_eq!(tables("sqlite"), tables("postgres"));
-    assert_eq!(indexes("sqlite"), indexes("postgres"));
+    for word in ["CREATE INDEX", "CREATE UNIQUE INDEX", "ALTER TABLE"] {
+        assert_eq!(statements("sqlite", word), statements("postgres", word));
+    }
     assert!(tables("sqlite").len() > 15);
 }
 

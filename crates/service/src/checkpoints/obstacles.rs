@@ -49,6 +49,9 @@ pub(super) fn obstacle(
         ProtectStatus::Protecting => {
             return because(Trouble::BackupRunning, "it is already being backed up");
         }
+        ProtectStatus::Migrating => {
+            return because(Trouble::Migrating, "it is being moved to another vault");
+        }
         ProtectStatus::Available | ProtectStatus::Error | ProtectStatus::Deleted => {}
     }
     if stock

@@ -7,7 +7,7 @@ use strongroom_db::{
     VaultResource,
 };
 use strongroom_types::{
-    BackupId, BackupStatus, ChargingMode, CheckpointId, CheckpointStatus, GIB, ImageType, JobKind,
+    BackupId, BackupStatus, ChargingMode, CheckpointId, CheckpointStatus, ImageType, JobKind,
     ProtectStatus, ResourceType, Timestamp, Trouble, gib_ceil,
 };
 
@@ -15,8 +15,9 @@ use super::obstacles::{Traffic, obstacle};
 use super::{CheckpointResource, CheckpointView, NewCheckpoint, origin, selection};
 use crate::disks::Findings;
 use crate::stock::{Disk, Stock};
+use crate::vaults::rules;
 use crate::work::{self, Subject};
-use crate::{App, DiskFacts, Error, vaults};
+use crate::{App, DiskFacts, Error, metadata};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 /// How many reasons a refusal lists.
@@ -32,12 +33,12 @@ pub(crate) async fn start(
 ) -> Result<CheckpointView, Error> {
     let now = app.now();
     let vault = tx.lock_vault(&new.vault_id).await?;
-    let mut vault = vault.ok_or_else(|| Error::VaultNotFound {
+    let vault = vault.ok_or_else(|| Error::VaultNotFound {
         vault_id: new.vault_id.clone(),
     })?;
     let selected = selection::select(tx, &vault, &new.selection).await?;
     let policy = origin::policy_of(tx, &vault, new).await?;
-    make_room(tx, &mut vault, now).await?;
+    check_room(&vault)?;
     let named = selected.iter().map(|r| (&r.resource_id, r.resource_type));
     let stock = Stock::load(tx, &vault.project_id, named).await?;
     stock.lock_volumes(tx).await?;
@@ -82,23 +83,13 @@ pub(crate) async fn start(
     })
 }
 
-/// A full vault takes no backup unless it may grow or may be used beyond its size.
-async fn make_room(tx: &mut Tx, vault: &mut Vault, now: Timestamp) -> Result<(), Error> {
-    let is_full = |vault: &Vault| vault.used_bytes >= vault.size_gb * GIB;
-    if !is_full(vault) || (vault.demand_billing && vault.charging_mode == ChargingMode::PrePaid) {
-        return Ok(());
-    }
-    if !vault.auto_expand {
+/// A full vault takes no backup unless it may be used beyond its size. One that grows did so when it became full.
+pub(crate) fn check_room(vault: &Vault) -> Result<(), Error> {
+    let overfills = vault.demand_billing && vault.charging_mode == ChargingMode::PrePaid;
+    if rules::is_full(vault) && !overfills {
         return Err(Error::VaultFull);
     }
-    while is_full(vault) {
-        if vault.size_gb >= vaults::SIZE_GB_MAX {
-            return Err(Error::VaultFull);
-        }
-        vault.size_gb = (vault.size_gb * 5).div_ceil(4).min(vaults::SIZE_GB_MAX);
-    }
-    vault.updated_at = now;
-    vaults::save(tx, vault).await
+    Ok(())
 }
 
 fn nothing_left(skipped: &[SkippedResource]) -> Error {
@@ -224,6 +215,7 @@ impl Run<'_> {
                 strongroom_db::Error::Conflict(_) => Error::BackupRunning,
                 other => other.into(),
             })?;
+        metadata::capture(tx, &backup, resource, stock, findings).await?;
         if resource.resource_type == ResourceType::Server {
             for (disk, facts) in &sized {
                 tx.insert_backup(&self.child_row(&backup, *disk, facts))

@@ -8,7 +8,7 @@ use strongroom_types::{ProjectId, Timestamp, UserId};
 use super::Secret;
 use super::secrets::token_hash;
 use super::tokens::hold_token;
-use crate::{App, Caller, Error};
+use crate::{App, Caller, Error, audit};
 
 /// In characters of five bits.
 pub(super) const ACCESS_KEY_LENGTH: usize = 20;
@@ -101,6 +101,7 @@ pub async fn create_temporary_key(
     let mut tx = app.db.begin().await?;
     let (token, account) = hold_token(&mut tx, &token_hash(token.expose()), now).await?;
     let security_token = Secret::random_token(&*app.ids);
+    audit::identified(&account);
     let (row, secret) = new_key(app, account.id);
     let expires_at = token.expires_at.min(now.plus(lifetime));
     let row = AccessKey {

@@ -7,7 +7,7 @@ use strongroom_types::{ProjectId, Role, Timestamp, UserId};
 
 use super::access_keys::new_key;
 use super::{Secret, passwords};
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, audit};
 
 const NAME_LENGTH_MAX: usize = 64;
 const ACCESS_KEYS_PER_USER_MAX: usize = 100;
@@ -53,6 +53,7 @@ pub async fn create_project(app: &App, caller: &Caller, name: String) -> Result<
     let mut tx = app.db.begin().await?;
     let inserted = tx.insert_project(&project).await;
     inserted.map_err(|error| taken(error, &project.name))?;
+    audit::made("project", &project.id);
     tx.commit().await?;
     Ok(project)
 }
@@ -94,6 +95,7 @@ pub async fn create_user(app: &App, caller: &Caller, new: NewUser) -> Result<Use
     let inserted = tx.insert_account(&account).await;
     inserted.map_err(|error| taken(error, &account.name))?;
     tx.upsert_membership(&membership).await?;
+    audit::made("user", &account.id);
     tx.commit().await?;
     Ok(UserView {
         account,

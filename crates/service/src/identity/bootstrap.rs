@@ -34,6 +34,14 @@ pub struct FirstCredentials {
 /// Store them where the operator finds them, then call [`bootstrap`]: in this order a crash between the two
 /// leaves a file without effect rather than an installation nobody can enter.
 pub async fn prepare_bootstrap(app: &App) -> Result<Option<FirstCredentials>, Error> {
+    prepare_bootstrap_in(app, ProjectId::random(&*app.ids)).await
+}
+
+/// As [`prepare_bootstrap`], for a first project that has its id already.
+pub async fn prepare_bootstrap_in(
+    app: &App,
+    project_id: ProjectId,
+) -> Result<Option<FirstCredentials>, Error> {
     let done = app.db.read().await?.any_domain().await?;
     if done {
         return Ok(None);
@@ -44,7 +52,7 @@ pub async fn prepare_bootstrap(app: &App) -> Result<Option<FirstCredentials>, Er
         region: app.settings.region.clone(),
         domain_id: DomainId::random(&*app.ids),
         domain_name: DOMAIN_NAME.to_owned(),
-        project_id: ProjectId::random(&*app.ids),
+        project_id,
         project_name: app.settings.region.clone(),
         user_id,
         user_name: USER_NAME.to_owned(),

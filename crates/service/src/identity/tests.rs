@@ -17,7 +17,10 @@ use super::{
     DomainRef, FirstCredentials, NewUser, Proof, ScopeWish, Secret, UserRef, UserView,
     add_membership, authenticate_token, bootstrap, create_user, issue_token, prepare_bootstrap,
 };
-use crate::{App, Caller, DiskError, DiskFacts, Disks, Error, SecretSeal, Settings};
+use crate::{
+    App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings,
+};
 
 #[derive(Debug)]
 struct NoDisks;
@@ -26,6 +29,13 @@ struct NoDisks;
 impl Disks for NoDisks {
     async fn examine(&self, _path: &str) -> Result<DiskFacts, DiskError> {
         Err(DiskError::Missing)
+    }
+}
+
+#[async_trait]
+impl GuestAgents for NoDisks {
+    async fn ask(&self, _socket: &str) -> Result<GuestFacts, GuestError> {
+        Err(GuestError::Unreachable)
     }
 }
 
@@ -47,6 +57,7 @@ impl Installation {
             clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: Arc::new(NoDisks),
+            guests: Arc::new(NoDisks),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),

@@ -5,7 +5,7 @@ use strongroom_types::{DomainId, ProjectId, Role, Timestamp, UserId};
 
 use super::secrets::token_hash;
 use super::{Secret, passwords};
-use crate::{App, Caller, Error};
+use crate::{App, Caller, Error, audit};
 
 /// Expired sessions that each sign-in clears away: more than it adds, so that they do not pile up.
 const PRUNED_PER_TOKEN: u32 = 100;
@@ -103,6 +103,7 @@ pub async fn issue_token(app: &App, proof: Proof, wish: ScopeWish) -> Result<Iss
     let now = app.now();
     let mut tx = app.db.begin().await?;
     let proven = checked.hold(&mut tx, now).await?;
+    audit::identified(&proven.account);
     let scope = resolve_scope(&mut tx, &proven.account, &wish).await?;
     let secret = Secret::random_token(&*app.ids);
     let token = Token {

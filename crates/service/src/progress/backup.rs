@@ -1,6 +1,7 @@
-use strongroom_db::{Backup, Checkpoint, Lease, Tx, Vault, Volume};
+use strongroom_db::{Backup, Checkpoint, Lease, Server, Tx, Vault, VaultResource, Volume};
 use strongroom_types::{
-    BackupId, BackupStatus, OperationLogId, ProtectStatus, ResourceType, Timestamp, Trouble,
+    BackupId, BackupStatus, OperationLogId, ProtectStatus, ResourceType, ServerId, Timestamp,
+    Trouble, VolumeId,
 };
 
 use super::{Failure, VaultUsage};
@@ -14,6 +15,11 @@ pub struct BackupWork {
     pub backup: Backup,
     pub operation_log_id: OperationLogId,
     pub disks: Vec<DiskWork>,
+    pub project_name: String,
+    /// The server, where it is one and is still in the inventory.
+    pub server: Option<Server>,
+    /// What the vault says about the resource.
+    pub resource: Option<VaultResource>,
 }
 
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub struct DiskWork {
     pub backup: Backup,
     /// `None`: the volume is gone from the inventory.
     pub volume: Option<Volume>,
+    /// On its server; 0 for a disk that has none.
+    pub position: u64,
     /// The newest point of this volume in the project; absent when there is none or a full backup was asked for.
     pub parent_point: Option<String>,
 }
@@ -88,6 +96,11 @@ async fn read_work(
     let gone = |what: &str| Error::broken(format!("the {what} of backup {} is gone", backup.id));
     let vault = tx.find_vault(&backup.vault_id).await?;
     let checkpoint = tx.find_checkpoint(&backup.checkpoint_id).await?;
+    let project = tx.find_project(&backup.project_id).await?;
+    let server_id = ServerId::from(backup.resource_id.clone());
+    let attached = tx
+        .attachments_of_servers(std::slice::from_ref(&server_id))
+        .await?;
     let mut disks = Vec::new();
     for row in rows_with_data(tx, &backup).await? {
         let parent_point = if backup.incremental {
@@ -96,8 +109,11 @@ async fn read_work(
         } else {
             None
         };
+        let volume_id = VolumeId::from(row.resource_id.clone());
+        let place = attached.iter().find(|place| place.volume_id == volume_id);
         disks.push(DiskWork {
-            volume: tx.find_volume(&row.resource_id.clone().into()).await?,
+            position: place.map_or(0, |place| place.position),
+            volume: tx.find_volume(&volume_id).await?,
             parent_point,
             backup: row,
         });
@@ -105,6 +121,9 @@ async fn read_work(
     Ok(BackupWork {
         vault: vault.ok_or_else(|| gone("vault"))?,
         checkpoint: checkpoint.ok_or_else(|| gone("checkpoint"))?,
+        project_name: project.ok_or_else(|| gone("project"))?.name,
+        server: tx.find_server(&server_id).await?,
+        resource: tx.find_vault_resource(&backup.resource_id).await?,
         backup,
         operation_log_id,
         disks,

@@ -1,7 +1,7 @@
 //! Freeing what deleted backups alone needed: one job for each project, however many deletions want it.
 
-use strongroom_db::{Job, Lease, NewJob, Tx};
-use strongroom_types::{JobId, JobKind, ProjectId, Timestamp};
+use strongroom_db::{Job, Lease, NewJob, Tx, Vault};
+use strongroom_types::{JobId, JobKind, ProtectType, Timestamp};
 
 use super::Failure;
 use crate::{App, Error};
@@ -9,18 +9,22 @@ use crate::{App, Error};
 /// It is given back whenever backups or restores hold it up.
 const ATTEMPTS_MAX: i64 = 1000;
 
-/// Has the project's repository collected, once the transaction is committed.
+/// Has the repository of the vault's project collected, once the transaction is committed. A hybrid vault's points lie
+/// elsewhere, and stay.
 pub(super) async fn request_collection(
     app: &App,
     tx: &mut Tx,
-    project: &ProjectId,
+    vault: &Vault,
     deletion: &Job,
     now: Timestamp,
 ) -> Result<(), Error> {
+    if vault.protect_type == ProtectType::Hybrid {
+        return Ok(());
+    }
     let job = NewJob {
         id: JobId::random(&*app.ids),
         kind: JobKind::Collect,
-        subject_id: project.to_string(),
+        subject_id: vault.project_id.to_string(),
         operation_log_id: None,
         attempts_max: ATTEMPTS_MAX,
         request_id: deletion.request_id.clone(),

@@ -83,7 +83,7 @@ pub async fn finish_delete_backup(
     let log = super::log_of(&job)?;
     let extra = super::get_log(&mut tx, log).await?.extra.0;
     super::end_log(&mut tx, log, None, extra, now).await?;
-    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
+    request_collection(app, &mut tx, &vault, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -157,7 +157,7 @@ pub async fn finish_remove_resource(
     tx.delete_vault_resource(&resource_id).await?;
     let extra = super::get_log(&mut tx, operation_log_id).await?.extra.0;
     super::end_log(&mut tx, operation_log_id, None, extra, now).await?;
-    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
+    request_collection(app, &mut tx, &vault, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -215,11 +215,12 @@ pub async fn finish_delete_vault(
     tx.delete_backups_of_vault(vault_id, None).await?;
     tx.delete_checkpoints_of_vault(vault_id).await?;
     tx.delete_resources_of_vault(vault_id).await?;
+    tx.delete_storage_unit(vault_id).await?;
     tx.delete_vault(vault_id).await?;
     let log = super::log_of(&job)?;
     let extra = super::get_log(&mut tx, log).await?.extra.0;
     super::end_log(&mut tx, log, None, extra, now).await?;
-    request_collection(app, &mut tx, &vault.project_id, &job, now).await?;
+    request_collection(app, &mut tx, &vault, &job, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -263,7 +264,10 @@ pub async fn fail_deletion(
         }
         OperationExtra::Backup { .. }
         | OperationExtra::Restore { .. }
-        | OperationExtra::NotStarted { .. } => {
+        | OperationExtra::NotStarted { .. }
+        | OperationExtra::UpdateExpirationTime { .. }
+        | OperationExtra::MigrateResource { .. }
+        | OperationExtra::Sync { .. } => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

@@ -1,5 +1,7 @@
 use strongroom_db::{Backup, Lease, OperationExtra, Restore, Server, Tx, Volume};
-use strongroom_types::{BackupStatus, OperationLogId, ProtectStatus};
+use strongroom_types::{
+    BackupStatus, MemberId, MemberStatus, OperationLogId, OperationStatus, ProtectStatus, Timestamp,
+};
 
 use super::Failure;
 use crate::{App, Error};
@@ -34,21 +36,42 @@ pub async fn start_restore(
     let Some(restore) = tx.find_restore(operation_log_id).await? else {
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
-    let from = [BackupStatus::WaitingRestore, BackupStatus::Restoring];
-    let restoring = BackupStatus::Restoring;
-    if !tx
-        .move_backup(&restore.backup_id, &from, restoring, now)
-        .await?
-    {
-        return Err(Error::broken(format!(
-            "backup {} is not being restored",
-            restore.backup_id
-        )));
+    match &restore.member_id {
+        None => mark_restoring(&mut tx, &restore, now).await?,
+        Some(member_id) => check_right(&mut tx, &restore, member_id).await?,
     }
     tx.start_operation_log(operation_log_id, now).await?;
     let work = read_work(&mut tx, restore).await?;
     tx.commit().await?;
     Ok(work)
+}
+
+async fn mark_restoring(tx: &mut Tx, restore: &Restore, now: Timestamp) -> Result<(), Error> {
+    let from = [BackupStatus::WaitingRestore, BackupStatus::Restoring];
+    let restoring = BackupStatus::Restoring;
+    if tx
+        .move_backup(&restore.backup_id, &from, restoring, now)
+        .await?
+    {
+        return Ok(());
+    }
+    Err(Error::broken(format!(
+        "backup {} is not being restored",
+        restore.backup_id
+    )))
+}
+
+/// Another project's backup is read only while it is shared. A restore that has begun is done to its end all the same:
+/// half of it would leave the receiver a disk of two mixed contents.
+async fn check_right(tx: &mut Tx, restore: &Restore, member: &MemberId) -> Result<(), Error> {
+    let log = super::get_log(tx, &restore.operation_log_id).await?;
+    if log.status != OperationStatus::Waiting {
+        return Ok(());
+    }
+    match tx.find_member_by_id(member).await? {
+        Some(member) if member.status == MemberStatus::Accepted => Ok(()),
+        _ => Err(Error::ShareWithdrawn),
+    }
 }
 
 async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> {
@@ -72,7 +95,10 @@ async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> 
         | OperationExtra::Delete { .. }
         | OperationExtra::RemoveResources { .. }
         | OperationExtra::VaultDelete { .. }
-        | OperationExtra::NotStarted { .. } => None,
+        | OperationExtra::NotStarted { .. }
+        | OperationExtra::UpdateExpirationTime { .. }
+        | OperationExtra::MigrateResource { .. }
+        | OperationExtra::Sync { .. } => None,
     };
     Ok(RestoreWork {
         backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,
@@ -120,9 +146,11 @@ async fn end(
     let Some(restore) = tx.find_restore(operation_log_id).await? else {
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
-    let from = [BackupStatus::WaitingRestore, BackupStatus::Restoring];
-    tx.move_backup(&restore.backup_id, &from, BackupStatus::Available, now)
-        .await?;
+    if restore.member_id.is_none() {
+        let from = [BackupStatus::WaitingRestore, BackupStatus::Restoring];
+        tx.move_backup(&restore.backup_id, &from, BackupStatus::Available, now)
+            .await?;
+    }
     let from = [ProtectStatus::Restoring];
     tx.move_vault_resource(&restore.resource_id, &from, ProtectStatus::Available)
         .await?;

@@ -9,6 +9,61 @@ use crate::checkpoints::{self, NewCheckpoint};
 use crate::vaults::{self, VaultChange};
 use crate::{Error, backups, progress, retention};
 
+/// What the metadata of a backup says about the server and its disks.
+fn machine(view: &crate::metadata::MetadataView) -> Vec<String> {
+    let server = view.machine.server.iter();
+    let server = server.map(|server| format!("{} {}", server.name, server.status));
+    let volumes = view.machine.volumes.iter().map(|volume| {
+        let device = volume.device.as_deref().unwrap_or("nowhere");
+        format!("{} at {device}", volume.name)
+    });
+    server.chain(volumes).collect()
+}
+
+#[tokio::test]
+async fn metadata_says_how_the_machine_was_when_its_backup_began() {
+    on_each_database(|world| async move {
+        let (app, caller, project) = (&world.app, &world.caller, &world.project);
+        let web = world.server("web", 2).await;
+        let vault = world.server_vault("vault", &[&web]).await;
+        let view = world.back_up(World::new_checkpoint(&vault)).await.unwrap();
+        let mut tx = app.db.read().await.unwrap();
+        let backup = tx
+            .backups_of_checkpoint(&view.checkpoint.id)
+            .await
+            .unwrap()
+            .remove(0);
+        drop(tx);
+        let get = async |id| crate::metadata::get(app, caller, project, id).await;
+        refused!(get(&backup.id).await, Error::MetadataNotReady { .. });
+        world.run_jobs().await;
+        let expected = [
+            "web SHUTOFF",
+            "web-disk-0 at /dev/vda",
+            "web-disk-1 at /dev/vdb",
+        ];
+        assert_eq!(machine(&get(&backup.id).await.unwrap()), expected);
+        let child = world.children(&backup.id).await.remove(1);
+        assert_eq!(machine(&get(&child.id).await.unwrap()), expected);
+
+        // The machine goes; what was known about it stays until the backup goes.
+        let ids = vec![web.server.id.clone().into()];
+        let other = world.server("other", 1).await;
+        drop(other);
+        refused!(
+            crate::inventory::remove_server(app, caller, project, &web.server.id).await,
+            Error::InventoryInUse { .. }
+        );
+        assert_eq!(machine(&get(&backup.id).await.unwrap()), expected);
+        crate::resources::remove(app, caller, project, &vault, ids)
+            .await
+            .unwrap();
+        world.run_jobs().await;
+        refused!(get(&backup.id).await, Error::BackupNotFound { .. });
+    })
+    .await;
+}
+
 async fn delete(world: &World, id: &BackupId) -> Result<(), Error> {
     backups::delete(&world.app, &world.caller, &world.project, id).await
 }

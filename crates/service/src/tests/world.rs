@@ -8,17 +8,22 @@ use async_trait::async_trait;
 use strongroom_db::{Backup, Db, Domain, Job, Lease, Page, Project};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::{
-    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, ObjectType,
+    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, MemberId, ObjectType,
     OperationLogId, ProjectId, ProtectType, ResourceId, ResourceType, Role, ServerId, UserId,
     VaultId, VolumeFormat, VolumeId,
 };
 
 use crate::checkpoints::{self, CheckpointView, NewCheckpoint, Selection};
 use crate::inventory::{self, NewServer, NewVolume, ServerView};
-use crate::progress::{self, BackupOutcome, DiskOutcome, DiskSaved, Failure, VaultUsage};
+use crate::progress::{
+    self, BackupOutcome, DiskOutcome, DiskSaved, Failure, MigrationUsage, PointOfVault, VaultUsage,
+};
 use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
-use crate::{App, Caller, DiskError, DiskFacts, Disks, Error, SecretSeal, Settings};
+use crate::{
+    App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings,
+};
 
 /// What every saved disk adds to the storage.
 pub(super) const STORED: u64 = 100 * MIB;
@@ -34,6 +39,14 @@ impl Disks for TableDisks {
     }
 }
 
+/// No server of the world has an agent that answers.
+#[async_trait]
+impl GuestAgents for TableDisks {
+    async fn ask(&self, _socket: &str) -> Result<GuestFacts, GuestError> {
+        Err(GuestError::Unreachable)
+    }
+}
+
 pub(crate) struct World {
     pub(super) app: App,
     pub(super) clock: Arc<MockClock>,
@@ -45,13 +58,19 @@ pub(crate) struct World {
 
 impl World {
     pub(super) async fn new(db: Db) -> Self {
+        Self::with_ids(db, SeededIds::default()).await
+    }
+
+    /// An installation whose ids are others than those of another world.
+    pub(super) async fn with_ids(db: Db, ids: SeededIds) -> Self {
         let clock = Arc::new(MockClock::default());
         let disks = Arc::new(TableDisks::default());
         let app = App {
             db,
             clock: clock.clone(),
-            ids: Arc::new(SeededIds::default()),
+            ids: Arc::new(ids),
             disks: disks.clone(),
+            guests: disks.clone(),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -83,6 +102,25 @@ impl World {
         };
         world.add_project(&world.project, "region-1").await;
         world
+    }
+
+    /// The same installation as another project of it sees it.
+    pub(super) async fn other_project(&self, name: &str) -> Self {
+        let project = ProjectId::random(&*self.app.ids);
+        self.add_project(&project, name).await;
+        Self {
+            app: self.app.clone(),
+            clock: self.clock.clone(),
+            disks: self.disks.clone(),
+            caller: Caller {
+                user_id: UserId::random(&*self.app.ids),
+                user_name: format!("user of {name}"),
+                project_id: Some(project.clone()),
+                role: Some(Role::Admin),
+                ..self.caller.clone()
+            },
+            project,
+        }
     }
 
     pub(super) async fn add_project(&self, id: &ProjectId, name: &str) {
@@ -338,8 +376,33 @@ impl World {
                     .await
                     .unwrap();
             }
+            JobKind::MigrateResource => {
+                let id: OperationLogId = job.subject_id.parse().unwrap();
+                let usage = self.migration(lease, &id).await;
+                progress::finish_migration(app, lease, &id, usage)
+                    .await
+                    .unwrap();
+            }
+            JobKind::SyncVault | JobKind::SyncBackup => {
+                let work = progress::start_sync(app, lease).await.unwrap();
+                let usage = self.usage(&work.vault.id, None, &[]).await;
+                let counts = progress::SyncCounts::default();
+                progress::finish_sync(app, lease, &work, counts, None, usage)
+                    .await
+                    .unwrap();
+            }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
+            }
+            JobKind::MeasureShare => {
+                let id: MemberId = job.subject_id.parse().unwrap();
+                let work = progress::start_measure_share(app, lease, &id)
+                    .await
+                    .unwrap();
+                let bytes = work.points.len() as u64 * STORED;
+                progress::finish_measure_share(app, lease, &id, &work.vault_id, bytes)
+                    .await
+                    .unwrap();
             }
             JobKind::DeleteVault => {
                 let id: VaultId = job.subject_id.parse().unwrap();
@@ -348,6 +411,39 @@ impl World {
                     .await
                     .unwrap();
             }
+        }
+    }
+
+    /// Starts a move and measures what both vaults will hold.
+    pub(super) async fn migration(&self, lease: &Lease, id: &OperationLogId) -> MigrationUsage {
+        let work = progress::start_migration(&self.app, lease, id)
+            .await
+            .unwrap();
+        let of = |vault: VaultId| async move {
+            progress::list_points_of_vault(&self.app, &vault)
+                .await
+                .unwrap()
+        };
+        let count = |n: usize| n as u64 * STORED;
+        let (moved, kept): (Vec<_>, Vec<_>) = of(work.source.id)
+            .await
+            .into_iter()
+            .partition(|point| point.resource_id == work.resource_id);
+        let there = of(work.destination_id).await;
+        let ids = |points: &[PointOfVault]| -> Vec<String> {
+            points.iter().map(|point| point.point_id.clone()).collect()
+        };
+        MigrationUsage {
+            source: VaultUsage {
+                points: ids(&kept),
+                vault_bytes: count(kept.len()),
+                resource_bytes: 0,
+            },
+            destination: VaultUsage {
+                points: [ids(&there), ids(&moved)].concat(),
+                vault_bytes: count(there.len() + moved.len()),
+                resource_bytes: count(moved.len()),
+            },
         }
     }
 

@@ -56,18 +56,24 @@ fn check_offered(new: &NewVault) -> Result<(), Error> {
             message: format!("{what} is not offered here: vaults hold servers or disks"),
         })
     };
-    match new.object_type {
-        ObjectType::Server | ObjectType::Disk => {}
-        other => return refuse(&format!("object_type {other}")),
+    match (new.cloud_type, new.object_type) {
+        // What the API calls VMware vaults are vaults of machines that another site backs up.
+        (_, ObjectType::Server | ObjectType::Disk) | (CloudType::Hybrid, ObjectType::Vmware) => {}
+        (_, other) => return refuse(&format!("object_type {other}")),
     }
-    match new.protect_type {
-        ProtectType::Backup | ProtectType::Replication => {}
-        ProtectType::Hybrid => return refuse("protect_type hybrid"),
+    match (new.cloud_type, new.protect_type) {
+        (CloudType::Public, ProtectType::Backup | ProtectType::Replication)
+        | (CloudType::Hybrid, ProtectType::Backup | ProtectType::Hybrid) => Ok(()),
+        (CloudType::Public, ProtectType::Hybrid) => refuse("protect_type hybrid"),
+        (CloudType::Hybrid, ProtectType::Replication) => {
+            refuse("cloud_type hybrid with protect_type replication")
+        }
     }
-    match new.cloud_type {
-        CloudType::Public => Ok(()),
-        CloudType::Hybrid => refuse("cloud_type hybrid"),
-    }
+}
+
+/// A size that is ordered for a vault that exists.
+pub(crate) fn check_new_size(size_gb: u64) -> Result<(), Error> {
+    check_size(size_gb, SIZE_GB_MIN_NEW)
 }
 
 fn check_size(size_gb: u64, min: u64) -> Result<(), Error> {
@@ -97,7 +103,7 @@ fn check_threshold(percent: u64) -> Result<(), Error> {
     }
 }
 
-fn check_tags(tags: &[Tag], max: u64) -> Result<(), Error> {
+pub(crate) fn check_tags(tags: &[Tag], max: u64) -> Result<(), Error> {
     if tags.len() as u64 > max {
         return Err(Error::TooManyTags { max });
     }
@@ -108,13 +114,18 @@ fn check_tags(tags: &[Tag], max: u64) -> Result<(), Error> {
     Ok(())
 }
 
+pub(crate) fn check_changeable(vault: &Vault) -> Result<(), Error> {
+    match vault.status {
+        VaultStatus::Available | VaultStatus::Lock | VaultStatus::Error => Ok(()),
+        VaultStatus::Deleting | VaultStatus::Frozen => Err(Error::VaultState {
+            status: vault.status,
+        }),
+    }
+}
+
 /// Applies a change, or says what forbids it.
 pub(super) fn apply(vault: &mut Vault, change: VaultChange) -> Result<(), Error> {
-    if matches!(vault.status, VaultStatus::Deleting | VaultStatus::Frozen) {
-        return Err(Error::VaultState {
-            status: vault.status,
-        });
-    }
+    check_changeable(vault)?;
     if let Some(size_gb) = change.size_gb {
         resize(vault, size_gb)?;
     }
@@ -166,6 +177,26 @@ fn resize(vault: &mut Vault, size_gb: u64) -> Result<(), Error> {
     }
     vault.size_gb = size_gb;
     Ok(())
+}
+
+pub(crate) const fn is_full(vault: &Vault) -> bool {
+    vault.used_bytes >= vault.size_gb * GIB
+}
+
+/// Writes a measured use. A vault that may grow does so by quarters at the moment when it becomes full; one that was full
+/// before it might grow stays as it is.
+pub(crate) fn set_used(vault: &mut Vault, used_bytes: u64) {
+    let was_full = is_full(vault);
+    vault.used_bytes = used_bytes;
+    let grows = vault.auto_expand && !was_full;
+    while grows && is_full(vault) && vault.size_gb < SIZE_GB_MAX {
+        vault.size_gb = (vault.size_gb * 5).div_ceil(4).min(SIZE_GB_MAX);
+    }
+}
+
+/// Whether a vault grows by itself far enough to hold so much.
+pub(crate) fn may_expand(vault: &Vault, used_bytes: u64) -> bool {
+    vault.auto_expand && used_bytes <= SIZE_GB_MAX * GIB
 }
 
 fn raise_consistency(vault: &mut Vault, level: ConsistentLevel) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::connection::encode;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, query};
+use super::{Column, Context, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -21,6 +21,20 @@ pub(crate) enum Verb {
         #[arg(long)]
         wait: bool,
     },
+    /// Share a backup with other projects, which have to accept it.
+    Share(Share),
+    /// Stop sharing a backup with projects.
+    Unshare(Share),
+    /// List the projects that a backup is shared with.
+    Members { backup: String },
+    /// Accept a backup that another project shares, into a vault of this one.
+    Accept {
+        backup: String,
+        #[arg(long, value_name = "ID")]
+        vault: String,
+    },
+    /// Turn down a backup that another project shares.
+    Reject { backup: String },
     /// Write a backup back onto disks, overwriting what differs.
     Restore(Restore),
 }
@@ -35,8 +49,19 @@ pub(crate) struct List {
     resource: Option<String>,
     #[arg(long)]
     status: Option<String>,
+    /// Those that other projects share with this one, instead of its own.
+    #[arg(long)]
+    shared: bool,
     #[arg(long)]
     limit: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Share {
+    backup: String,
+    /// The id of a receiving project; may be repeated.
+    #[arg(long = "project", value_name = "ID", required = true)]
+    projects: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +125,11 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
                 &answer,
             )
         }
+        Verb::Share(share) => sharing::share(context, &share.backup, &share.projects).await,
+        Verb::Unshare(share) => sharing::unshare(context, &share.backup, &share.projects).await,
+        Verb::Members { backup } => sharing::members(context, &backup).await,
+        Verb::Accept { backup, vault } => sharing::accept(context, &backup, &vault).await,
+        Verb::Reject { backup } => sharing::reject(context, &backup).await,
         Verb::Restore(restore) => {
             let answer = connection
                 .post(
@@ -119,7 +149,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
     }
 }
 
-fn path(backup: &str) -> String {
+pub(super) fn path(backup: &str) -> String {
     format!("/backups/{}", encode(backup))
 }
 
@@ -130,6 +160,7 @@ impl List {
             ("checkpoint_id", self.checkpoint),
             ("resource_id", self.resource),
             ("status", self.status),
+            ("own_type", self.shared.then(|| "shared".to_owned())),
             ("limit", self.limit.map(|limit| limit.to_string())),
         ])
     }

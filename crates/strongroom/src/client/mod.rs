@@ -1,5 +1,6 @@
 //! The client verbs: each is one or a few calls of the API that any other client could make.
 
+mod audit;
 mod backups;
 mod checkpoints;
 mod connection;
@@ -7,6 +8,7 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod sharing;
 mod tasks;
 mod vaults;
 mod wait;
@@ -30,7 +32,7 @@ pub(crate) enum Verb {
     /// Restore points: back up a vault's resources now.
     #[command(subcommand)]
     Checkpoint(checkpoints::Verb),
-    /// Backups: list, show, rename, restore, delete.
+    /// Backups: list, show, rename, restore, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
     /// Tasks (operation logs): what ran, how far it is, why it failed.
@@ -45,6 +47,9 @@ pub(crate) enum Verb {
     /// Requests for a term reservation (orders of pre-paid vaults).
     #[command(subcommand)]
     Order(orders::Verb),
+    /// The audit: who changed what, or tried to.
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Projects of this installation.
     #[command(subcommand)]
     Project(identity::ProjectVerb),
@@ -81,6 +86,7 @@ pub(crate) async fn run(
         Verb::Volume(verb) => inventory::run_volume(&context, verb).await,
         Verb::Server(verb) => inventory::run_server(&context, verb).await,
         Verb::Order(verb) => orders::run(&context, verb).await,
+        Verb::Audit(verb) => audit::run(&context, verb).await,
         Verb::Project(verb) => identity::run_project(&context, verb).await,
         Verb::User(verb) => identity::run_user(&context, verb).await,
         Verb::AccessKey(verb) => identity::run_access_key(&context, verb).await,

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use strongroom_api::Peer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -49,11 +53,16 @@ pub(super) async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections));
     let open = GracefulShutdown::new();
     loop {
-        let (place, stream) = tokio::select! {
+        let (place, stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let service = service.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            service.call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
         let work = async move {
             let _place = place;
@@ -70,12 +79,13 @@ pub(super) async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (OwnedSemaphorePermit, TcpStream) {
+) -> (OwnedSemaphorePermit, TcpStream, Peer) {
     let place = Arc::clone(places).acquire_owned().await;
     let place = place.expect("nobody closes this semaphore");
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (place, stream),
+            // An IPv4 client of an IPv6 socket is known by its own address.
+            Ok((stream, peer)) => return (place, stream, Peer(peer.ip().to_canonical())),
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -88,6 +98,7 @@ async fn accept(
 mod tests {
     use std::net::SocketAddr;
 
+    use axum::Extension;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
@@ -97,7 +108,10 @@ mod tests {
     async fn start(limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(async || "here"));
+        let router = Router::new().route("/", get(async || "here")).route(
+            "/peer",
+            get(async |Extension(peer): Extension<Peer>| peer.0.to_string()),
+        );
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router, limits, stop.clone()));
         (address, stop, serving)
@@ -118,6 +132,17 @@ mod tests {
         stream.write_all(REQUEST).await.unwrap();
         stream.shutdown().await.unwrap();
         assert!(read_to_end(stream).await.ends_with("here"));
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_knows_where_it_came_from() {
+        let (address, stop, serving) = start(Limits::default()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /peer HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        assert!(read_to_end(stream).await.ends_with("127.0.0.1"));
         stop.cancel();
         serving.await.unwrap();
     }

@@ -2,22 +2,47 @@ use std::path::Path;
 
 use anyhow::Context;
 use strongroom_service::App;
-use strongroom_service::identity::{FirstCredentials, bootstrap, prepare_bootstrap};
+use strongroom_service::identity::{
+    FirstCredentials, bootstrap, prepare_bootstrap, prepare_bootstrap_in,
+};
+use strongroom_types::ProjectId;
 
 use crate::credentials::Credentials;
 
 /// On the first start, makes the administrator and tells the operator how to sign in; on a later one, keeps the
 /// file's endpoint true. An operator who has taken the file away is not given another.
-pub(super) async fn credentials(app: &App, path: &Path, endpoint: &str) -> anyhow::Result<()> {
+pub(crate) async fn credentials(app: &App, path: &Path, endpoint: &str) -> anyhow::Result<()> {
     let first = prepare_bootstrap(app)
         .await
         .context("the first start cannot be prepared")?;
-    let Some(first) = first else {
-        return update_endpoint(path, endpoint);
-    };
+    match first {
+        Some(first) => begin(app, &first, path, endpoint).await,
+        None => update_endpoint(path, endpoint),
+    }
+}
+
+/// Makes the administrator unless there is one; the first project gets this id.
+pub(crate) async fn credentials_in(
+    app: &App,
+    project: ProjectId,
+    path: &Path,
+    endpoint: &str,
+) -> anyhow::Result<()> {
+    match prepare_bootstrap_in(app, project).await? {
+        Some(first) => begin(app, &first, path, endpoint).await,
+        None => Ok(()),
+    }
+}
+
+async fn begin(
+    app: &App,
+    first: &FirstCredentials,
+    path: &Path,
+    endpoint: &str,
+) -> anyhow::Result<()> {
     // The file first: if this process dies in between, the next start replaces a file that opens nothing.
-    describe(&first, endpoint).write(path)?;
-    if !bootstrap(app, &first)
+    describe(first, endpoint).write(path)?;
+    if !bootstrap(app, first)
         .await
         .context("the first start failed")?
     {

@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Log, LogFormat};
 
 /// Sends logs to stderr; stdout stays the ready line's.
-pub(super) fn start(log: &Log) -> anyhow::Result<()> {
+pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("`log.filter` is wrong: `{}`", log.filter))?;
     let subscriber = tracing_subscriber::fmt()

@@ -1,9 +1,9 @@
 //! `strongroom serve`: the API and a worker in one process.
 
 mod connections;
-mod first_start;
-mod logging;
-mod storage;
+pub(crate) mod first_start;
+pub(crate) mod logging;
+pub(crate) mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,11 +14,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nix::sys::stat::{Mode, umask};
-use strongroom_api::ApiState;
+use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
-use strongroom_worker::{LocalDisks, Repositories, Worker};
+use strongroom_worker::{LocalDisks, LocalGuests, Repositories, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -68,6 +68,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         app: app.clone(),
         public_url: config.public_url.clone(),
         render_metrics: render_metrics(stop.clone())?,
+        trusted_proxies: config.trusted_proxies.clone().into(),
+        limiter: Arc::new(Limiter::new(config.limits())),
     };
     let router = strongroom_api::router(state);
     let limits = connections::Limits::default();
@@ -101,11 +103,29 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Result<App> {
+    data_dir.refuse_unfinished_recovery()?;
     let own = data_dir.database_address();
-    let address = config.database.address.as_deref().unwrap_or(&own);
-    if address == own {
+    let is_own = config
+        .database
+        .address
+        .as_ref()
+        .is_none_or(|address| *address == own);
+    if is_own {
         data_dir.refuse_lost_database()?;
     }
+    let app = open_app(config, data_dir).await?;
+    // Whoever holds the lock of the directory with the database knows that all other owners are dead.
+    if is_own {
+        let freed = strongroom_worker::take_over(&app, owner).await?;
+        tracing::info!(freed, "jobs of a former process are due again");
+    }
+    Ok(app)
+}
+
+/// The rules over the configured database, which is made when it is not there.
+pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Result<App> {
+    let own = data_dir.database_address();
+    let address = config.database.address.as_deref().unwrap_or(&own);
     let db = Db::open(address)
         .await
         .context("the database cannot be opened")?;
@@ -118,23 +138,21 @@ async fn open(config: &Config, data_dir: &DataDir, owner: &str) -> anyhow::Resul
     let settings = Settings {
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),
+        locked_time: config.locked_time(),
+        audit_retention: config.audit_retention(),
+        storage_units: config.storage_unit_settings(),
         ..Settings::default()
     };
-    let app = App {
+    Ok(App {
         db,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         disks: Arc::new(LocalDisks),
+        guests: Arc::new(LocalGuests),
         settings: Arc::new(settings),
         wake: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
-    };
-    // Whoever holds the lock of the directory with the database knows that all other owners are dead.
-    if address == own {
-        let freed = strongroom_worker::take_over(&app, owner).await?;
-        tracing::info!(freed, "jobs of a former process are due again");
-    }
-    Ok(app)
+    })
 }
 
 fn worker(config: &Config, repositories: Repositories, app: &App, owner: String) -> Worker {

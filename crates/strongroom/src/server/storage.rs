@@ -16,7 +16,7 @@ use crate::data_dir::DataDir;
 /// How long the start waits for a server that does not answer. Jobs wait longer, and ask again.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn repositories(
+pub(crate) async fn repositories(
     config: &Config,
     data_dir: &DataDir,
     app: &App,
@@ -30,13 +30,8 @@ pub(super) async fn repositories(
         ids: Arc::clone(&app.ids),
     };
     let (keys, cache) = (data_dir.keys(), data_dir.cache());
-    Ok(Repositories::new(
-        place,
-        config.s3_limits(),
-        keys,
-        cache,
-        env,
-    ))
+    let repositories = Repositories::new(place, config.s3_limits(), keys, cache, env);
+    Ok(repositories.with_units(config.unit_places()?))
 }
 
 /// A server that cannot hold repositories is refused; one that is away may come back.

@@ -14,16 +14,29 @@ pub(crate) fn python() -> PathBuf {
         .into()
 }
 
+/// A Python with Cloud Custodian, whose requirements contradict those of the other clients.
+fn custodian() -> PathBuf {
+    let python = std::env::var_os("STRONGROOM_TEST_CUSTODIAN");
+    python
+        .expect("STRONGROOM_TEST_CUSTODIAN is not set: run the tests with `cargo xtask test`")
+        .into()
+}
+
 fn walk(server: &Server, script: &str, arguments: &[&str]) {
+    walk_with(python(), server, script, arguments);
+}
+
+fn walk_with(python: PathBuf, server: &Server, script: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(script);
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(python())
+    let output = Command::new(python)
         .arg(&script)
         .arg(server.credentials_path())
         .args(arguments)
         .env("HOME", home.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(home.path())
         .output()
         .unwrap();
@@ -37,7 +50,7 @@ fn walk(server: &Server, script: &str, arguments: &[&str]) {
 
 /// A server with a qcow2 and a raw disk, and a volume of its own, in the inventory.
 struct Stage {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     server: Server,
     machine: String,
     volume: String,
@@ -65,22 +78,20 @@ fn stage() -> Stage {
     ]);
     let machine = added["server"]["id"].as_str().unwrap().to_owned();
     let volume_path = file("volume.raw");
-    let added = server.verb(&[
-        "volume",
-        "add",
-        "--name",
-        "data-volume",
-        "--path",
-        disks::text(&volume_path),
-    ]);
-    let volume = added["volume"]["id"].as_str().unwrap().to_owned();
+    let volume = add_volume(&server, "data-volume", &volume_path);
     Stage {
-        _folder: folder,
+        folder,
         server,
         machine,
         volume,
         volume_path,
     }
+}
+
+fn add_volume(server: &Server, name: &str, path: &Path) -> String {
+    let path = disks::text(path);
+    let added = server.verb(&["volume", "add", "--name", name, "--path", path]);
+    added["volume"]["id"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -124,4 +135,45 @@ fn answers_have_the_keys_and_types_of_recorded_ones() {
         "shapes.py",
         &["--server", &stage.machine, "--volume", &stage.volume],
     );
+}
+
+#[test]
+fn the_functional_tests_inside_otcextensions_pass() {
+    walk(&Server::start(), "otc_functional.py", &[]);
+}
+
+#[test]
+fn terraforms_requests_get_the_answers_that_its_providers_insist_on() {
+    let stage = stage();
+    let path = stage.folder.path().join("second.raw");
+    disks::random(&path, 4 << 20, 4);
+    let second = add_volume(&stage.server, "second-volume", &path);
+    walk(
+        &stage.server,
+        "terraform_replay.py",
+        &[
+            "--server",
+            &stage.machine,
+            "--volume",
+            &stage.volume,
+            "--second-volume",
+            &second,
+        ],
+    );
+}
+
+#[test]
+fn cloud_custodian_finds_what_breaks_the_rules() {
+    let stage = stage();
+    walk_with(
+        custodian(),
+        &stage.server,
+        "custodian_walk.py",
+        &["--volume", &stage.volume],
+    );
+}
+
+#[test]
+fn the_server_keeps_what_its_openapi_document_promises() {
+    walk(&Server::start(), "openapi_probe.py", &[]);
 }

@@ -121,6 +121,46 @@ fn last_or_count(max: i64) -> RefOr<Schema> {
         .into()
 }
 
+/// A whole number within the bounds of another type, written as text.
+macro_rules! number_text {
+    ($(#[$doc:meta])* $name:ident, $number:ident, $pattern:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(pub $number);
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0.get().to_string())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                let number = text.parse::<i64>().map_err(|_| "it must be a whole number as text".to_owned());
+                let number = number.and_then($number::try_from);
+                number.map(Self).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .pattern(Some($pattern))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+number_text!(/// Rows of one page, as text.
+    PageLimitText, PageLimit, "^([1-9][0-9]{0,2}|1000)$");
+number_text!(/// Rows to leave out before the page, as text.
+    OffsetText, Offset, "^[0-9]{1,18}$");
+
 /// How long a backup is kept: -1 for ever, else 1 to 36500 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]

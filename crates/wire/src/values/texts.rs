@@ -105,6 +105,8 @@ text!(
     "^[A-Za-z0-9_\u{4e00}-\u{9fff}-]+$",
     "letters, digits, CJK characters, `_` or `-`"
 );
+text!(/// A key or value of a tag that is looked for or deleted: whatever it is, it must be found.
+    TagText, 0..=127, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
 text!(
     TagValue,
     0..=43,

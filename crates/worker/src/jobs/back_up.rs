@@ -2,11 +2,12 @@ use std::path::Path;
 
 use strongroom_block::{BlockSource, open_source};
 use strongroom_repo::{NewPoint, Repository};
+use strongroom_service::Provenance;
 use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, Failure, fail_backup,
     finish_backup, start_backup,
 };
-use strongroom_types::{BackupId, Chain, Trouble};
+use strongroom_types::{BackupId, Chain, Timestamp, Trouble};
 
 use super::error::disk_trouble;
 use super::usage::{self, Change};
@@ -27,7 +28,15 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
         .map(|source| source.size_bytes())
         .sum();
     let progress = Progress::new(total);
-    let saving = save_disks(context, &repository, opened, &progress);
+    // Boxed: the state of a transfer is large.
+    let saving = Box::pin(save_disks(
+        context,
+        &repository,
+        &work,
+        protected_at,
+        opened,
+        &progress,
+    ));
     let disks = reporting(
         context,
         &work.operation_log_id,
@@ -94,17 +103,22 @@ fn disk_failure(work: &DiskWork, error: &strongroom_block::Error) -> DiskFailure
 async fn save_disks(
     context: &Context,
     repository: &Repository,
+    work: &BackupWork,
+    protected_at: Timestamp,
     disks: Vec<OpenedDisk>,
     progress: &Progress,
 ) -> Result<Vec<DiskOutcome>, JobError> {
     let mut outcomes = Vec::with_capacity(disks.len());
-    for OpenedDisk { work, source } in disks {
+    for OpenedDisk { work: disk, source } in disks {
         let result = match source {
-            Ok(source) => save_disk(context, repository, &work, source, progress).await?,
+            Ok(source) => {
+                let provenance = Provenance::of(work, &disk, protected_at);
+                save_disk(context, repository, &disk, source, &provenance, progress).await?
+            }
             Err(failure) => Err(failure),
         };
         outcomes.push(DiskOutcome {
-            backup_id: work.backup.id,
+            backup_id: disk.backup.id,
             result,
         });
     }
@@ -117,13 +131,14 @@ async fn save_disk(
     repository: &Repository,
     work: &DiskWork,
     source: Box<dyn BlockSource>,
+    provenance: &Provenance,
     progress: &Progress,
 ) -> Result<Result<DiskSaved, DiskFailure>, JobError> {
     let new = NewPoint {
         name: work.backup.id.to_string(),
         lineage: work.backup.resource_id.to_string(),
         size_bytes: source.size_bytes(),
-        attributes: attributes(work),
+        attributes: provenance.to_attributes(),
     };
     match transfer::back_up(repository, source, new, progress, &context.cancel).await {
         Ok(commit) => Ok(Ok(DiskSaved {
@@ -134,22 +149,6 @@ async fn save_disk(
         Err(transfer::TransferError::Disk(error)) => Ok(Err(disk_failure(work, &error))),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Kept with the point, so that a repository explains itself when the database is lost.
-fn attributes(work: &DiskWork) -> serde_json::Value {
-    let backup = &work.backup;
-    serde_json::json!({
-        "backup_id": backup.id,
-        "parent_backup_id": backup.parent_id,
-        "checkpoint_id": backup.checkpoint_id,
-        "vault_id": backup.vault_id,
-        "resource_id": backup.resource_id,
-        "resource_name": backup.resource_name,
-        "backup_name": backup.name,
-        "system_disk": backup.system_disk,
-        "format": work.volume.as_ref().map(|volume| volume.format),
-    })
 }
 
 async fn publish(

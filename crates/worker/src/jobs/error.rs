@@ -38,6 +38,10 @@ impl From<strongroom_service::Error> for JobError {
         match error {
             Error::LeaseLost => Self::LeaseLost,
             Error::NothingToDo => Self::NothingToDo,
+            Error::ShareWithdrawn => Self::Failed {
+                trouble: Trouble::ShareWithdrawn,
+                source: Box::new(error),
+            },
             other => Self::Retry(Box::new(other)),
         }
     }
@@ -46,10 +50,18 @@ impl From<strongroom_service::Error> for JobError {
 impl From<RepositoryError> for JobError {
     fn from(error: RepositoryError) -> Self {
         match &error {
-            RepositoryError::Open { source, .. } if !passes(source) => Self::Failed {
-                trouble: trouble(source),
+            RepositoryError::UnknownUnit(_) => Self::Failed {
+                trouble: Trouble::StorageUnavailable,
                 source: Box::new(error),
             },
+            RepositoryError::Open { source, .. } | RepositoryError::OpenUnit { source, .. }
+                if !passes(source) =>
+            {
+                Self::Failed {
+                    trouble: trouble(source),
+                    source: Box::new(error),
+                }
+            }
             // Somebody has to bring it back; nothing is won by waiting meanwhile.
             RepositoryError::Key { source, .. }
                 if source.kind() == std::io::ErrorKind::NotFound =>
@@ -59,9 +71,9 @@ impl From<RepositoryError> for JobError {
                     source: Box::new(error),
                 }
             }
-            RepositoryError::Open { .. } | RepositoryError::Key { .. } => {
-                Self::Retry(Box::new(error))
-            }
+            RepositoryError::Open { .. }
+            | RepositoryError::OpenUnit { .. }
+            | RepositoryError::Key { .. } => Self::Retry(Box::new(error)),
         }
     }
 }
@@ -147,7 +159,9 @@ fn for_owners(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String
         Some(RepositoryError::Key { .. }) => {
             "the key of the project's repository cannot be read or written".to_owned()
         }
-        Some(RepositoryError::Open { source, .. }) => format!("{error}: {source}"),
-        None => error.to_string(),
+        Some(RepositoryError::Open { source, .. } | RepositoryError::OpenUnit { source, .. }) => {
+            format!("{error}: {source}")
+        }
+        Some(RepositoryError::UnknownUnit(_)) | None => error.to_string(),
     }
 }

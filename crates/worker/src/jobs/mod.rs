@@ -4,8 +4,11 @@
 mod back_up;
 mod collect;
 mod error;
+mod migrate;
 mod remove;
 mod restore;
+mod share;
+mod sync;
 mod usage;
 
 use std::str::FromStr;
@@ -13,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_db::{Job, Lease};
-use strongroom_repo::CollectOptions;
+use strongroom_repo::{CollectOptions, Repository};
 use strongroom_service::App;
+use strongroom_service::imports::unit_of_vault;
 use strongroom_service::progress::report_progress;
-use strongroom_types::{BackupId, Chain, JobKind, OperationLogId};
+use strongroom_types::{BackupId, Chain, JobKind, OperationLogId, ProjectId, VaultId};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use error::JobError;
@@ -37,6 +41,20 @@ pub(crate) struct Context {
     pub(crate) cancel: CancellationToken,
 }
 
+impl Context {
+    /// Where a vault's points lie: in its project's repository, or in what another installation writes.
+    async fn repository_of(
+        &self,
+        vault: &VaultId,
+        project: &ProjectId,
+    ) -> Result<Repository, JobError> {
+        match unit_of_vault(&self.app, vault).await? {
+            Some(unit) => Ok(self.repositories.get_unit(&unit).await?),
+            None => Ok(self.repositories.get(project).await?),
+        }
+    }
+}
+
 /// Runs a job's body to its end. On `Ok` the job has been ended by the body.
 pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
     match job.kind {
@@ -45,7 +63,10 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::DeleteBackup => remove::backup(context, &subject(job)?).await,
         JobKind::DeleteVault => remove::vault(context, &subject(job)?).await,
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
+        JobKind::MigrateResource => migrate::run(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
+        JobKind::MeasureShare => share::run(context, &subject(job)?).await,
+        JobKind::SyncVault | JobKind::SyncBackup => sync::run(context).await,
     }
 }
 
@@ -58,7 +79,10 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         JobKind::DeleteBackup | JobKind::DeleteVault | JobKind::RemoveResource => {
             remove::fail(context, job, failure).await
         }
+        JobKind::MigrateResource => migrate::fail(context, &subject(job)?, failure).await,
         JobKind::Collect => collect::fail(context, failure).await,
+        JobKind::MeasureShare => share::fail(context, failure).await,
+        JobKind::SyncVault | JobKind::SyncBackup => sync::fail(context, failure).await,
     }
 }
 

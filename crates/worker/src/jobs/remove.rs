@@ -7,7 +7,7 @@ use strongroom_service::progress::{
     DeletionWork, Failure, VaultUsage, fail_deletion, finish_delete_backup, finish_delete_vault,
     finish_remove_resource, start_delete_backup, start_delete_vault, start_remove_resource,
 };
-use strongroom_types::{BackupId, OperationLogId, VaultId};
+use strongroom_types::{BackupId, OperationLogId, ProtectType, VaultId};
 
 use super::usage::{self, Change};
 use super::{Context, JobError};
@@ -48,7 +48,9 @@ where
 
 pub(super) async fn vault(context: &Context, id: &VaultId) -> Result<(), JobError> {
     let work = start_delete_vault(&context.app, &context.lease, id).await?;
-    delete_points(context, &work).await?;
+    if work.vault.protect_type != ProtectType::Hybrid {
+        delete_points(context, &work).await?;
+    }
     Ok(finish_delete_vault(&context.app, &context.lease, id).await?)
 }
 
@@ -60,16 +62,21 @@ pub(super) async fn fail(context: &Context, job: &Job, failure: Failure) -> Resu
     Ok(fail_deletion(&context.app, &context.lease, operation_log_id, failure).await?)
 }
 
+/// What another installation wrote stays: it is only taken off the list.
 async fn delete_points(
     context: &Context,
     work: &DeletionWork,
 ) -> Result<(Repository, Vec<String>), JobError> {
-    let repository = context.repositories.get(&work.vault.project_id).await?;
+    let vault = &work.vault;
+    let repository = context.repository_of(&vault.id, &vault.project_id).await?;
     let removed: Vec<String> = work
         .backups
         .iter()
         .filter_map(|backup| backup.point_id.clone())
         .collect();
+    if vault.protect_type == ProtectType::Hybrid {
+        return Ok((repository, removed));
+    }
     for point in &removed {
         if context.cancel.is_cancelled() {
             return Err(JobError::Cancelled);

@@ -20,7 +20,8 @@ pub(super) async fn run(
     operation_log_id: &OperationLogId,
 ) -> Result<(), JobError> {
     let work = start_restore(&context.app, &context.lease, operation_log_id).await?;
-    let repository = context.repositories.get(&work.backup.project_id).await?;
+    let (vault, project) = (&work.backup.vault_id, &work.backup.project_id);
+    let repository = context.repository_of(vault, project).await?;
     let total = work.disks.iter().map(|disk| disk.backup.size_bytes).sum();
     let progress = Progress::new(total);
     let targets = open_targets(&work).await?;

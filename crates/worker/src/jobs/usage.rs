@@ -8,7 +8,7 @@ use strongroom_types::{ResourceId, VaultId};
 use super::{Context, JobError};
 
 /// Measuring races with other jobs of the vault; each loss means another job made progress.
-const ATTEMPTS_MAX: usize = 20;
+pub(super) const MEASUREMENTS_MAX: usize = 20;
 
 /// What a job does to a vault's points.
 pub(super) struct Change<'a> {
@@ -29,7 +29,7 @@ pub(super) async fn publish<F>(
 where
     F: Future<Output = Result<(), Error>>,
 {
-    for _ in 0..ATTEMPTS_MAX {
+    for _ in 0..MEASUREMENTS_MAX {
         match finish(measure(context, repository, change).await?).await {
             Err(Error::UsageStale) => {}
             ended => return Ok(ended?),
@@ -38,7 +38,7 @@ where
     Err(JobError::Retry(Box::new(Error::UsageStale)))
 }
 
-async fn measure(
+pub(super) async fn measure(
     context: &Context,
     repository: &Repository,
     change: &Change<'_>,
@@ -71,7 +71,7 @@ async fn measure(
     })
 }
 
-fn parse(points: &[String]) -> Result<Vec<PointId>, JobError> {
+pub(super) fn parse(points: &[String]) -> Result<Vec<PointId>, JobError> {
     points
         .iter()
         .map(|point| point.parse())

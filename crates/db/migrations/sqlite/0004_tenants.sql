@@ -1,0 +1,44 @@
+-- A backup that is offered to another project. vault_id is the receiver's vault once it has accepted, and
+-- accounted_bytes what the backup takes of that vault; 0 until it is measured.
+CREATE TABLE backup_member (
+    id TEXT PRIMARY KEY NOT NULL,
+    backup_id TEXT NOT NULL REFERENCES backup (id),
+    dest_project_id TEXT NOT NULL REFERENCES project (id),
+    status TEXT NOT NULL,
+    vault_id TEXT REFERENCES vault (id),
+    accounted_bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER,
+    UNIQUE (backup_id, dest_project_id)
+) STRICT;
+CREATE INDEX backup_member_by_project ON backup_member (dest_project_id, created_at);
+CREATE INDEX backup_member_by_vault ON backup_member (vault_id);
+
+-- Set where another project's backup is restored: the member whose right it is.
+ALTER TABLE restore ADD COLUMN member_id TEXT;
+
+-- What was known about the machine when its backup began, as the service's JSON. Top-level backups only.
+CREATE TABLE backup_metadata (
+    backup_id TEXT PRIMARY KEY NOT NULL REFERENCES backup (id) ON DELETE CASCADE,
+    snapshot TEXT NOT NULL
+) STRICT;
+
+-- Who changed what, or tried to. A change that committed has its row in the same transaction.
+CREATE TABLE audit (
+    id TEXT PRIMARY KEY NOT NULL,
+    happened_at INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    error_code TEXT NOT NULL,
+    project_id TEXT,
+    domain_id TEXT,
+    user_id TEXT,
+    user_name TEXT NOT NULL,
+    access_key TEXT,
+    resource_type TEXT NOT NULL,
+    resource_id TEXT,
+    source TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_time ON audit (happened_at);
+CREATE INDEX audit_by_project ON audit (project_id, happened_at);
