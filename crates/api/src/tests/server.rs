@@ -14,7 +14,7 @@ use strongroom_service::identity::{
 };
 use strongroom_service::{
     App, Caller, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal,
-    Settings,
+    Settings, StorageUnitSetting,
 };
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
@@ -71,6 +71,9 @@ pub(crate) fn unlimited() -> Arc<Limiter> {
         requests_at_once: u32::MAX,
     }))
 }
+
+/// What other installations write for the project.
+pub(crate) const UNITS: [&str; 2] = ["unit-a", "unit-b"];
 
 /// Whose credentials a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +141,7 @@ pub(crate) async fn on_each_server<F: Future<Output = ()>>(case: impl Fn(Arc<Tes
 impl TestServer {
     pub(crate) async fn new(db: Db) -> Self {
         let disks = Arc::new(FakeDisks::default());
-        let app = App {
+        let mut app = App {
             db,
             clock: Arc::new(MockClock::default()),
             ids: Arc::new(SeededIds::default()),
@@ -149,6 +152,7 @@ impl TestServer {
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();
+        app.settings = Arc::new(settings_for(&first));
         assert!(bootstrap(&app, &first).await.unwrap());
         add_reader(&app, &first).await;
         let state = ApiState {
@@ -286,6 +290,17 @@ pub(crate) fn vault_body(name: &str) -> Value {
         "name": name,
         "resources": []
     }})
+}
+
+fn settings_for(first: &FirstCredentials) -> Settings {
+    let unit = |name: &str| StorageUnitSetting {
+        name: name.to_owned(),
+        project_id: first.project_id.clone(),
+    };
+    Settings {
+        storage_units: UNITS.into_iter().map(unit).collect(),
+        ..Settings::default()
+    }
 }
 
 async fn add_reader(app: &App, first: &FirstCredentials) {

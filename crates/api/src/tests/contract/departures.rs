@@ -85,9 +85,6 @@ pub(super) const DEPARTURES: &[Departure] = &[
         from: Way::Answers,
         operations: &["*"],
         places: &[
-            "Agent.created_at",
-            "Agent.last_active_time",
-            "Agent.updated_at",
             "BackupResp.created_at",
             "BackupResp.updated_at",
             "BackupResp.protected_at",
@@ -245,13 +242,6 @@ pub(super) const DEPARTURES: &[Departure] = &[
     },
     Departure {
         from: Way::Takes,
-        operations: &["ListBackups"],
-        places: &["?existed_quantity_based_retention_backups"],
-        rules: &["type"],
-        reason: "not read: it belongs to a console's page.",
-    },
-    Departure {
-        from: Way::Takes,
         operations: &["ListOpLogs"],
         places: &["?destination_region"],
         rules: &["pattern", "maxLength"],
@@ -378,6 +368,35 @@ pub(super) const DEPARTURES: &[Departure] = &[
         places: &["?limit"],
         rules: &["*"],
         reason: "published as a text of 1 to 1000 characters: it means a number from 1 to 1000.",
+    },
+    Departure {
+        from: Way::Answers,
+        operations: &["RegisterAgent", "ListAgent", "ShowAgent", "UpdateAgent"],
+        places: &[
+            "Agent.created_at",
+            "Agent.last_active_time",
+            "Agent.updated_at",
+        ],
+        rules: &["format"],
+        reason: "naive UTC with six digits, as all times.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["ImportCheckpoint", "ImportBackup"],
+        places: &[
+            "sync.auto_trigger",
+            "sync[].created_at",
+            "sync[].resource_type",
+        ],
+        rules: &["required"],
+        reason: "what lies there says itself how, when and of what it was made.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["ImportBackup"],
+        places: &["sync[].backup_name"],
+        rules: &["*"],
+        reason: "the pattern lacks its end, so that it allows everything; names are as everywhere.",
     },
 ];
 

@@ -4,6 +4,7 @@ mod accounts;
 mod agents;
 mod backups;
 mod changes;
+mod imports;
 mod orders;
 mod policies;
 mod sharing;
@@ -56,6 +57,9 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
     }
     if is_offered("ShowDomain") {
         all.extend(accounts::scenarios(server).await);
+    }
+    if is_offered("ImportBackup") {
+        all.extend(imports::scenarios(server).await);
     }
     if is_offered("RegisterAgent") {
         all.extend(agents::scenarios(server).await);

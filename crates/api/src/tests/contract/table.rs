@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::departures::{DEPARTURES, Departure, Way};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compatibility.md");
-/// Calls every method of the official Python client.
-const CLIENT: &str = concat!(
+/// The cases of the official Python client, one function for each of its methods.
+const CASES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../strongroom/tests/clients/sdk_all.py"
+    "/../strongroom/tests/clients/sdk_cases"
 );
 const BEGIN: &str = "<!-- begin contract -->";
 const END: &str = "<!-- end contract -->";
@@ -40,14 +40,18 @@ pub(super) fn check(rows: &BTreeMap<String, Row>) {
 }
 
 fn table(rows: &BTreeMap<String, Row>) -> String {
-    let client = std::fs::read_to_string(CLIENT).unwrap_or_default();
+    let client = cases_of_client();
     let mut lines = vec![
+        "## Every operation\n".to_owned(),
+        "What one test has seen each published operation do, on both databases: succeed with the status of the description, \
+         refuse, keep to the schema at each of its limits, and ask for its permission. SDK: the official client calls it.\n"
+            .to_owned(),
         "| operation | request | success | refusals seen | schema | SDK | permission |".to_owned(),
         "| --- | --- | --- | --- | --- | --- | --- |".to_owned(),
     ];
     for (name, row) in rows {
         let refusals: Vec<&str> = row.refusals.iter().map(String::as_str).collect();
-        let called = if client.contains(&method_of(name)) {
+        let called = if client.contains(&case_of(name)) {
             "yes"
         } else {
             "no"
@@ -105,8 +109,15 @@ fn told(departure: &Departure) -> String {
     )
 }
 
-/// `list_vault` of `ListVault`.
-fn method_of(name: &str) -> String {
+/// The text of all cases.
+fn cases_of_client() -> String {
+    let files = std::fs::read_dir(CASES).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+    texts.collect()
+}
+
+/// `def list_vault(` of `ListVault`.
+fn case_of(name: &str) -> String {
     let mut method = String::new();
     for c in name.chars() {
         if c.is_ascii_uppercase() && !method.is_empty() {
@@ -114,5 +125,5 @@ fn method_of(name: &str) -> String {
         }
         method.push(c.to_ascii_lowercase());
     }
-    format!(".{method}(")
+    format!("def {method}(")
 }
