@@ -51,6 +51,7 @@ fn shown(state: &ApiState, replication: bool) -> Shown<'_> {
     Shown {
         availability_zone: &state.app.settings.availability_zone,
         replication,
+        region: &state.app.settings.region,
     }
 }
 

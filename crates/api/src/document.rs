@@ -2,7 +2,7 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use strongroom_types::{MemberStatus, ProjectId};
+use strongroom_types::{AgentStatus, AuditOutcome, MemberStatus, ProjectId};
 use strongroom_wire::ErrorBody;
 use strongroom_wire::backups::OwnType;
 use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
@@ -37,6 +37,8 @@ pub(crate) fn frame() -> OpenApi {
         .security_scheme("signature", signature)
         .schema(ErrorBody::name(), ErrorBody::schema())
         // Only parameters refer to these, and the routes register the schemas of bodies.
+        .schema_from::<AgentStatus>()
+        .schema_from::<AuditOutcome>()
         .schema_from::<MemberStatus>()
         .schema_from::<Offset>()
         .schema_from::<OwnType>()

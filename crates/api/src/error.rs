@@ -122,7 +122,7 @@ const fn code_of(error: &Error) -> Code {
         Error::HybridVault => Code::HybridVault,
         Error::ReplicationOfDisks => Code::ReplicationOfResource,
         Error::ReplicationOfReplicas => Code::VaultNotReplicable,
-        Error::DestinationVaultNotFound { .. } => Code::DestinationVaultNotFound,
+        Error::DestinationVaultNotFound { .. } => Code::DestinationNotFound,
 
         Error::TooManyResources { .. } => Code::VaultResourcesExceeded,
         Error::WrongResourceType { .. } | Error::VaultsDiffer => Code::ResourceTypeMismatch,
@@ -144,6 +144,22 @@ const fn code_of(error: &Error) -> Code {
         Error::BackupNotDeletable { .. } => Code::BackupNotDeletable,
         Error::BackupInUse => Code::BackupInUse,
         Error::MetadataNotReady { .. } => Code::MetadataNotReady,
+
+        Error::NothingToReplicate => Code::NothingToBackUp,
+        Error::BackupNotReplicable { .. } => Code::BackupNotReplicable,
+        Error::NotServerBackup => Code::NotServerBackup,
+        Error::RegionNotReplicable { .. } => Code::RegionNotReplicable,
+        Error::ReplicatedAlready { .. } => Code::ReplicatedAlready,
+        Error::ProjectNotReplicable { .. } => Code::ProjectNotReplicable,
+        Error::DestinationUnchecked { .. } => Code::DestinationUnchecked,
+        Error::DestinationTakesNoReplicas => Code::DestinationTakesNoReplicas,
+        Error::DestinationNotFound { .. } => Code::DestinationNotFound,
+        Error::VaultNotReplicable => Code::VaultNotReplicable,
+        Error::DestinationFull => Code::DestinationFull,
+        Error::VaultBeingReplicated => Code::VaultBeingReplicated,
+        Error::ReplicaStale => Code::ReplicaStale,
+        Error::ReplicaEnded => Code::ReplicaEnded,
+        Error::StorageUnavailable(_) => Code::StorageUnavailable,
 
         Error::BackupStateForbidsRestore { .. } | Error::ShareNotAccepted => {
             Code::BackupNotRestorable
@@ -171,6 +187,10 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultStateForbidsSharing { .. } => Code::VaultStateForbidsSharing,
         Error::VaultOfOtherType => Code::VaultOfOtherType,
         Error::SharedOnward => Code::SharedOnward,
+
+        Error::AgentNotFound => Code::AgentNotFound,
+        Error::AgentIdTaken => Code::BadAgentId,
+        Error::TooManyPaths { .. } => Code::TooManyPaths,
 
         Error::OperationLogNotFound { .. } => Code::OperationLogNotFound,
         Error::OrderNotFound { .. } => Code::OrderNotFound,
@@ -205,12 +225,13 @@ pub(crate) const fn code_of_trouble(trouble: Trouble) -> Code {
         Trouble::NothingToBackUp => Code::NothingToBackUp,
         Trouble::VaultFull => Code::VaultFull,
         Trouble::VaultState => Code::VaultStateForbidsBackup,
-        Trouble::NoPeer => Code::RegionWithoutReplication,
+        Trouble::NoPeer => Code::RegionNotReplicable,
         Trouble::Migrating => Code::VaultBusy,
         Trouble::VaultForbids => Code::VaultUnchangeable,
         Trouble::StorageUnavailable => Code::StorageUnavailable,
         Trouble::DataDamaged => Code::DataDamaged,
         Trouble::ShareWithdrawn => Code::MemberNotFound,
+        Trouble::PeerRefused => Code::ReplicaFailed,
         Trouble::Interrupted => Code::Interrupted,
         Trouble::Internal => Code::InternalError,
     }

@@ -19,7 +19,7 @@ use crate::ApiError;
 use strongroom_wire::Code;
 
 /// The objects that requests are wrapped in; users know the fields, not the wrapping.
-const WRAPPERS: [&str; 4] = ["vault.", "checkpoint.", "backup.", "restore."];
+const WRAPPERS: [&str; 5] = ["vault.", "checkpoint.", "backup.", "restore.", "agent."];
 
 /// Says which field a text could not be read for. Never repeats the value: it may be a secret.
 ///

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ProjectId, ResourceId, ServerId,
-    UserId, VaultId, VolumeId,
+    AgentId, BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ProjectId, ResourceId,
+    ServerId, UserId, VaultId, VolumeId,
 };
 use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
@@ -27,12 +27,12 @@ object_path!(CheckpointPath {
 object_path!(BackupPath {
     backup_id: BackupId
 });
-object_path!(PolicyPath {
-    policy_id: PolicyId
-});
 object_path!(MemberPath {
     backup_id: BackupId,
     member_id: ProjectId
+});
+object_path!(PolicyPath {
+    policy_id: PolicyId
 });
 object_path!(OperationLogPath {
     operation_log_id: OperationLogId
@@ -51,6 +51,7 @@ object_path!(ServerPath {
     server_id: ServerId
 });
 object_path!(OrderPath { order_id: OrderId });
+object_path!(AgentIdPath { agent_id: AgentId });
 object_path!(FeaturePath {
     feature_key: String
 });

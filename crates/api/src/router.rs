@@ -19,8 +19,9 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    identity, imports, inventory, machines, members, meta, metering, operation_logs, orders,
-    policies, protectables, resources, vault_orders, vault_tags, vaults,
+    file_agents, identity, imports, inventory, link, machines, members, meta, metering,
+    operation_logs, orders, policies, protectables, replications, resources, vault_orders,
+    vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -61,6 +62,7 @@ where
 fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(accounts::routes())
+        .merge(file_agents::routes())
         .merge(extensions())
         .merge(administration::routes())
         .merge(identity::guarded_routes());
@@ -69,6 +71,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
         .routes(routes!(meta::show_version))
         .routes(routes!(meta::show_health))
         .routes(routes!(meta::show_metrics))
+        .merge(link::routes())
         .merge(identity::open_routes());
     (guarded, open)
 }
@@ -118,17 +121,13 @@ fn cbr() -> OpenApiRouter<ApiState> {
             backups::update_backup,
             backups::delete_backup
         ))
+        .routes(routes!(replications::list_external_vaults))
+        .routes(routes!(replications::copy_checkpoint))
+        .routes(routes!(replications::copy_backup))
+        .routes(routes!(replications::show_replication_capabilities))
         .routes(routes!(imports::import_checkpoint))
         .routes(routes!(imports::import_backup))
         .routes(routes!(backups::restore_backup))
-        .routes(routes!(policies::create_policy, policies::list_policies))
-        .routes(routes!(
-            policies::show_policy,
-            policies::update_policy,
-            policies::delete_policy
-        ))
-        .routes(routes!(policies::associate_vault_policy))
-        .routes(routes!(policies::disassociate_vault_policy))
         .routes(routes!(machines::show_metadata))
         .routes(routes!(machines::check_agent))
         .routes(routes!(members::add_member, members::show_members_detail))
@@ -137,6 +136,14 @@ fn cbr() -> OpenApiRouter<ApiState> {
             members::update_member_status,
             members::delete_member
         ))
+        .routes(routes!(policies::create_policy, policies::list_policies))
+        .routes(routes!(
+            policies::show_policy,
+            policies::update_policy,
+            policies::delete_policy
+        ))
+        .routes(routes!(policies::associate_vault_policy))
+        .routes(routes!(policies::disassociate_vault_policy))
         .routes(routes!(operation_logs::list_op_logs))
         .routes(routes!(operation_logs::show_op_log))
         .routes(routes!(protectables::list_protectable))

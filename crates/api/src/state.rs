@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use strongroom_service::App;
+use strongroom_service::replicas::ReplicaStore;
 
 use crate::Limiter;
 
@@ -19,6 +20,8 @@ pub struct ApiState {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpAddr]>,
     pub limiter: Arc<Limiter>,
+    /// Keeps what peers send.
+    pub replicas: Arc<dyn ReplicaStore>,
 }
 
 impl fmt::Debug for ApiState {

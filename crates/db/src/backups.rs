@@ -313,14 +313,15 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, VaultPoint>(SQL).bind(vault).fetch_all(c).await)?)
     }
 
-    /// The point of the newest finished backup of a volume, in whatever vault of the project.
+    /// The point of the newest finished backup of a volume, in whatever vault of the project but those of storage units.
     pub async fn newest_point_of(
         &mut self,
         project: &ProjectId,
         volume: &ResourceId,
     ) -> Result<Option<String>> {
         const SQL: &str = "SELECT point_id FROM backup WHERE project_id = $1 AND resource_id = $2 AND point_id IS NOT NULL \
-             AND status IN ('available', 'waiting_restore', 'restoring') ORDER BY protected_at DESC, id DESC LIMIT 1";
+             AND status IN ('available', 'waiting_restore', 'restoring') \
+             AND vault_id NOT IN (SELECT vault_id FROM storage_unit) ORDER BY protected_at DESC, id DESC LIMIT 1";
         let found = on!(self, c => sqlx::query_as::<_, (String,)>(SQL).bind(project).bind(volume).fetch_optional(c).await)?;
         Ok(found.map(|(point,)| point))
     }

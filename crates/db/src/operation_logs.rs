@@ -92,6 +92,22 @@ pub enum OperationExtra {
         /// The one backup that was asked for; absent when it is about a whole vault.
         wanted: Option<WantedBackup>,
     },
+    Replication(ReplicationTask),
+}
+
+/// A copy from region to region, as both of them tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationTask {
+    pub source_region: String,
+    pub source_project_id: ProjectId,
+    pub source_checkpoint_id: CheckpointId,
+    pub source_backup_id: BackupId,
+    pub source_backup_name: String,
+    pub destination_region: String,
+    pub destination_project_id: ProjectId,
+    pub destination_checkpoint_id: Option<CheckpointId>,
+    pub destination_backup_id: Option<BackupId>,
+    pub destination_backup_name: String,
 }
 
 /// A backup that a client knows to be in a storage unit.
@@ -228,6 +244,19 @@ impl Tx {
     ) -> Result<bool> {
         const SQL: &str = "UPDATE operation_log SET progress = $1, updated_at = $2 WHERE id = $3 AND status = 'running'";
         let changed = on!(self, c => sqlx::query(SQL).bind(stored(percent)).bind(now).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
+    /// Rewrites what an operation tells while it runs.
+    pub async fn update_operation_extra(
+        &mut self,
+        id: &OperationLogId,
+        extra: &OperationExtra,
+    ) -> Result<bool> {
+        const SQL: &str =
+            "UPDATE operation_log SET extra = $1 WHERE id = $2 AND status = 'running'";
+        let changed = on!(self, c => sqlx::query(SQL).bind(JsonText(extra)).bind(id)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

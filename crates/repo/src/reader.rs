@@ -5,6 +5,7 @@ mod fetch;
 mod plan;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,6 +42,20 @@ pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
 }
 
+impl Piece {
+    fn within(self, range: &Range<u64>) -> Self {
+        let length = self.bytes.len() as u64;
+        let skipped = range.start.saturating_sub(self.offset).min(length);
+        let beyond = self.offset.saturating_add(length).saturating_sub(range.end);
+        let kept = length.saturating_sub(beyond).max(skipped);
+        let [skipped, kept] = [skipped, kept].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        Self {
+            offset: self.offset.saturating_add(skipped as u64),
+            bytes: self.bytes.slice(skipped..kept),
+        }
+    }
+}
+
 type Fetch = JoinHandle<Result<Vec<Piece>>>;
 
 /// What the walk over the tree says. A walk that falls silent has not come to the end.
@@ -54,7 +69,10 @@ enum Planned {
 /// Streams a point from its first byte to its last, holes included, without gaps.
 #[derive(Debug)]
 pub struct PointReader {
-    size_bytes: u64,
+    /// Of the whole image.
+    image_bytes: u64,
+    /// What of it is read.
+    range: Range<u64>,
     position: u64,
     fetches: mpsc::Receiver<Result<Planned>>,
     all_planned: bool,
@@ -67,6 +85,7 @@ impl PointReader {
     pub(crate) fn start(
         engine: Arc<Engine>,
         point: &StoredPoint,
+        range: Range<u64>,
         session: Reading,
     ) -> Result<Self> {
         let root = point
@@ -74,11 +93,12 @@ impl PointReader {
             .map_err(|error| Error::decoding("a point", error))?;
         let (sender, fetches) = mpsc::channel(FETCHES_MAX);
         if let Some(root) = root {
-            tokio::spawn(plan::run(engine, root, sender));
+            tokio::spawn(plan::run(engine, root, range.clone(), sender));
         }
         Ok(Self {
-            size_bytes: point.size_bytes,
-            position: 0,
+            image_bytes: point.size_bytes,
+            position: range.start,
+            range,
             fetches,
             all_planned: root.is_none(),
             ready: VecDeque::new(),
@@ -86,8 +106,9 @@ impl PointReader {
         })
     }
 
+    /// How much is read in all.
     pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.range.end - self.range.start
     }
 
     /// The next stretch, where the last one ended; nothing at the end. Every byte was checked against
@@ -96,7 +117,7 @@ impl PointReader {
     pub async fn next(&mut self) -> Result<Option<Segment>> {
         while self.ready.is_empty() {
             if self.all_planned {
-                let hole = self.hole_until(self.size_bytes);
+                let hole = self.hole_until(self.range.end);
                 if let (None, Some(session)) = (&hole, self.session.take()) {
                     session.end().await;
                 }
@@ -107,6 +128,7 @@ impl PointReader {
                 Planned::End => self.all_planned = true,
                 Planned::Fetch(fetch) => {
                     let pieces = fetch.await.map_err(|_| Error::Broken("a reading task"))??;
+                    let pieces: Vec<_> = pieces.into_iter().map(|p| self.trim(p)).collect();
                     self.ready.extend(pieces);
                 }
             }
@@ -129,9 +151,19 @@ impl PointReader {
         }))
     }
 
+    /// A chunk at either end of what is read may reach beyond it, but none beyond the image.
+    fn trim(&self, piece: Piece) -> Piece {
+        let end = piece.offset.checked_add(piece.bytes.len() as u64);
+        if end.is_some_and(|end| end <= self.image_bytes) {
+            piece.within(&self.range)
+        } else {
+            piece
+        }
+    }
+
     fn fits(&self, piece: &Piece) -> bool {
         let end = piece.offset.checked_add(piece.bytes.len() as u64);
-        piece.offset == self.position && end.is_some_and(|end| end <= self.size_bytes)
+        piece.offset == self.position && end.is_some_and(|end| end <= self.range.end)
     }
 
     fn hole_until(&mut self, end: u64) -> Option<Segment> {

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_chunk::{Kind, ObjectId, Profile};
@@ -225,7 +226,29 @@ impl Repository {
             other => other?,
         };
         self.engine.refresh_marks().await?;
-        PointReader::start(Arc::clone(&self.engine), &point, session)
+        let whole = 0..point.size_bytes;
+        PointReader::start(Arc::clone(&self.engine), &point, whole, session)
+    }
+
+    /// As [`Repository::read_point`], of a part of the image; nodes and chunks outside of it are not read.
+    pub async fn read_point_range(&self, id: &PointId, range: Range<u64>) -> Result<PointReader> {
+        let session = Reading::begin(&self.engine).await;
+        let point = match self.engine.points.read(object_id(id)).await {
+            Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
+            other => other?,
+        };
+        if range.start > range.end || range.end > point.size_bytes {
+            return Err(Error::Invalid(
+                "the range reaches beyond the image".to_owned(),
+            ));
+        }
+        self.engine.refresh_marks().await?;
+        PointReader::start(Arc::clone(&self.engine), &point, range, session)
+    }
+
+    /// The id that a point of this name has or would have.
+    pub fn point_id_of(&self, name: &str) -> PointId {
+        points::point_id(self.engine.keys.point_id(name))
     }
 
     /// Sealed bytes of the distinct frames, of data and of nodes, that these points need. What is damaged or

@@ -17,6 +17,7 @@ mod model;
 mod opening;
 mod parents;
 mod power;
+mod ranges;
 mod repairing;
 mod round_trip;
 mod s3;

@@ -73,17 +73,17 @@ actions! {
     VaultsShowCheckpoint = "cbr:vaults:showCheckpoint", Read;
     /// Compare a hybrid vault with its storage.
     VaultsSync = "cbr:vaults:sync", Protect;
+    /// Copy what a vault holds to another region.
+    VaultsReplicate = "cbr:vaults:replicate", Protect;
+    VaultsListExternal = "cbr:vaults:listExternalVaults", Read;
+    BackupsReplicate = "cbr:backups:replicate", Protect;
+    BackupsQueryReplicationCapability = "cbr:backups:queryReplicationCapability", Read;
     BackupsSync = "cbr:backups:sync", Protect;
     BackupsList = "cbr:backups:list", Read;
     BackupsGet = "cbr:backups:get", Read;
     BackupsUpdate = "cbr:backups:update", Protect;
     BackupsDelete = "cbr:backups:delete", Protect;
     BackupsRestore = "cbr:backups:restore", Protect;
-    PoliciesCreate = "cbr:policies:create", Schedule;
-    PoliciesList = "cbr:policies:list", Read;
-    PoliciesGet = "cbr:policies:get", Read;
-    PoliciesUpdate = "cbr:policies:update", Schedule;
-    PoliciesDelete = "cbr:policies:delete", Schedule;
     BackupsGetMetadata = "cbr:backups:getMetadata", Read;
     /// Reaches into guests, so that readers may not.
     BackupsCheckAgent = "cbr:backups:checkAgent", Protect;
@@ -94,10 +94,22 @@ actions! {
     /// Accept or reject a shared backup.
     MembersUpdate = "cbr:member:update", Protect;
     MembersDelete = "cbr:member:delete", Protect;
+    PoliciesCreate = "cbr:policies:create", Schedule;
+    PoliciesList = "cbr:policies:list", Read;
+    PoliciesGet = "cbr:policies:get", Read;
+    PoliciesUpdate = "cbr:policies:update", Schedule;
+    PoliciesDelete = "cbr:policies:delete", Schedule;
     TasksList = "cbr:tasks:list", Read;
     TasksGet = "cbr:tasks:get", Read;
     VaultsListProtectables = "cbr:vaults:listProtectables", Read;
     VaultsGetProtectables = "cbr:vaults:getProtectables", Read;
+    AgentsRegister = "cbr:agents:register", Protect;
+    AgentsList = "cbr:agents:list", Read;
+    AgentsGet = "cbr:agents:get", Read;
+    AgentsUpdate = "cbr:agents:update", Protect;
+    AgentsDelete = "cbr:agents:delete", Protect;
+    AgentsAddPath = "cbr:agents:addPath", Protect;
+    AgentsRemovePath = "cbr:agents:removePath", Protect;
     FeaturesList = "cbr:features:list", Read;
     FeaturesGet = "cbr:features:get", Read;
     MigratesCreate = "cbr:migrates:create", Protect;

@@ -4,6 +4,7 @@ use strongroom_db::Db;
 use strongroom_types::{Clock, IdSource, Timestamp};
 use tokio::sync::Notify;
 
+use crate::peers::Peers;
 use crate::{Disks, GuestAgents, SecretSeal, Settings};
 
 /// Everything a rule needs from outside. Cheap to clone.
@@ -14,6 +15,7 @@ pub struct App {
     pub ids: Arc<dyn IdSource>,
     pub disks: Arc<dyn Disks>,
     pub guests: Arc<dyn GuestAgents>,
+    pub peers: Arc<dyn Peers>,
     pub settings: Arc<Settings>,
     /// Rung after a job was added, so that an idle worker need not wait for its next look.
     pub wake: Arc<Notify>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use strongroom_db::{
-    Backup, BackupFilter, BackupSort, OperationExtra, OperationLog, Page, Tx, Vault,
+    Backup, BackupFilter, BackupSort, OperationExtra, OperationLog, Page, Replication, Tx, Vault,
 };
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, PolicyId, ProjectId,
@@ -28,6 +28,8 @@ pub struct BackupView {
     pub children: Vec<Backup>,
     /// Of that vault.
     pub enterprise_project_id: String,
+    /// Its copies to other regions.
+    pub replications: Vec<Replication>,
 }
 
 /// The page and how many backups match in all. Newest first unless `sort` says otherwise.
@@ -48,6 +50,7 @@ pub async fn list(
             backup,
             vault_id,
             children: Vec::new(),
+            replications: Vec::new(),
             enterprise_project_id: String::new(),
         });
     }
@@ -59,9 +62,18 @@ pub async fn list(
     let vaults: BTreeMap<_, _> = vaults
         .map(|vault| (vault.id, vault.enterprise_project_id))
         .collect();
+    let ids: Vec<_> = rows.iter().map(|view| view.backup.id.clone()).collect();
+    let mut replications: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for replication in tx.replications_of_backups(&ids).await? {
+        let of_backup = replications.entry(replication.backup_id.clone());
+        of_backup.or_default().push(replication);
+    }
     for view in &mut rows {
         let known = view.vault_id.as_ref().and_then(|id| vaults.get(id));
         view.enterprise_project_id = known.map_or(NO_ENTERPRISE_PROJECT, |id| id).to_owned();
+        if view.backup.project_id == *project {
+            view.replications = replications.remove(&view.backup.id).unwrap_or_default();
+        }
     }
     Ok((rows, listed.total))
 }
@@ -193,6 +205,13 @@ async fn check_deletable(
     if by_members > 0 || children.iter().any(|child| child.status.is_restoring()) {
         return Err(Error::BackupInUse);
     }
+    if tx
+        .count_active_replications(&vault.id, Some(&backup.id))
+        .await?
+        > 0
+    {
+        return Err(Error::BackupInUse);
+    }
     if !locks::may_delete(vault, backup, locks::trusted_now(app, tx).await?) {
         return Err(Error::LockedBackups);
     }
@@ -281,6 +300,11 @@ pub(crate) async fn view(
     };
     Ok(BackupView {
         children: tx.children_of_backup(id).await?,
+        // Where its owner copies it is not the business of those that it is shared with.
+        replications: match seen.member {
+            None => tx.replications_of_backups(std::slice::from_ref(id)).await?,
+            Some(_) => Vec::new(),
+        },
         enterprise_project_id,
         vault_id,
         backup: seen.backup,

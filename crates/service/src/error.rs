@@ -145,6 +145,41 @@ pub enum Error {
     #[error("{message}")]
     MetadataNotReady { message: String },
 
+    // Copies to and from other regions.
+    #[error("every backup of the vault is in that region, or none can be copied")]
+    NothingToReplicate,
+    #[error("{message}")]
+    BackupNotReplicable { message: String },
+    #[error("only backups of servers are copied to other regions")]
+    NotServerBackup,
+    #[error("the region {region} takes no copies from here")]
+    RegionNotReplicable { region: String },
+    #[error("the backup is in the region {region} already, or on its way there")]
+    ReplicatedAlready { region: String },
+    #[error("the project {project_id} takes no copies from this one")]
+    ProjectNotReplicable { project_id: ProjectId },
+    /// The other region could not be asked.
+    #[error("the destination vault cannot be checked: {reason}")]
+    DestinationUnchecked { reason: String },
+    #[error("the destination vault takes no copies")]
+    DestinationTakesNoReplicas,
+    #[error("the destination vault {vault_id} does not exist")]
+    DestinationNotFound { vault_id: VaultId },
+    #[error("only vaults of servers are copied to other regions")]
+    VaultNotReplicable,
+    #[error("the destination vault is full")]
+    DestinationFull,
+    #[error("the vault is being copied to another region")]
+    VaultBeingReplicated,
+    /// What was sent does not fit what is here by now.
+    #[error("the stretch has changed: compare it again")]
+    ReplicaStale,
+    #[error("the transfer has ended")]
+    ReplicaEnded,
+    /// The repository of a transfer did not answer.
+    #[error("the storage of the copies did not answer")]
+    StorageUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+
     // Restores.
     #[error("the backup is {status} and cannot be restored")]
     BackupStateForbidsRestore { status: BackupStatus },
@@ -206,6 +241,14 @@ pub enum Error {
     /// What a job hears when the right to restore ended before it began.
     #[error("the backup is no longer shared with the project")]
     ShareWithdrawn,
+
+    // Agents.
+    #[error("the agent does not exist")]
+    AgentNotFound,
+    #[error("an agent of another project has that id")]
+    AgentIdTaken,
+    #[error("an agent may have at most {max} paths")]
+    TooManyPaths { max: usize },
 
     // Operation logs and orders.
     #[error("the task {operation_log_id} does not exist")]

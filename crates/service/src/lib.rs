@@ -13,6 +13,7 @@ mod disks;
 mod error;
 pub mod expirations;
 pub mod features;
+pub mod file_agents;
 pub mod guests;
 pub mod identity;
 pub mod imports;
@@ -21,8 +22,10 @@ pub mod locks;
 pub mod metadata;
 pub mod metering;
 pub mod migrations;
+pub mod notices;
 pub mod operation_logs;
 pub mod orders;
+pub mod peers;
 pub mod policies;
 pub mod predecessors;
 pub mod progress;
@@ -30,7 +33,8 @@ pub mod protectables;
 mod provenance;
 mod provider;
 pub mod recovery;
-mod replications;
+pub mod replicas;
+pub mod replications;
 pub mod resources;
 mod restores;
 pub mod retention;
@@ -62,11 +66,12 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
         BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
-        MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, OperationExtra,
-        OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules,
-        Project, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch,
-        Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy,
-        VaultResource, Volume, WantedBackup,
+        MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice, NoticeEvent,
+        OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter,
+        PolicyRules, Project, Replication, ReplicationTask, Restore, RestoreMapping,
+        RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter,
+        UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource, Volume,
+        WantedBackup,
     };
 }
 

@@ -7,7 +7,7 @@ use strongroom_types::{
     PolicyId, PolicyOperation, PolicyOrigin, ProjectId, RetentionTerms, Timestamp, TriggerId,
 };
 
-use crate::{Action, App, Caller, Error, inventory};
+use crate::{Action, App, Caller, Error, audit, inventory};
 
 /// Policies of one kind in a project.
 const POLICIES_MAX: u64 = 32;
@@ -72,6 +72,7 @@ pub async fn create(
     caller.authorise(Action::PoliciesCreate, project)?;
     let mut tx = app.db.begin().await?;
     let policy = insert(app, &mut tx, project, new, app.now()).await?;
+    audit::made("policy", &policy.id);
     tx.commit().await?;
     Ok(PolicyView {
         policy,

@@ -9,6 +9,7 @@ mod backup;
 mod collection;
 mod migration;
 mod removal;
+mod replication;
 mod restore;
 mod sharing;
 mod sync;
@@ -25,6 +26,10 @@ pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,
 };
+pub use replication::{
+    ReplicationTurn, ReplicationWork, fail_replication, finish_replication, note_destination,
+    report_replication, start_replication,
+};
 pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
 pub use sharing::{ShareWork, fail_measure_share, finish_measure_share, start_measure_share};
 pub use sync::{SyncCounts, SyncWork, fail_sync, finish_sync, forget_gone, list_found, start_sync};
@@ -36,7 +41,7 @@ use strongroom_types::{
     BackupId, OperationLogId, OperationStatus, ResourceId, Timestamp, Trouble, VaultId,
 };
 
-use crate::{App, Error, vaults};
+use crate::{App, Error, notices, vaults};
 
 /// Why an operation has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +163,7 @@ async fn lock_vault(tx: &mut Tx, id: &VaultId) -> Result<Vault, Error> {
 
 /// Publishes a vault's use, unless its points are others than those that were measured.
 pub(crate) async fn publish_usage(
+    app: &App,
     tx: &mut Tx,
     vault: &mut Vault,
     usage: &VaultUsage,
@@ -169,8 +175,10 @@ pub(crate) async fn publish_usage(
     if held != measured {
         return Err(Error::UsageStale);
     }
+    let before = vault.clone();
     let accounted = tx.accounted_bytes_in(&vault.id).await?;
     vaults::rules::set_used(vault, usage.vault_bytes + accounted);
     vault.updated_at = now;
-    vaults::save(tx, vault).await
+    vaults::save(tx, vault).await?;
+    notices::tell_of_use(app, tx, &before, vault, now).await
 }

@@ -163,8 +163,7 @@ impl Run<'_> {
         tx.commit().await?;
         match vault {
             Some(vault) => {
-                let policy = &self.candidate.policy;
-                replications::run_policy(self.app, policy, &vault, self.due_at).await
+                replications::run_start(self.app, self.candidate, &vault, self.due_at).await
             }
             None => Ok(()),
         }

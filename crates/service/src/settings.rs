@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use strongroom_types::ProjectId;
+use strongroom_types::{NoticeChannel, ProjectId};
 
 use crate::locks::LockedTime;
+
+use crate::peers::PeerSetting;
 
 /// What an operator may tune. Plain values; where they come from is the binary's business.
 #[derive(Debug, Clone)]
@@ -15,12 +17,16 @@ pub struct Settings {
     pub resources_per_vault_max: u64,
     pub tags_per_vault_max: u64,
     pub locked_time: LockedTime,
+    /// Where people are told.
+    pub notice_channels: Vec<NoticeChannel>,
     /// How often a job is started before its operation has failed; a restart of the process is a start too.
     pub job_attempts_max: i64,
     /// Records of the audit are forgotten after this.
     pub audit_retention: Duration,
     /// What other installations write and projects may list.
     pub storage_units: Vec<StorageUnitSetting>,
+    /// Other installations that copies of backups go to and come from.
+    pub peers: Vec<PeerSetting>,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -39,9 +45,11 @@ impl Default for Settings {
             resources_per_vault_max: 256,
             tags_per_vault_max: 10,
             locked_time: LockedTime::default(),
+            notice_channels: vec![NoticeChannel::Log],
             job_attempts_max: 30,
             audit_retention: Duration::from_hours(365 * 24),
             storage_units: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }

@@ -17,7 +17,8 @@ use strongroom_types::{
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
 use crate::{
-    Action, App, Caller, Error, audit, imports, inventory, locks, sharing, vault_policies, work,
+    Action, App, Caller, Error, audit, imports, inventory, locks, notices, sharing, vault_policies,
+    work,
 };
 
 pub(crate) use rules::{check_description, check_new};
@@ -240,9 +241,11 @@ pub async fn update(
     caller.authorise(Action::VaultsUpdate, project)?;
     let mut tx = app.db.begin().await?;
     let mut vault = owned(tx.lock_vault(id).await?, project, id)?;
+    let (before, now) = (vault.clone(), app.now());
     rules::apply(&mut vault, change)?;
-    vault.updated_at = app.now();
+    vault.updated_at = now;
     save(&mut tx, &vault).await?;
+    notices::tell_of_use(app, &mut tx, &before, &vault, now).await?;
     let view = view(&mut tx, vault).await?;
     tx.commit().await?;
     Ok(view)
@@ -272,9 +275,11 @@ pub async fn update_all(
             threshold,
             ..VaultChange::default()
         };
+        let before = vault.clone();
         rules::apply(&mut vault, change)?;
         vault.updated_at = now;
         save(&mut tx, &vault).await?;
+        notices::tell_of_use(app, &mut tx, &before, &vault, now).await?;
         updated.push(id);
     }
     tx.commit().await?;
@@ -300,7 +305,10 @@ pub async fn delete(
         BackupStatus::Restoring,
     ];
     let by_members = tx.count_restores_by_members(id, None, None).await?;
-    if by_members > 0 || tx.count_backups_of_vault(id, &busy).await? > 0 {
+    if by_members > 0
+        || tx.count_backups_of_vault(id, &busy).await? > 0
+        || tx.count_active_replications(id, None).await? > 0
+    {
         return Err(Error::VaultBusy);
     }
     let backups = tx.backups_of_vault(id, None).await?;

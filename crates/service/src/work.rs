@@ -35,6 +35,7 @@ pub(crate) fn new_log(
         OperationExtra::UpdateExpirationTime { .. } => OperationType::UpdateExpirationTime,
         OperationExtra::MigrateResource { .. } => OperationType::MigrateResource,
         OperationExtra::Sync { .. } => OperationType::Sync,
+        OperationExtra::Replication(_) => OperationType::Replication,
     };
     let provider_id = match subject {
         Some(subject) => provider_of_resource(subject.resource_type),

@@ -1,5 +1,8 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
+mod notify;
+mod peers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,8 +15,12 @@ use serde::{Deserialize, Serialize};
 use strongroom_repo::CollectOptions;
 use strongroom_service::StorageUnitSetting;
 use strongroom_service::locks::LockedTime;
+
+pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
+
+pub(crate) use peers::Peer;
 
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -39,9 +46,12 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) worker: Worker,
     pub(crate) lock: Lock,
+    pub(crate) notify: Notify,
     pub(crate) log: Log,
     /// What other installations write, and which project may list it.
     pub(crate) storage_units: Vec<StorageUnit>,
+    /// Other installations that copies of backups go to and come from.
+    pub(crate) peers: Vec<Peer>,
 }
 
 /// A repository that another installation writes.
@@ -167,11 +177,13 @@ impl Default for Config {
                 stop_believed_hours: 24,
                 catch_up_percent: 0,
             },
+            notify: Notify::default(),
             log: Log {
                 format: LogFormat::Text,
                 filter: "info".to_owned(),
             },
             storage_units: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }
@@ -288,6 +300,7 @@ impl Config {
             Place::parse(storage).context("`storage` names no place")?;
         }
         self.validate_storage_units()?;
+        self.validate_peers()?;
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {

@@ -99,6 +99,11 @@ id!(/// The record of a backup that is offered to a project; on paths the receiv
     MemberId, parse_uuid, uuid);
 id!(/// One record of the audit.
     AuditId, parse_uuid, uuid);
+id!(/// An agent that backs up files; it chooses its id itself.
+    AgentId, parse_uuid, uuid);
+id!(AgentPathId, parse_uuid, uuid);
+id!(/// A copy of a backup to another region.
+    ReplicationId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

@@ -20,8 +20,9 @@ mod timestamp;
 pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
-    AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId, OperationLogId, OrderId,
-    PolicyId, ProjectId, ResourceId, ServerId, TriggerId, UserId, VaultId, VolumeId,
+    AgentId, AgentPathId, AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId,
+    OperationLogId, OrderId, PolicyId, ProjectId, ReplicationId, ResourceId, ServerId, TriggerId,
+    UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use retention::{
@@ -31,10 +32,11 @@ pub use retention::{
 pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
-    AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType, ConsistentLevel,
-    ImageType, JobKind, JobState, MemberStatus, ObjectType, OperationStatus, OperationType,
-    OrderKind, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType,
-    ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    AgentStatus, AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType,
+    ConsistentLevel, ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState,
+    ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
+    PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType, ReplicationStatus, ResourceType,
+    Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

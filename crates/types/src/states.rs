@@ -99,6 +99,15 @@ MemberStatus {
     Rejected = "rejected",
 });
 
+words!(/// State of a copy to another region.
+ReplicationStatus {
+    Waiting = "waiting_replicate",
+    Replicating = "replicating",
+    Success = "success",
+    Fail = "fail",
+    Skip = "skip",
+});
+
 words!(/// What an operation log records.
 OperationType {
     Backup = "backup",
@@ -195,10 +204,21 @@ Trouble {
     DataDamaged = "data_damaged",
     /// The backup of another project is no longer shared.
     ShareWithdrawn = "share_withdrawn",
+    /// Another region refused a copy or failed to make it.
+    PeerRefused = "peer_refused",
     /// Every attempt was cut off before it could end.
     Interrupted = "interrupted",
     /// A defect of this program; its log has the chain.
     Internal = "internal",
+});
+
+words!(/// State of an agent that backs up files.
+AgentStatus {
+    Normal = "normal",
+    /// It was not heard of for some time.
+    Abnormal = "abnormal",
+    /// It was told to go.
+    Uninstall = "uninstall",
 });
 
 words!(/// What became of a request that would change something.
@@ -223,6 +243,20 @@ words!(JobKind {
     SyncVault = "sync_vault",
     /// List one backup of a storage unit.
     SyncBackup = "sync_backup",
+    /// Send a backup to another region.
+    Replicate = "replicate",
+    /// Put together what another region sent.
+    ReceiveReplica = "receive_replica",
+});
+
+words!(/// Where people are told.
+    NoticeChannel { Log = "log", Webhook = "webhook", Mail = "mail" });
+
+words!(NoticeState {
+    Waiting = "waiting",
+    Sent = "sent",
+    /// Every attempt failed, or the channel is no longer configured.
+    Failed = "failed",
 });
 
 words!(JobState {

@@ -5,6 +5,7 @@ use strongroom_types::{
 };
 use utoipa::{IntoParams, ToSchema};
 
+use crate::replications::ReplicationRecord;
 use crate::time::CbrTime;
 use crate::values::{Label, Name, Offset, PageLimit, ShortText, Threshold};
 
@@ -111,12 +112,6 @@ pub struct AppConsistency {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImageData {
     pub image_id: String,
-}
-
-/// A copy of a backup in another region. There is none yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ReplicationRecord {
-    pub id: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

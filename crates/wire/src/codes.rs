@@ -36,7 +36,12 @@ macro_rules! codes {
 codes! {
     NothingToBackUp = "BackupService.0001", 400, "No resource can be backed up.";
 
-    RegionWithoutReplication = "BackupService.1005", 400, "The destination region takes no replicas.";
+    BackupNotReplicable = "BackupService.1002", 400, "The backup cannot be replicated.";
+    NotServerBackup = "BackupService.1003", 400, "Only backups of servers can be replicated.";
+    RegionNotReplicable = "BackupService.1005", 400, "The target region takes no replicas.";
+    ReplicaFailed = "BackupService.1006", 500, "The replica could not be made.";
+    ReplicatedAlready = "BackupService.1009", 400, "The backup is replicated to that region already.";
+    ProjectNotReplicable = "BackupService.1011", 400, "The target project takes no replicas.";
 
     TargetTooSmall = "BackupService.2001", 400, "The target disk is smaller than the backup.";
     ResourceBeingBackedUp = "BackupService.2002", 400, "The resource is being backed up. Restore it later.";
@@ -67,13 +72,17 @@ codes! {
     VaultFull = "BackupService.6114", 400, "The vault is full.";
     UnsupportedVaultType = "BackupService.6116", 400, "Vaults of this type are not offered.";
     UnknownPolicyType = "BackupService.6117", 400, "The type of the policy is not known.";
-    DestinationVaultNotFound = "BackupService.6120", 400, "The destination vault does not exist.";
+    DestinationUnchecked = "BackupService.6118", 400, "The destination vault could not be checked.";
+    DestinationTakesNoReplicas = "BackupService.6119", 400, "The destination vault takes no replicas.";
+    DestinationNotFound = "BackupService.6120", 400, "The destination vault does not exist.";
     ReplicationOfResource = "BackupService.6122", 400, "Resources of this type cannot be replicated.";
     OrderOpen = "BackupService.6123", 400, "An order about the vault is open.";
     VaultCannotBackUp = "BackupService.6124", 400, "Vaults of this type cannot back up.";
     BackupRunning = "BackupService.6125", 400, "A backup of the resource is running.";
     PolicyDoesNotFit = "BackupService.6127", 400, "The policy does not fit the vault.";
     VaultNotReplicable = "BackupService.6128", 400, "Vaults of this type cannot be replicated.";
+    DestinationFull = "BackupService.6129", 400, "The destination vault is full.";
+    VaultBeingReplicated = "BackupService.6130", 400, "The vault is being replicated.";
     ResourceBeingRemoved = "BackupService.6134", 400, "The resource is being removed from the vault.";
     ResourceNotInVault = "BackupService.6135", 400, "The resource is not associated with the vault.";
     HybridVault = "BackupService.6136", 400, "Hybrid vaults take no policy.";
@@ -115,6 +124,9 @@ codes! {
 
     VaultCannotSync = "BackupService.7300", 400, "The vault has no storage that could be synchronised.";
     SyncRunning = "BackupService.7302", 400, "It is being synchronised already.";
+    BadAgentId = "BackupService.7403", 400, "The agent id is not valid.";
+    TooManyPaths = "BackupService.7407", 400, "The agent has too many paths.";
+    AgentNotFound = "BackupService.7410", 404, "The agent does not exist.";
 
     /// The general one: the message names the field.
     InvalidParameter = "BackupService.9900", 400, "The request is not valid.";
@@ -134,6 +146,9 @@ codes! {
     AccessKeyNotFound = "Strongroom.1007", 404, "The access key does not exist.";
     TokenNotFound = "Strongroom.1009", 404, "The token does not exist or has expired.";
     NameTaken = "Strongroom.1008", 409, "The name is taken.";
+
+    ReplicaStale = "Strongroom.1010", 409, "What was sent does not fit. Compare it again.";
+    ReplicaEnded = "Strongroom.1011", 409, "The transfer has ended.";
 
     /// Why a task failed, where the clouds have no code of their own.
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";

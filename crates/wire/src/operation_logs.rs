@@ -84,6 +84,8 @@ pub struct OperationExtra {
     pub migrate_resource: Option<MigrateResourceTask>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncTask>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<ReplicationTask>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -166,6 +168,22 @@ pub struct SyncTask {
     pub delete_backup_num: u64,
     /// Broken, or known to another vault.
     pub err_sync_backup_num: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplicationTask {
+    pub source_region: String,
+    pub source_project_id: ProjectId,
+    pub source_checkpoint_id: CheckpointId,
+    pub source_backup_id: BackupId,
+    pub source_backup_name: String,
+    pub destination_region: String,
+    pub destination_project_id: ProjectId,
+    #[schema(required)]
+    pub destination_checkpoint_id: Option<CheckpointId>,
+    #[schema(required)]
+    pub destination_backup_id: Option<BackupId>,
+    pub destination_backup_name: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]

@@ -1,13 +1,16 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod blocks;
 mod clock;
 mod disks;
 mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
+pub mod notify;
 mod private_file;
 pub mod recovery;
+mod replicas;
 mod repositories;
 mod runner;
 pub mod transfer;
@@ -16,6 +19,7 @@ mod upkeep;
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
 pub use private_file::write_private;
+pub use replicas::StoredReplicas;
 pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};
 

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use strongroom_types::JobKind;
+use strongroom_types::{JobKind, NoticeChannel};
 
 const JOBS: &str = "strongroom_jobs_total";
+const NOTICES: &str = "strongroom_notices_total";
 const LOCKED_CLOCK: &str = "strongroom_locked_clock_behind_seconds";
+const REPLICA_SENT: &str = "strongroom_replica_sent_bytes_total";
+const REPLICA_RECEIVED: &str = "strongroom_replica_received_bytes_total";
 const JOB_SECONDS: &str = "strongroom_job_seconds";
 
 /// Tells the exporter what the names mean.
@@ -14,6 +17,7 @@ pub fn describe() {
         JOBS,
         "Attempts at jobs that have ended, by kind and outcome"
     );
+    metrics::describe_counter!(NOTICES, "Attempts to send a notice, by channel and outcome");
     metrics::describe_counter!(
         "strongroom_storage_requests_total",
         "Requests to the S3 server, by kind"
@@ -27,6 +31,14 @@ pub fn describe() {
         metrics::Unit::Seconds,
         "How far the host's clock is ahead of that of locked vaults"
     );
+    metrics::describe_counter!(
+        REPLICA_SENT,
+        "Bytes of blocks that other regions lacked and were sent"
+    );
+    metrics::describe_counter!(
+        REPLICA_RECEIVED,
+        "Bytes of blocks that other regions have sent"
+    );
     metrics::describe_histogram!(
         JOB_SECONDS,
         metrics::Unit::Seconds,
@@ -34,8 +46,20 @@ pub fn describe() {
     );
 }
 
+pub(crate) fn notice_ended(channel: NoticeChannel, outcome: &'static str) {
+    metrics::counter!(NOTICES, "channel" => channel.as_str(), "outcome" => outcome).increment(1);
+}
+
 pub(crate) fn locked_clock_behind(by: Duration) {
     metrics::gauge!(LOCKED_CLOCK).set(by.as_secs_f64());
+}
+
+pub(crate) fn replica_sent(bytes: u64) {
+    metrics::counter!(REPLICA_SENT).increment(bytes);
+}
+
+pub(crate) fn replica_received(bytes: u64) {
+    metrics::counter!(REPLICA_RECEIVED).increment(bytes);
 }
 
 pub(crate) fn job_ended(kind: JobKind, outcome: &'static str, took: Duration) {

@@ -2,5 +2,6 @@
 
 mod failures;
 mod guests;
+mod notify;
 mod repositories;
 mod transfer;

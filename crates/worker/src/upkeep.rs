@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use strongroom_service::replicas::give_up_silent;
 use strongroom_service::retention::{apply_numbers, clear_failed_backups, expire_backups};
 use strongroom_service::schedules::run_due;
 use strongroom_service::{App, Error, audit};
@@ -49,7 +50,11 @@ async fn retain(app: &App) {
         clear_failed_backups(app, now).await,
     );
     report(
-        "old records of the audit were forgotten",
+        "copies from other regions are given up",
+        give_up_silent(app, now).await,
+    );
+    report(
+        "records of the audit are forgotten",
         audit::prune(app).await,
     );
 }

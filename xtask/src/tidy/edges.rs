@@ -27,7 +27,7 @@ const OURS: [(&str, &[&str]); 14] = [
 const TESTKIT: &str = "strongroom-testkit";
 
 /// Libraries whose use marks a responsibility, and the crates that have it. Dev-dependencies are free.
-const FOREIGN: [(&str, &[&str]); 5] = [
+const FOREIGN: [(&str, &[&str]); 6] = [
     ("sqlx", &["strongroom-db", TESTKIT]),
     ("axum", &["strongroom-api", "strongroom"]),
     (
@@ -35,7 +35,8 @@ const FOREIGN: [(&str, &[&str]); 5] = [
         &["strongroom-store", "strongroom-repo", TESTKIT],
     ),
     ("clap", &["strongroom"]),
-    ("reqwest", &["strongroom"]),
+    ("reqwest", &["strongroom", "strongroom-worker"]),
+    ("lettre", &["strongroom-worker"]),
 ];
 
 /// Crates that are pure functions and vocabulary: no runtime, so no clock, socket or task.

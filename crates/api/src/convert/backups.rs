@@ -10,6 +10,7 @@ use strongroom_wire::backups::{
 };
 use strongroom_wire::values::Label;
 
+use super::replications::replication_record;
 use super::{DEFAULT_LIMIT, check_count, enterprise_project, page, sort_by, unsigned};
 use crate::ApiError;
 
@@ -18,6 +19,8 @@ use crate::ApiError;
 pub(crate) struct Shown<'a> {
     pub(crate) availability_zone: &'a str,
     pub(crate) replication: bool,
+    /// This region, where copies come from.
+    pub(crate) region: &'a str,
 }
 
 pub(crate) fn backup(view: BackupView, shown: Shown<'_>) -> Backup {
@@ -29,7 +32,12 @@ pub(crate) fn backup(view: BackupView, shown: Shown<'_>) -> Backup {
     let children = children
         .map(|child| one(child, vec![], &place, shown))
         .collect();
-    one(view.backup, children, &place, shown)
+    let records = view.replications.into_iter();
+    let records = records.map(|row| replication_record(row, shown.region));
+    Backup {
+        replication_records: shown.replication.then(|| records.collect()),
+        ..one(view.backup, children, &place, shown)
+    }
 }
 
 /// Where the asking project has a backup.

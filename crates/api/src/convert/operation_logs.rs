@@ -3,7 +3,7 @@ use strongroom_wire::CbrTime;
 use strongroom_wire::operation_logs::{
     BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, MigrateResourceTask,
     OperationError, OperationExtra, OperationLog, OperationResource, RemoveResourcesTask,
-    RestoreTask, SyncTask, UpdateExpirationTask, VaultDeleteTask,
+    ReplicationTask, RestoreTask, SyncTask, UpdateExpirationTask, VaultDeleteTask,
 };
 use strongroom_wire::resources::ResourceExtra;
 use strongroom_wire::values::{Label, ShortText};
@@ -73,6 +73,7 @@ fn common(row: &rows::OperationLog) -> OperationExtra {
         update_expiration_time: None,
         migrate_resource: None,
         sync: None,
+        replication: None,
     }
 }
 
@@ -163,6 +164,24 @@ fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
                 err_sync_backup_num,
             });
         }
+        rows::OperationExtra::Replication(task) => {
+            extra.replication = Some(replication_task(task));
+        }
+    }
+}
+
+fn replication_task(task: rows::ReplicationTask) -> ReplicationTask {
+    ReplicationTask {
+        source_region: task.source_region,
+        source_project_id: task.source_project_id,
+        source_checkpoint_id: task.source_checkpoint_id,
+        source_backup_id: task.source_backup_id,
+        source_backup_name: task.source_backup_name,
+        destination_region: task.destination_region,
+        destination_project_id: task.destination_project_id,
+        destination_checkpoint_id: task.destination_checkpoint_id,
+        destination_backup_id: task.destination_backup_id,
+        destination_backup_name: task.destination_backup_name,
     }
 }
 

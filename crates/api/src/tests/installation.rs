@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use strongroom_service::identity::{FirstCredentials, bootstrap, prepare_bootstrap};
+use strongroom_service::peers::NoPeers;
 use strongroom_service::{
     App, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal, Settings,
 };
@@ -17,7 +18,7 @@ use strongroom_types::Role;
 use strongroom_wire::signing;
 use tower::ServiceExt;
 
-use super::server::unlimited;
+use super::server::{NoReplicas, unlimited};
 use crate::{ApiState, router};
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -79,6 +80,7 @@ impl Installation {
             ids: Arc::new(SeededIds::default()),
             disks: Arc::new(NoDisks),
             guests: Arc::new(NoDisks),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -91,6 +93,7 @@ impl Installation {
             render_metrics: Arc::new(String::new),
             trusted_proxies: Arc::default(),
             limiter: unlimited(),
+            replicas: Arc::new(NoReplicas),
         };
         let mut it = Self {
             app,

@@ -123,6 +123,7 @@ async fn a_panic_is_a_refusal_with_an_id() {
                 render_metrics: std::sync::Arc::new(String::new),
                 trusted_proxies: std::sync::Arc::default(),
                 limiter: super::server::unlimited(),
+                replicas: std::sync::Arc::new(super::server::NoReplicas),
             },
         );
         let request = server

@@ -8,6 +8,7 @@ mod codes;
 mod contract;
 mod document;
 mod extract;
+mod file_agents;
 mod generated;
 mod golden;
 mod identity;

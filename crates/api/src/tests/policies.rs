@@ -9,7 +9,7 @@ const UNKNOWN: &str = "11111111-2222-4333-8444-555555555555";
 const MORNING: &str = "FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=06;BYMINUTE=00";
 const EVENING: &str = "FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=18;BYMINUTE=00";
 
-fn policy_body(definition: Value) -> Value {
+fn policy_body(definition: &Value) -> Value {
     json!({"policy": {
         "name": "daily",
         "enabled": true,
@@ -21,7 +21,7 @@ fn policy_body(definition: Value) -> Value {
 
 /// A policy request with one member of `policy` replaced.
 fn policy_with(pointer: &str, value: Value) -> Value {
-    let mut body = policy_body(json!({}));
+    let mut body = policy_body(&json!({}));
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     body["policy"].pointer_mut(parent).unwrap()[field] = value;
     body
@@ -43,7 +43,7 @@ fn path_of(answer: &Value) -> String {
 async fn a_policy_is_made_applied_listed_and_taken_off() {
     on_each_server(|server| async move {
         let definition = json!({"retention_duration_days": 20, "max_backups": -1});
-        let policy = created(&server, policy_body(definition)).await;
+        let policy = created(&server, policy_body(&definition)).await;
         assert_shape(&policy, golden!("policy_created"));
         let properties = &policy["policy"]["trigger"]["properties"];
         assert_eq!(properties["pattern"], json!([MORNING, EVENING]));
@@ -99,7 +99,7 @@ async fn a_definition_is_echoed_as_it_was_sent_and_replaced_as_a_whole() {
     on_each_server(|server| {
         let sent = sent.clone();
         async move {
-            let policy = created(&server, policy_body(sent.clone())).await;
+            let policy = created(&server, policy_body(&sent)).await;
             let mut echo = sent;
             echo["created_by"] = json!("customer");
             assert_eq!(policy["policy"]["operation_definition"], echo);
@@ -146,96 +146,55 @@ async fn a_window_is_removed_by_null_and_kept_where_it_is_absent() {
     .await;
 }
 
-#[tokio::test]
-async fn policy_requests() {
-    let rules = "/operation_definition/advanced_retention_rules";
-    let cases = [
+fn trigger_cases() -> Vec<(Value, &'static str)> {
+    let pattern = |patterns: Value| policy_with("/trigger/properties/pattern", patterns);
+    let window = "/trigger/properties/start_window_minutes";
+    vec![
         (json!({}), "9900 400"),
         (json!({"policy": {}}), "9900 400"),
         (policy_with("/name", json!("")), "9900 400"),
         (policy_with("/operation_type", json!("copy")), "6117 400"),
-        (
-            policy_with("/operation_type", json!("replication")),
-            "9900 400",
-        ),
         (policy_with("/trigger", json!({})), "9900 400"),
-        (
-            policy_with("/trigger/properties/pattern", json!([])),
-            "9900 400",
-        ),
-        (
-            policy_with("/trigger/properties/pattern", json!(["FREQ=HOURLY"])),
-            "9900 400",
-        ),
-        (
-            policy_with("/trigger/properties/pattern", json!([MORNING, MORNING])),
-            "9900 400",
-        ),
-        (
-            policy_with("/trigger/properties/pattern", json!(vec![MORNING; 25])),
-            "9900 400",
-        ),
-        (
-            policy_with("/trigger/properties/start_window_minutes", json!(59)),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition", json!(null)),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition/max_backups", json!(100_000)),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition/max_backups", json!("5")),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition/day_backups", json!(1)),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition/timezone", json!("Europe/Berlin")),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition/full_backup_interval", json!(101)),
-            "9900 400",
-        ),
-        (
-            policy_with("/operation_definition/destination_region", json!("far")),
-            "9900 400",
-        ),
-        (
-            policy_with(
-                "/operation_definition",
-                json!({"max_backups": 1, "retention_duration_days": 1}),
-            ),
-            "9900 400",
-        ),
-        (
-            policy_with(
-                rules,
-                json!({"monthly_retention_rules": {"retention_duration_periods": 1}}),
-            ),
-            "9900 400",
-        ),
-        (
-            policy_with(
-                rules,
-                json!({"yearly_retention_rules": {"days_of_month": [0]}}),
-            ),
-            "9900 400",
-        ),
-    ];
-    on_each_server(|server| {
-        let cases = cases.clone();
-        async move {
-            for (body, refusal) in cases {
-                let answer = server.post("/v3/{project_id}/policies", body.clone()).await;
-                assert_eq!(answer.refusal(), refusal, "{body}: {}", answer.text);
-            }
+        (pattern(json!([])), "9900 400"),
+        (pattern(json!(["FREQ=HOURLY"])), "9900 400"),
+        (pattern(json!([MORNING, MORNING])), "9900 400"),
+        (pattern(json!(vec![MORNING; 25])), "9900 400"),
+        (policy_with(window, json!(59)), "9900 400"),
+    ]
+}
+
+fn definition_cases() -> Vec<Value> {
+    let definition = |definition: Value| policy_with("/operation_definition", definition);
+    let advanced = |rules: Value| definition(json!({"advanced_retention_rules": rules}));
+    vec![
+        policy_with("/operation_type", json!("replication")),
+        definition(json!(null)),
+        definition(json!({"max_backups": 100_000})),
+        definition(json!({"max_backups": "5"})),
+        definition(json!({"day_backups": 1})),
+        definition(json!({"timezone": "Europe/Berlin"})),
+        definition(json!({"full_backup_interval": 101})),
+        definition(json!({"destination_region": "far"})),
+        definition(json!({"max_backups": 1, "retention_duration_days": 1})),
+        advanced(json!({"monthly_retention_rules": {"retention_duration_periods": 1}})),
+        advanced(json!({"yearly_retention_rules": {"days_of_month": [0]}})),
+        advanced(json!({"weekly_retention_rules": {"days_of_week": vec!["MO"; 8]}})),
+        advanced(json!({"weekly_retention_rules": {"retention_duration_periods": 1}})),
+        advanced(json!({"monthly_retention_rules":
+            {"retention_type": "WEEKLY", "days_of_week": ["MO"], "retention_duration_periods": 1}})),
+        advanced(json!({"yearly_retention_rules":
+            {"retention_type": "MONTHLY", "days_of_month": [1], "retention_duration_periods": 1}})),
+    ]
+}
+
+#[tokio::test]
+async fn policy_requests() {
+    on_each_server(|server| async move {
+        let definitions = definition_cases().into_iter();
+        let definitions = definitions.map(|body| (body, "9900 400"));
+        for (body, refusal) in trigger_cases().into_iter().chain(definitions) {
+            let answer = server.post("/v3/{project_id}/policies", body.clone()).await;
+            assert_eq!(answer.refusal(), refusal, "{body}: {}", answer.text);
         }
     })
     .await;
@@ -244,7 +203,7 @@ async fn policy_requests() {
 #[tokio::test]
 async fn applications_of_policies() {
     on_each_server(|server| async move {
-        let policy = created(&server, policy_body(json!({}))).await;
+        let policy = created(&server, policy_body(&json!({}))).await;
         let id = &policy["policy"]["id"];
         let vault = server.add_vault("v").await;
         let path = format!("/v3/{{project_id}}/vaults/{vault}/associatepolicy");

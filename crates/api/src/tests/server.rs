@@ -12,9 +12,11 @@ use strongroom_service::identity::{
     DomainRef, FirstCredentials, NewUser, ProjectRef, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
+use strongroom_service::peers::{Comparison, NoPeers, Stretch};
+use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
 use strongroom_service::{
-    App, Caller, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal,
-    Settings, StorageUnitSetting,
+    App, Caller, Db, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
+    SecretSeal, Settings, StorageUnitSetting,
 };
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
@@ -72,6 +74,21 @@ pub(crate) fn unlimited() -> Arc<Limiter> {
     }))
 }
 
+/// A store that no peer reaches in these tests.
+#[derive(Debug)]
+pub(crate) struct NoReplicas;
+
+#[async_trait]
+impl ReplicaStore for NoReplicas {
+    async fn compare(&self, _: &ReceivedDisk, _: &Stretch) -> Result<Comparison, Error> {
+        Err(Error::ReplicaEnded)
+    }
+
+    async fn receive(&self, _: &ReceivedDisk, _: &Stretch, _: &[u8]) -> Result<(), Error> {
+        Err(Error::ReplicaEnded)
+    }
+}
+
 /// What other installations write for the project.
 pub(crate) const UNITS: [&str; 2] = ["unit-a", "unit-b"];
 
@@ -87,6 +104,7 @@ pub(crate) enum Who {
 pub(crate) struct TestServer {
     router: Router,
     pub(crate) app: App,
+    pub(crate) clock: Arc<MockClock>,
     pub(crate) disks: Arc<FakeDisks>,
     pub(crate) project: String,
     admin: String,
@@ -141,12 +159,14 @@ pub(crate) async fn on_each_server<F: Future<Output = ()>>(case: impl Fn(Arc<Tes
 impl TestServer {
     pub(crate) async fn new(db: Db) -> Self {
         let disks = Arc::new(FakeDisks::default());
+        let clock = Arc::new(MockClock::default());
         let mut app = App {
             db,
-            clock: Arc::new(MockClock::default()),
+            clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
             guests: disks.clone(),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -161,9 +181,11 @@ impl TestServer {
             render_metrics: Arc::new(|| "strongroom_up 1\n".to_owned()),
             trusted_proxies: Arc::from([PROXY.parse().unwrap()]),
             limiter: unlimited(),
+            replicas: Arc::new(NoReplicas),
         };
         Self {
             router: router(state),
+            clock,
             disks,
             project: first.project_id.to_string(),
             admin: sign_in(&app, "admin", first.password).await,
@@ -193,6 +215,7 @@ impl TestServer {
         Self {
             router: self.router.clone(),
             app: self.app.clone(),
+            clock: self.clock.clone(),
             disks: self.disks.clone(),
             project: project.to_owned(),
             admin: self.admin.clone(),

@@ -42,3 +42,30 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_by_time ON audit (happened_at);
 CREATE INDEX audit_by_project ON audit (project_id, happened_at);
+
+-- An agent on a machine outside the inventory, as it described itself; the id is the agent's own choice.
+CREATE TABLE file_agent (
+    id TEXT PRIMARY KEY NOT NULL,
+    project_id TEXT NOT NULL REFERENCES project (id),
+    agent_type TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    host_ip TEXT NOT NULL,
+    host_name TEXT NOT NULL,
+    host_nickname TEXT NOT NULL,
+    host_os TEXT NOT NULL,
+    uninstalling BOOLEAN NOT NULL,
+    last_active_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX file_agent_by_project ON file_agent (project_id, created_at);
+
+-- A directory that an agent is to back up; exclude_paths is a list as JSON.
+CREATE TABLE file_agent_path (
+    id TEXT PRIMARY KEY NOT NULL,
+    agent_id TEXT NOT NULL REFERENCES file_agent (id) ON DELETE CASCADE,
+    dir_path TEXT NOT NULL,
+    exclude_paths TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (agent_id, dir_path)
+);

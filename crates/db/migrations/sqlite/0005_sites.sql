@@ -34,7 +34,7 @@ CREATE INDEX replication_by_vault ON replication (vault_id);
 CREATE UNIQUE INDEX replication_one_per_region ON replication (backup_id, destination_region)
     WHERE status IN ('waiting_replicate', 'replicating', 'success');
 
--- A backup that came or comes from another region, here where it goes to.
+-- A backup that came or comes from another region, here where it goes to. block_key keys the ids of blocks during the transfer.
 CREATE TABLE replica (
     backup_id TEXT PRIMARY KEY NOT NULL REFERENCES backup (id) ON DELETE CASCADE,
     source_region TEXT NOT NULL,
@@ -43,13 +43,21 @@ CREATE TABLE replica (
     source_backup_id TEXT NOT NULL,
     replication_id TEXT NOT NULL,
     operation_log_id TEXT NOT NULL,
+    block_key TEXT NOT NULL,
     UNIQUE (source_region, replication_id)
 ) STRICT;
 
--- A disk of a replica; digest is over what it must hold, and known once all of it was sent.
+-- A disk of a replica; reference is the point of the disk that it is compared with, digest is over what it must hold, and known
+-- once all of it was sent.
 CREATE TABLE replica_disk (
     backup_id TEXT PRIMARY KEY NOT NULL REFERENCES backup (id) ON DELETE CASCADE,
     replica_id TEXT NOT NULL REFERENCES replica (backup_id) ON DELETE CASCADE,
     source_backup_id TEXT NOT NULL,
+    reference TEXT,
     digest TEXT
 ) STRICT;
+
+-- Copies of a server's backups may arrive side by side; it is backed up by one job at a time all the same.
+DROP INDEX backup_one_active;
+CREATE UNIQUE INDEX backup_one_active ON backup (resource_id)
+    WHERE parent_id IS NULL AND image_type = 'backup' AND status IN ('waiting_protect', 'protecting');

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
@@ -19,12 +20,18 @@ const FETCH_FRAME_BYTES: u64 = 4 << 20;
 const BUFFERS_IDLE_MAX: usize = 64;
 
 /// Walks the tree in the order of the image and starts fetches until the reader is dropped.
-pub(super) async fn run(engine: Arc<Engine>, root: Root, fetches: mpsc::Sender<Result<Planned>>) {
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    root: Root,
+    range: Range<u64>,
+    fetches: mpsc::Sender<Result<Planned>>,
+) {
     let frame_bytes = engine.options.profile.frame_bytes_max();
     let mut planner = Planner {
         buffers: Buffers::new(frame_bytes, BUFFERS_IDLE_MAX),
         engine,
         fetches,
+        range,
         batch: Batch::default(),
     };
     match planner.walk(root).await {
@@ -58,6 +65,8 @@ struct Planner {
     engine: Arc<Engine>,
     buffers: Buffers,
     fetches: mpsc::Sender<Result<Planned>>,
+    /// What of the image is read.
+    range: Range<u64>,
     batch: Batch,
 }
 
@@ -111,18 +120,28 @@ impl Planner {
                 let bytes = node_bytes(level - 1);
                 for child in children.into_iter().rev() {
                     let begin = offset.saturating_add(bytes.saturating_mul(child.position.into()));
-                    waiting.push((begin, child));
+                    // The last chunk of a span may reach into the next one.
+                    if self.is_read(begin, bytes.saturating_add(SPAN_BYTES)) {
+                        waiting.push((begin, child));
+                    }
                 }
                 Ok(())
             }
             Node::Leaf(entries) => {
                 debug_assert!(offset.is_multiple_of(SPAN_BYTES));
                 for entry in entries {
-                    self.want(offset, entry).await?;
+                    let begin = offset.saturating_add(entry.offset.into());
+                    if self.is_read(begin, entry.length.into()) {
+                        self.want(offset, entry).await?;
+                    }
                 }
                 Ok(())
             }
         }
+    }
+
+    fn is_read(&self, begin: u64, length: u64) -> bool {
+        begin < self.range.end && begin.saturating_add(length) > self.range.start
     }
 
     async fn want(&mut self, span: u64, entry: LeafEntry) -> Result<(), Stop> {

@@ -17,6 +17,7 @@ use super::{
     DomainRef, FirstCredentials, NewUser, Proof, ScopeWish, Secret, UserRef, UserView,
     add_membership, authenticate_token, bootstrap, create_user, issue_token, prepare_bootstrap,
 };
+use crate::peers::NoPeers;
 use crate::{
     App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
     SecretSeal, Settings,
@@ -58,6 +59,7 @@ impl Installation {
             ids: Arc::new(SeededIds::default()),
             disks: Arc::new(NoDisks),
             guests: Arc::new(NoDisks),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),

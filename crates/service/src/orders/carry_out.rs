@@ -5,7 +5,7 @@ use strongroom_types::{ChargingMode, GIB, OrderStatus, PeriodType, ProjectId, Ti
 
 use super::{ChargeChange, OrderRequest, Resize};
 use crate::vaults::{self, Birth, Charging, NewVault, rules};
-use crate::{App, Error};
+use crate::{App, Error, notices};
 
 /// A vault that exists waits for one order at a time.
 pub(super) async fn check_open_orders(tx: &mut Tx, request: &OrderRequest) -> Result<(), Error> {
@@ -39,7 +39,7 @@ pub(super) async fn complete(
     match request {
         OrderRequest::Create(new) => create(app, tx, &order, new, now).await?,
         OrderRequest::ChargeMode(change) => charge(tx, &order, change, now).await?,
-        OrderRequest::Resize(resize) => change_size(tx, &order, resize, now).await?,
+        OrderRequest::Resize(resize) => change_size(app, tx, &order, resize, now).await?,
     }
     Ok(VaultOrder {
         status: OrderStatus::Completed,
@@ -104,6 +104,7 @@ async fn charge(
 }
 
 async fn change_size(
+    app: &App,
     tx: &mut Tx,
     order: &VaultOrder,
     resize: &Resize,
@@ -125,9 +126,11 @@ async fn change_size(
     if resize.size_gb * GIB < vault.used_bytes {
         return refuse("the vault cannot become smaller than what its backups take");
     }
+    let before = vault.clone();
     vault.size_gb = resize.size_gb;
     vault.updated_at = now;
-    vaults::save(tx, &vault).await
+    vaults::save(tx, &vault).await?;
+    notices::tell_of_use(app, tx, &before, &vault, now).await
 }
 
 async fn lock(tx: &mut Tx, project: &ProjectId, id: &VaultId) -> Result<Vault, Error> {

@@ -1,7 +1,7 @@
 use strongroom_db::{Backup, Checkpoint, Lease, Server, Tx, Vault, VaultResource, Volume};
 use strongroom_types::{
-    BackupId, BackupStatus, OperationLogId, ProtectStatus, ResourceType, ServerId, Timestamp,
-    Trouble, VolumeId,
+    BackupId, BackupStatus, ImageType, OperationLogId, ProtectStatus, ResourceType, ServerId,
+    Timestamp, Trouble, VolumeId,
 };
 
 use super::{Failure, VaultUsage};
@@ -174,9 +174,12 @@ pub async fn finish_backup(
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
     let failure = publish_rows(&mut tx, &backup, &outcome, now).await?;
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
-    tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
-        .await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
+    // What a copy from another region is a backup of, no vault here protects.
+    if backup.image_type == ImageType::Backup {
+        tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
+            .await?;
+    }
     publish_end(
         &mut tx,
         super::log_of(&job)?,
@@ -317,9 +320,11 @@ async fn publish_end(
         None => ProtectStatus::Available,
         Some(_) => ProtectStatus::Error,
     };
-    let from = [ProtectStatus::Protecting];
-    tx.move_vault_resource(&backup.resource_id, &from, status)
-        .await?;
+    if backup.image_type == ImageType::Backup {
+        let from = [ProtectStatus::Protecting];
+        tx.move_vault_resource(&backup.resource_id, &from, status)
+            .await?;
+    }
     backups::refresh_checkpoint(tx, &backup.checkpoint_id).await?;
     let extra = super::get_log(tx, log).await?.extra.0;
     super::end_log(tx, log, failure, extra, now).await

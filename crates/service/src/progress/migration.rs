@@ -120,8 +120,8 @@ pub async fn finish_migration(
     move_backups(app, &mut tx, &it).await?;
     tx.move_resource_to_vault(&it.resource_id, &it.source, &it.destination, it.was)
         .await?;
-    super::publish_usage(&mut tx, &mut source, &usage.source, now).await?;
-    super::publish_usage(&mut tx, &mut destination, &usage.destination, now).await?;
+    super::publish_usage(app, &mut tx, &mut source, &usage.source, now).await?;
+    super::publish_usage(app, &mut tx, &mut destination, &usage.destination, now).await?;
     tx.update_vault_resource_usage(&it.resource_id, usage.destination.resource_bytes)
         .await?;
     super::end_log(&mut tx, operation_log_id, None, it.extra, now).await?;

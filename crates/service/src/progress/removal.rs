@@ -76,7 +76,7 @@ pub async fn finish_delete_backup(
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
     tx.delete_backup(backup_id).await?;
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
     tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
         .await?;
     backups::refresh_checkpoint(&mut tx, &backup.checkpoint_id).await?;
@@ -152,7 +152,7 @@ pub async fn finish_remove_resource(
     let backups = tx.backups_of_vault(&vault.id, Some(&resource_id)).await?;
     tx.delete_backups_of_vault(&vault.id, Some(&resource_id))
         .await?;
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
     refresh_checkpoints(&mut tx, &backups).await?;
     tx.delete_vault_resource(&resource_id).await?;
     let extra = super::get_log(&mut tx, operation_log_id).await?.extra.0;
@@ -267,7 +267,8 @@ pub async fn fail_deletion(
         | OperationExtra::NotStarted { .. }
         | OperationExtra::UpdateExpirationTime { .. }
         | OperationExtra::MigrateResource { .. }
-        | OperationExtra::Sync { .. } => {
+        | OperationExtra::Sync { .. }
+        | OperationExtra::Replication(_) => {
             return Err(Error::broken(format!(
                 "operation {} deletes nothing",
                 log.id

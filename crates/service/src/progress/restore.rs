@@ -98,7 +98,8 @@ async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> 
         | OperationExtra::NotStarted { .. }
         | OperationExtra::UpdateExpirationTime { .. }
         | OperationExtra::MigrateResource { .. }
-        | OperationExtra::Sync { .. } => None,
+        | OperationExtra::Sync { .. }
+        | OperationExtra::Replication(_) => None,
     };
     Ok(RestoreWork {
         backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,

@@ -122,7 +122,7 @@ pub async fn finish_sync(
     let Some(mut vault) = tx.lock_vault(&work.vault.id).await? else {
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
-    super::publish_usage(&mut tx, &mut vault, &usage, now).await?;
+    super::publish_usage(app, &mut tx, &mut vault, &usage, now).await?;
     let extra = extra(counts, work.wanted.clone());
     super::end_log(&mut tx, &work.operation_log_id, failure, extra, now).await?;
     tx.commit().await?;

@@ -65,7 +65,7 @@ pub async fn publish_usage(
         vault_bytes,
         resource_bytes: 0,
     };
-    progress::publish_usage(&mut tx, &mut vault, &usage, app.now()).await?;
+    progress::publish_usage(app, &mut tx, &mut vault, &usage, app.now()).await?;
     for resource in resources {
         tx.update_vault_resource_usage(&resource.resource_id, resource.bytes)
             .await?;

@@ -186,8 +186,8 @@ async fn a_policy_that_cannot_be_kept_is_refused() {
         };
         case(|new| new.patterns.clear());
         case(|new| {
-            new.patterns
-                .push("FREQ=DAILY;INTERVAL=1;BYHOUR=03;BYMINUTE=59".to_owned())
+            let too_close = "FREQ=DAILY;INTERVAL=1;BYHOUR=03;BYMINUTE=59";
+            new.patterns.push(too_close.to_owned());
         });
         case(|new| new.patterns = vec!["FREQ=HOURLY".to_owned()]);
         case(|new| new.start_window_minutes = Some(59));

@@ -15,6 +15,7 @@ use strongroom_types::{
 
 use crate::checkpoints::{self, CheckpointView, NewCheckpoint, Selection};
 use crate::inventory::{self, NewServer, NewVolume, ServerView};
+use crate::peers::NoPeers;
 use crate::progress::{
     self, BackupOutcome, DiskOutcome, DiskSaved, Failure, MigrationUsage, PointOfVault, VaultUsage,
 };
@@ -71,6 +72,7 @@ impl World {
             ids: Arc::new(ids),
             disks: disks.clone(),
             guests: disks.clone(),
+            peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -380,6 +382,23 @@ impl World {
                 let id: OperationLogId = job.subject_id.parse().unwrap();
                 let usage = self.migration(lease, &id).await;
                 progress::finish_migration(app, lease, &id, usage)
+                    .await
+                    .unwrap();
+            }
+            JobKind::Replicate => {
+                let id = job.subject_id.parse().unwrap();
+                let turn = progress::start_replication(app, lease, &id).await.unwrap();
+                let progress::ReplicationTurn::Now(work) = turn else {
+                    panic!("jobs come in the order of the backups");
+                };
+                progress::finish_replication(app, lease, &work)
+                    .await
+                    .unwrap();
+            }
+            JobKind::ReceiveReplica => {
+                let id: BackupId = job.subject_id.parse().unwrap();
+                let (outcome, usage) = self.save(lease, &id).await;
+                progress::finish_backup(app, lease, &id, outcome, usage)
                     .await
                     .unwrap();
             }

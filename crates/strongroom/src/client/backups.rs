@@ -37,6 +37,42 @@ pub(crate) enum Verb {
     Reject { backup: String },
     /// Write a backup back onto disks, overwriting what differs.
     Restore(Restore),
+    /// Copy a server's backup to another region.
+    Replicate(Replicate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replicate {
+    backup: String,
+    #[command(flatten)]
+    destination: Destination,
+    /// What the copy is called; as the backup when absent.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// Where copies go.
+#[derive(Debug, Args)]
+pub(crate) struct Destination {
+    /// One of `peer list`.
+    #[arg(long)]
+    region: String,
+    /// The project there.
+    #[arg(long, value_name = "ID")]
+    project: String,
+    /// A replication vault there.
+    #[arg(long, value_name = "ID")]
+    vault: String,
+}
+
+impl Destination {
+    pub(super) fn body(&self) -> Value {
+        json!({
+            "destination_region": self.region,
+            "destination_project_id": self.project,
+            "destination_vault_id": self.vault,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +166,18 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Members { backup } => sharing::members(context, &backup).await,
         Verb::Accept { backup, vault } => sharing::accept(context, &backup, &vault).await,
         Verb::Reject { backup } => sharing::reject(context, &backup).await,
+        Verb::Replicate(replicate) => {
+            let mut body = replicate.destination.body();
+            if let Some(name) = &replicate.name {
+                body["name"] = name.as_str().into();
+            }
+            let path = format!("{}/replicate", path(&replicate.backup));
+            let answer = connection
+                .post(&path, &json!({ "replicate": body }))
+                .await?;
+            let region = &replicate.destination.region;
+            context.say(&format!("the backup is on its way to {region}"), &answer)
+        }
         Verb::Restore(restore) => {
             let answer = connection
                 .post(

@@ -2,6 +2,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::backups::Destination;
 use super::connection::encode;
 use super::names::vault_id;
 use super::{Column, Context, wait_for_checkpoint};
@@ -12,6 +13,13 @@ pub(crate) enum Verb {
     Create(Create),
     /// Show one checkpoint.
     Show { checkpoint: String },
+    /// Copy what of a vault's backups is not in another region yet.
+    Replicate {
+        /// The vault here.
+        source: String,
+        #[command(flatten)]
+        destination: Destination,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +63,21 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
                 answer = wait_for_checkpoint(&context.connection, &id).await?;
             }
             context.print(&answer, "/checkpoint", COLUMNS)
+        }
+        Verb::Replicate {
+            source,
+            destination,
+        } => {
+            let mut body = destination.body();
+            body["vault_id"] = vault_id(&context.connection, &source).await?.into();
+            let body = json!({ "replicate": body });
+            let answer = context
+                .connection
+                .post("/checkpoints/replicate", &body)
+                .await?;
+            let backups = answer.pointer("/replication/backups");
+            let count = backups.and_then(Value::as_array).map_or(0, Vec::len);
+            context.say(&format!("{count} backups are on their way"), &answer)
         }
         Verb::Show { checkpoint } => {
             let answer = context

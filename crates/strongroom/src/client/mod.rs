@@ -8,6 +8,8 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod peers;
+mod policies;
 mod sharing;
 mod tasks;
 mod vaults;
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, encode};
 pub(crate) use wait::{wait_for_checkpoint, wait_for_task};
 
 use crate::credentials::Credentials;
@@ -35,6 +37,9 @@ pub(crate) enum Verb {
     /// Backups: list, show, rename, restore, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
+    /// Policies: what backs vaults up by itself, and which backups stay.
+    #[command(subcommand)]
+    Policy(policies::Verb),
     /// Tasks (operation logs): what ran, how far it is, why it failed.
     #[command(subcommand)]
     Task(tasks::Verb),
@@ -50,6 +55,9 @@ pub(crate) enum Verb {
     /// The audit: who changed what, or tried to.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Other regions.
+    #[command(subcommand)]
+    Peer(peers::Verb),
     /// Projects of this installation.
     #[command(subcommand)]
     Project(identity::ProjectVerb),
@@ -82,11 +90,13 @@ pub(crate) async fn run(
         Verb::Vault(verb) => vaults::run(&context, verb).await,
         Verb::Checkpoint(verb) => checkpoints::run(&context, verb).await,
         Verb::Backup(verb) => backups::run(&context, verb).await,
+        Verb::Policy(verb) => policies::run(&context, verb).await,
         Verb::Task(verb) => tasks::run(&context, verb).await,
         Verb::Volume(verb) => inventory::run_volume(&context, verb).await,
         Verb::Server(verb) => inventory::run_server(&context, verb).await,
         Verb::Order(verb) => orders::run(&context, verb).await,
         Verb::Audit(verb) => audit::run(&context, verb).await,
+        Verb::Peer(verb) => peers::run(&context, verb).await,
         Verb::Project(verb) => identity::run_project(&context, verb).await,
         Verb::User(verb) => identity::run_user(&context, verb).await,
         Verb::AccessKey(verb) => identity::run_access_key(&context, verb).await,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
-use strongroom_types::VaultId;
+use strongroom_types::{PolicyId, VaultId};
 
 use super::connection::encode;
 use super::{Connection, text};
@@ -16,6 +16,19 @@ pub(super) async fn vault_id(connection: &Connection, vault: &str) -> anyhow::Re
         .get(&format!("/vaults?name={}", encode(vault)))
         .await?;
     only(&found, "/vaults", "vault", vault)
+}
+
+/// A policy's id, given that or its name.
+pub(super) async fn policy_id(connection: &Connection, policy: &str) -> anyhow::Result<String> {
+    if policy.parse::<PolicyId>().is_ok() {
+        return Ok(policy.to_owned());
+    }
+    // The API filters policies by no name.
+    let mut all = connection.get("/policies").await?;
+    if let Some(policies) = all.pointer_mut("/policies").and_then(Value::as_array_mut) {
+        policies.retain(|row| row["name"] == policy);
+    }
+    only(&all, "/policies", "policy", policy)
 }
 
 /// The id of a server or disk in the inventory, given that or its name.

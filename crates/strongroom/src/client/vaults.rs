@@ -1,7 +1,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::names::{resource_id, vault_id};
+use super::names::{policy_id, resource_id, vault_id};
 use super::wait::{wait_until, wait_until_gone};
 use super::{Column, Context, query, text};
 use crate::output::Format;
@@ -38,6 +38,19 @@ pub(crate) enum Verb {
         #[arg(required = true)]
         resources: Vec<String>,
     },
+    /// Apply a policy to a vault, instead of the one of its kind that the vault has.
+    Associate {
+        vault: String,
+        policy: String,
+        /// Let it join the policies that the vault has.
+        #[arg(long)]
+        beside: bool,
+        /// Of replication policies: the vault in the other region.
+        #[arg(long, value_name = "ID")]
+        destination_vault: Option<String>,
+    },
+    /// Take a policy off a vault; the backups that it made stay.
+    Dissociate { vault: String, policy: String },
     /// Stop protecting resources; deletes their backups in this vault.
     Remove {
         vault: String,
@@ -66,6 +79,9 @@ pub(crate) struct Create {
     /// Grow when full.
     #[arg(long)]
     auto_expand: bool,
+    /// Apply this backup policy at once.
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
     /// Protect these resources at once.
     #[arg(long = "resource", value_name = "ID")]
     resources: Vec<String>,
@@ -150,6 +166,34 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         }
         Verb::Delete { vault, wait } => delete(context, &vault, wait).await,
         Verb::Add { vault, resources } => add(context, &vault, &resources).await,
+        Verb::Associate {
+            vault,
+            policy,
+            beside,
+            destination_vault,
+        } => {
+            let id = policy_id(&context.connection, &policy).await?;
+            let mut body = if beside {
+                json!({ "add_policy_ids": [id] })
+            } else {
+                json!({ "policy_id": id })
+            };
+            if let Some(destination) = destination_vault {
+                body["destination_vault_id"] = destination.into();
+            }
+            let path = format!("{}/associatepolicy", path(context, &vault).await?);
+            let answer = context.connection.post(&path, &body).await?;
+            context.say(
+                &format!("policy {policy} applied to vault {vault}"),
+                &answer,
+            )
+        }
+        Verb::Dissociate { vault, policy } => {
+            let body = json!({ "policy_id": policy_id(&context.connection, &policy).await? });
+            let path = format!("{}/dissociatepolicy", path(context, &vault).await?);
+            let answer = context.connection.post(&path, &body).await?;
+            context.say(&format!("policy {policy} taken off vault {vault}"), &answer)
+        }
         Verb::Remove {
             vault,
             resources,
@@ -163,10 +207,11 @@ async fn create(context: &Context, new: &Create) -> anyhow::Result<()> {
     for resource in &new.resources {
         resources.push(resource_id(&context.connection, &new.object_type, resource).await?);
     }
-    let answer = context
-        .connection
-        .post("/vaults", &new.body(&resources)?)
-        .await?;
+    let mut body = new.body(&resources)?;
+    if let Some(policy) = &new.policy {
+        body["vault"]["backup_policy_id"] = policy_id(&context.connection, policy).await?.into();
+    }
+    let answer = context.connection.post("/vaults", &body).await?;
     match answer.get("vault") {
         Some(_) => context.print(&answer, "/vault", COLUMNS),
         None => context.print(

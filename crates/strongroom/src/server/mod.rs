@@ -2,6 +2,7 @@
 
 mod connections;
 pub(crate) mod first_start;
+pub(crate) mod link;
 pub(crate) mod logging;
 pub(crate) mod storage;
 
@@ -18,7 +19,8 @@ use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
-use strongroom_worker::{LocalDisks, LocalGuests, Repositories, Worker};
+use strongroom_worker::notify::Notifier;
+use strongroom_worker::{LocalDisks, LocalGuests, Repositories, StoredReplicas, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -59,17 +61,27 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let listener = bind(config.listen).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let owner = SystemIds.uuid();
+    let channels = config.notify.channels()?;
     let app = open(&config, &data_dir, &owner).await?;
     first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
     let stop = CancellationToken::new();
-    let repositories = storage::repositories(&config, &data_dir, &app).await?;
+    let repositories = Arc::new(storage::repositories(&config, &data_dir, &app).await?);
+    let replicas = StoredReplicas {
+        repositories: Arc::clone(&repositories),
+    };
     let mut worker = tokio::spawn(worker(&config, repositories, &app, owner).run(stop.clone()));
+    let notifier = Notifier {
+        app: app.clone(),
+        channels,
+    };
+    let notifier = tokio::spawn(notifier.run(stop.clone()));
     let state = ApiState {
         app: app.clone(),
         public_url: config.public_url.clone(),
         render_metrics: render_metrics(stop.clone())?,
         trusted_proxies: config.trusted_proxies.clone().into(),
         limiter: Arc::new(Limiter::new(config.limits())),
+        replicas: Arc::new(replicas),
     };
     let router = strongroom_api::router(state);
     let limits = connections::Limits::default();
@@ -89,6 +101,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if !worker.is_finished() {
         worker.await.context("the worker stopped unexpectedly")?;
     }
+    notifier
+        .await
+        .context("the notifier stopped unexpectedly")?;
     app.db.close().await;
     Ok(())
 }
@@ -135,12 +150,17 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
             data_dir.installation_key_file().display()
         );
     }
+    let (peers, links) = config.read_peers()?;
+    let links =
+        link::HttpPeers::new(config.region.clone(), links).context("peers cannot be asked")?;
     let settings = Settings {
         region: config.region.clone(),
         availability_zone: format!("{}a", config.region),
         locked_time: config.locked_time(),
         audit_retention: config.audit_retention(),
         storage_units: config.storage_unit_settings(),
+        notice_channels: config.notify.channels()?.names(),
+        peers,
         ..Settings::default()
     };
     Ok(App {
@@ -149,16 +169,17 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         ids: Arc::new(SystemIds),
         disks: Arc::new(LocalDisks),
         guests: Arc::new(LocalGuests),
+        peers: Arc::new(links),
         settings: Arc::new(settings),
         wake: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
     })
 }
 
-fn worker(config: &Config, repositories: Repositories, app: &App, owner: String) -> Worker {
+fn worker(config: &Config, repositories: Arc<Repositories>, app: &App, owner: String) -> Worker {
     Worker {
         app: app.clone(),
-        repositories: Arc::new(repositories),
+        repositories,
         owner,
         jobs_at_once: config.worker.jobs_at_once,
         collect: config.collect_options(),

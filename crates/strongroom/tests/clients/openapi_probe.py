@@ -46,7 +46,7 @@ def walk():
         command += ["--header", f"X-Auth-Token: {rest.token}", "--checks", CHECKS]
         command += ["--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES)]
         command += ["--generation-deterministic", "--no-shrink"]
-        command += ["--continue-on-failure", "--no-color", "--warnings", "off", "--workers", "2"]
+        command += ["--continue-on-failure", "--no-color", "--warnings", "off"]
         done = subprocess.run(
             command,
             cwd=folder,

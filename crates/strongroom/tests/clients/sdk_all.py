@@ -1,8 +1,8 @@
 """The official Python SDK calls each of its operations once with success and once with its commonest refusal.
 
 The operations are those that the SDK's client has, so one of which there is no case fails the script. A server with at
-least one disk is in the inventory; `--unit` names a storage unit in which another installation has left the backup
-`--unit-backup` of the disk `--unit-resource`.
+least one disk is in the inventory. Another installation, whose credentials are in the file `--peer`, takes copies, and
+what it writes is the storage unit `--unit`: the backup `--unit-backup` of the disk `--unit-resource`.
 """
 
 from huaweicloudsdkcbr.v1.cbr_client import CbrClient
@@ -29,7 +29,7 @@ def run(stage, name, case):
 
 
 def walk():
-    args = arguments(__doc__, "--server", "--unit", "--unit-backup", "--unit-resource")
+    args = arguments(__doc__, "--server", "--unit", "--unit-backup", "--unit-resource", "--peer")
     wanted = operations()
     equal(len(wanted), 74, "the number of the SDK's operations")
     equal(sorted(CASES), wanted, "the operations of which there is a case")

@@ -259,6 +259,45 @@ def walk_vaults(client):
         delete_vault(client, vault.id)
 
 
+def walk_policies(client):
+    say("policies: made, applied, changed, taken off, deleted")
+    patterns = ["FREQ=WEEKLY;BYDAY=MO;BYHOUR=14;BYMINUTE=00", "FREQ=DAILY;INTERVAL=5;BYHOUR=21;BYMINUTE=00"]
+    policy = m.PolicyCreate(
+        name="pol-a",
+        enabled=True,
+        operation_type="backup",
+        operation_definition=m.PolicyoODCreate(day_backups=0, max_backups=10, timezone="UTC+08:00"),
+        trigger=m.PolicyTriggerReq(properties=m.PolicyTriggerPropertiesReq(pattern=patterns)),
+    )
+    body = m.PolicyCreateReq(policy=policy)
+    made = client.create_policy(m.CreatePolicyRequest(body=body)).policy
+    equal(made.trigger.properties.pattern, patterns, "the patterns, to the letter")
+    definition = made.operation_definition
+    equal((definition.max_backups, definition.day_backups, definition.timezone), (10, 0, "UTC+08:00"), "the echo")
+    vault = create_vault(client, "with-policy", "disk", backup_policy_id=made.id)
+    other = create_vault(client, "later", "disk")
+    associate = m.VaultAssociate(policy_id=made.id)
+    applied = client.associate_vault_policy(m.AssociateVaultPolicyRequest(vault_id=other.id, body=associate))
+    equal(applied.associate_policy.policy_id, made.id, "the policy that was applied")
+    shown = client.show_policy(m.ShowPolicyRequest(policy_id=made.id)).policy
+    equal(sorted(v.vault_id for v in shown.associated_vaults), sorted([vault.id, other.id]), "the policy's vaults")
+    listed = client.list_policies(m.ListPoliciesRequest(vault_id=other.id, operation_type="backup"))
+    equal((listed.count, listed.policies[0].id), (1, made.id), "the policies of a vault")
+    found = client.list_vault(m.ListVaultRequest(policy_id=made.id))
+    equal(found.count, 2, "the vaults of a policy")
+    change = m.PolicyUpdateReq(policy=m.PolicyUpdate(name="pol-b", enabled=False))
+    changed = client.update_policy(m.UpdatePolicyRequest(policy_id=made.id, body=change)).policy
+    equal((changed.name, changed.enabled, changed.operation_definition.max_backups), ("pol-b", False, 10), "the change")
+    dissociate = m.VaultDissociate(policy_id=made.id)
+    taken = m.DisassociateVaultPolicyRequest(vault_id=other.id, body=dissociate)
+    client.disassociate_vault_policy(taken)
+    refused(404, "BackupService.6002", client.disassociate_vault_policy, taken)
+    client.delete_policy(m.DeletePolicyRequest(policy_id=made.id))
+    refused(404, "BackupService.6000", client.show_policy, m.ShowPolicyRequest(policy_id=made.id))
+    for gone in (vault, other):
+        delete_vault(client, gone.id)
+
+
 def order_vault(client, name, is_auto_pay):
     """The id that a pre-paid vault has, or will have once its order is approved."""
     term = {"charging_mode": "pre_paid", "period_type": "month", "period_num": 1, "is_auto_renew": False}
@@ -299,6 +338,7 @@ def walk():
     walk_refusals(client)
     walk_protectables(client, args.server, args.volume)
     walk_vaults(client)
+    walk_policies(client)
     walk_server(client, args.server)
     walk_disk(client, args.volume, args.volume_path)
     walk_orders(client)

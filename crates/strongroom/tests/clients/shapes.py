@@ -153,6 +153,35 @@ def walk_backup(server, kind, resource):
     server.call("GET", place, "error", status=404)
 
 
+def walk_policy(server):
+    say("policy: every answer from create to delete")
+    pattern = "FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=06;BYMINUTE=00"
+    definition = {"max_backups": 5, "day_backups": 0, "timezone": "UTC+08:00", "full_backup_interval": -1}
+    body = {
+        "name": "shapes",
+        "operation_type": "backup",
+        "operation_definition": definition,
+        "trigger": {"properties": {"pattern": [pattern], "start_window_minutes": 60}},
+    }
+    policy = server.call("POST", "/policies", "policy_answer", {"policy": body})["policy"]
+    equal(policy["trigger"]["properties"]["pattern"], [pattern], "the echoed pattern")
+    place = f"/policies/{policy['id']}"
+    vault = server.call("POST", "/vaults", "vault_answer", new_vault("shapes-policy", "disk"))["vault"]
+    bound = f"/vaults/{vault['id']}"
+    server.call("POST", bound + "/associatepolicy", "policy_applied", {"policy_id": policy["id"]})
+    shown = server.call("GET", place, "policy_answer")["policy"]
+    equal([row["vault_id"] for row in shown["associated_vaults"]], [vault["id"]], "the policy's vaults")
+    server.call("GET", f"/policies?vault_id={vault['id']}", "policy_list")
+    change = {"policy": {"operation_definition": {"retention_duration_days": 20}}}
+    changed = server.call("PUT", place, "policy_answer", change)["policy"]["operation_definition"]
+    check("max_backups" not in changed, "a new definition replaces the old one whole")
+    server.call("POST", bound + "/dissociatepolicy", "policy_taken_off", {"policy_id": policy["id"]})
+    server.call("DELETE", place, None, status=204)
+    server.call("GET", place, "error", status=404)
+    server.call("DELETE", bound, None, status=204)
+    wait_for("the vault is gone", lambda: is_gone(server, f"/vaults?id={vault['id']}"))
+
+
 def restore(server, kind, resource, backup):
     target = {"volume_id": resource["id"]}
     if kind == "server":
@@ -180,6 +209,7 @@ def walk():
     server = Server(args.credentials)
     walk_backup(server, "disk", {"id": args.volume, "type": "OS::Cinder::Volume"})
     walk_backup(server, "server", {"id": args.server, "type": "OS::Nova::Server", "name": "server-4690-0002"})
+    walk_policy(server)
     server.call("POST", "/vaults", "error", {"vault": {}}, status=400)
     server.call("GET", "/nothing", "error", status=404)
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::disks;
+use crate::import::Sites;
 use crate::server::Server;
 
 /// The Python with the clients; where it is missing, the tests fail rather than pass in silence.
@@ -59,12 +60,26 @@ struct Stage {
 
 fn stage() -> Stage {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name);
+    let server = Server::start();
+    let machine = add_machine(&server, folder.path());
+    let volume_path = folder.path().join("volume.raw");
+    disks::random(&volume_path, 4 << 20, 3);
+    let volume = add_volume(&server, "data-volume", &volume_path);
+    Stage {
+        folder,
+        server,
+        machine,
+        volume,
+        volume_path,
+    }
+}
+
+/// A server with a qcow2 and a raw disk in `folder`.
+fn add_machine(server: &Server, folder: &Path) -> String {
+    let file = |name: &str| folder.join(name);
     disks::random(&file("system.raw"), 8 << 20, 1);
     disks::to_qcow2(&file("system.raw"), &file("system.qcow2"));
     disks::random(&file("data.raw"), 4 << 20, 2);
-    disks::random(&file("volume.raw"), 4 << 20, 3);
-    let server = Server::start();
     let (system, data) = (file("system.qcow2"), file("data.raw"));
     let added = server.verb(&[
         "server",
@@ -76,16 +91,7 @@ fn stage() -> Stage {
         "--disk",
         disks::text(&data),
     ]);
-    let machine = added["server"]["id"].as_str().unwrap().to_owned();
-    let volume_path = file("volume.raw");
-    let volume = add_volume(&server, "data-volume", &volume_path);
-    Stage {
-        folder,
-        server,
-        machine,
-        volume,
-        volume_path,
-    }
+    added["server"]["id"].as_str().unwrap().to_owned()
 }
 
 fn add_volume(server: &Server, name: &str, path: &Path) -> String {
@@ -108,6 +114,30 @@ fn the_official_python_sdk_walks_from_vault_to_restore() {
             &stage.volume,
             "--volume-path",
             path,
+        ],
+    );
+}
+
+/// What another installation has written is there to be imported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_official_python_sdk_does_each_of_its_operations() {
+    let sites = Sites::new().await;
+    let backup = sites.writer_api.back_up(&sites.vault).await;
+    let (_, shown) = sites.writer_api.get(&format!("/backups/{backup}")).await;
+    let disk = shown["backup"]["resource_id"].as_str().unwrap();
+    let machine = add_machine(&sites.reader, sites.folder.path());
+    walk(
+        &sites.reader,
+        "sdk_all.py",
+        &[
+            "--server",
+            &machine,
+            "--unit",
+            "site-b",
+            "--unit-backup",
+            &backup,
+            "--unit-resource",
+            disk,
         ],
     );
 }

@@ -20,6 +20,7 @@ mod import;
 mod keys;
 mod kill;
 mod recover;
+mod replicate;
 mod repo;
 mod repo_crowd;
 mod repo_kills;

@@ -40,9 +40,19 @@ impl Server {
     }
 
     /// As [`Self::start_by`], with more flags for `serve`.
-    pub(crate) fn start_with(mut command: Command, data_dir: &Path, flags: &[&str]) -> Self {
+    pub(crate) fn start_with(command: Command, data_dir: &Path, flags: &[&str]) -> Self {
+        Self::start_at(command, "127.0.0.1:0", data_dir, flags)
+    }
+
+    /// As [`Self::start_with`], at an address that others know.
+    pub(crate) fn start_at(
+        mut command: Command,
+        address: &str,
+        data_dir: &Path,
+        flags: &[&str],
+    ) -> Self {
         let mut process = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", address, "--data-dir"])
             .arg(data_dir)
             .args(flags)
             .env("STRONGROOM__LOG__FILTER", "info")

@@ -60,6 +60,7 @@ fn protect_and_forget(server: &Server, folder: &std::path::Path) {
         server.verb(&["vault", "list", "--name", "daily"])["count"],
         1
     );
+    policies(server);
     server.verb(&["backup", "delete", &backup, "--wait"]);
     server.verb(&["vault", "delete", &vault, "--wait"]);
     server.verb(&["volume", "remove", &volume]);
@@ -70,6 +71,48 @@ fn protect_and_forget(server: &Server, folder: &std::path::Path) {
             .len(),
         0
     );
+}
+
+/// Of the vault `daily`.
+fn policies(server: &Server) {
+    let pattern = "FREQ=DAILY;INTERVAL=1;BYHOUR=03;BYMINUTE=00";
+    let made = server.verb(&[
+        "policy",
+        "create",
+        "--name",
+        "nightly",
+        "--pattern",
+        pattern,
+        "--max-backups",
+        "7",
+    ]);
+    assert_eq!(
+        made["policy"]["trigger"]["properties"]["pattern"][0],
+        pattern
+    );
+    server.verb(&["vault", "associate", "daily", "nightly"]);
+    let shown = server.verb(&["policy", "show", "nightly"]);
+    let vaults = shown["policy"]["associated_vaults"].as_array().unwrap();
+    assert_eq!(vaults.len(), 1);
+    let updated = server.verb(&[
+        "policy",
+        "update",
+        "nightly",
+        "--retention-days",
+        "30",
+        "--enabled",
+        "false",
+    ]);
+    let definition = &updated["policy"]["operation_definition"];
+    assert_eq!(definition["retention_duration_days"], 30);
+    assert!(definition["max_backups"].is_null());
+    server.verb(&["vault", "dissociate", "daily", "nightly"]);
+    assert_eq!(
+        server.verb(&["policy", "list"])["policies"][0]["associated_vaults"],
+        serde_json::json!([])
+    );
+    server.verb(&["policy", "delete", "nightly"]);
+    assert_eq!(server.verb(&["policy", "list"])["count"], 0);
 }
 
 #[test]

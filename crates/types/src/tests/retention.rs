@@ -11,8 +11,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn zone(text: &str) -> Option<UtcOffset> {
-    Some(text.parse().unwrap())
+fn zone(text: &str) -> UtcOffset {
+    text.parse().unwrap()
 }
 
 fn rules(terms: RetentionTerms) -> Retention {
@@ -46,7 +46,7 @@ fn the_newest_are_kept_whatever_their_order() {
 fn the_newest_of_each_day_week_month_and_year_stay_beside_them() {
     let calendar = RetentionTerms {
         newest: Some(1),
-        zone: zone("UTC+00:00"),
+        zone: Some(zone("UTC+00:00")),
         ..RetentionTerms::default()
     };
     let days = rules(RetentionTerms {
@@ -86,7 +86,7 @@ fn days_begin_where_the_zone_says() {
         let rules = rules(RetentionTerms {
             newest: Some(1),
             of_days: 2,
-            zone: zone(text),
+            zone: Some(zone(text)),
             ..RetentionTerms::default()
         });
         rules.let_go(&made, made[1])
@@ -117,7 +117,7 @@ fn a_rule_of_time_ends_a_backup_so_many_days_after_it_was_made() {
 fn without_a_number_or_days_everything_stays() {
     let forever = rules(RetentionTerms {
         of_days: 1,
-        zone: zone("UTC+01:00"),
+        zone: Some(zone("UTC+01:00")),
         ..RetentionTerms::default()
     });
     let made = at("1990-01-01T00:00:00Z");
@@ -134,7 +134,7 @@ fn rules_that_contradict_each_other_are_refused() {
     let refused = |terms: RetentionTerms| Retention::try_from(terms).unwrap_err();
     let days = RetentionTerms {
         days: Some(1),
-        zone: zone("UTC+08:00"),
+        zone: Some(zone("UTC+08:00")),
         ..RetentionTerms::default()
     };
     let both = RetentionTerms {
@@ -158,7 +158,7 @@ fn rules_that_contradict_each_other_are_refused() {
 fn marked(on: MarkedDays, kept_for: Periods) -> Retention {
     rules(RetentionTerms {
         newest: Some(1),
-        zone: zone("UTC+08:00"),
+        zone: Some(zone("UTC+08:00")),
         marks: vec![Mark { on, kept_for }],
         ..RetentionTerms::default()
     })
@@ -196,7 +196,7 @@ fn marked_days_are_kept_longer() {
     };
     let until = |rules: &Retention, day: &str| {
         let until = rules.marked_until(at(&format!("{day}T00:00:00Z")));
-        until.map(|until| until.to_blank())
+        until.map(Timestamp::to_blank)
     };
     let first = mondays(vec![WeekOfMonth::First]);
     assert_eq!(
@@ -285,7 +285,7 @@ prop_compose! {
             of_weeks,
             of_months,
             of_years,
-            zone: zone(&format!("UTC{sign}{:02}:00", hours.abs())),
+            zone: Some(zone(&format!("UTC{sign}{:02}:00", hours.abs()))),
             marks: if marked { vec![mark] } else { Vec::new() },
         }
     }

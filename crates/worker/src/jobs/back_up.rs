@@ -151,7 +151,7 @@ async fn save_disk(
     }
 }
 
-async fn publish(
+pub(super) async fn publish(
     context: &Context,
     repository: &Repository,
     work: &BackupWork,

@@ -5,7 +5,9 @@ mod back_up;
 mod collect;
 mod error;
 mod migrate;
+mod receive_replica;
 mod remove;
+mod replicate;
 mod restore;
 mod share;
 mod sync;
@@ -67,6 +69,8 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::Collect => collect::run(context, job).await,
         JobKind::MeasureShare => share::run(context, &subject(job)?).await,
         JobKind::SyncVault | JobKind::SyncBackup => sync::run(context).await,
+        JobKind::Replicate => replicate::run(context, job, &subject(job)?).await,
+        JobKind::ReceiveReplica => receive_replica::run(context, &subject(job)?).await,
     }
 }
 
@@ -83,6 +87,8 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         JobKind::Collect => collect::fail(context, failure).await,
         JobKind::MeasureShare => share::fail(context, failure).await,
         JobKind::SyncVault | JobKind::SyncBackup => sync::fail(context, failure).await,
+        JobKind::Replicate => replicate::fail(context, &subject(job)?, failure).await,
+        JobKind::ReceiveReplica => receive_replica::fail(context, &subject(job)?, failure).await,
     }
 }
 

@@ -4,7 +4,7 @@ import json
 
 from huaweicloudsdkcbr.v1 import model as m
 
-from common import check, equal, one, wait_for
+from common import check, equal, one
 
 from .case import INVALID, UNKNOWN_BACKUP, UNKNOWN_VAULT, refused
 from .stage import NOWHERE, SERVER
@@ -25,14 +25,7 @@ def create_checkpoint(stage):
 
 @refused(404, "BackupService.6217", lambda stage: m.ShowCheckpointRequest(checkpoint_id=NOWHERE))
 def show_checkpoint(stage):
-    request = m.ShowCheckpointRequest(checkpoint_id=stage.made.checkpoint.id)
-
-    def is_available():
-        shown = stage.client.show_checkpoint(request).checkpoint
-        check(shown.status != "error", "the checkpoint does not fail")
-        return shown if shown.status == "available" else None
-
-    shown = wait_for("the checkpoint is available", is_available)
+    shown = stage.wait_for_checkpoint(stage.made.checkpoint)
     equal(one(shown.vault.resources, "resources").protect_status, "available", "the resource's protect_status")
 
 

@@ -55,7 +55,7 @@ def apply_order(order_id, vault_id):
     return m.UpdateOrderRequest(order_id=order_id, body=body)
 
 
-@refused(400, "BackupService.6109", lambda stage: apply_order("CS0000", stage.made.order.resource_id))
+@refused(400, "BackupService.6109", lambda stage: apply_order(NOWHERE, stage.made.order.resource_id))
 def update_order(stage):
     answer = stage.client.update_order(apply_order(stage.made.change, stage.made.order.resource_id))
     equal(answer.ret_code, "0", "the code, which is a text here")

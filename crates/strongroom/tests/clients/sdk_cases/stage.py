@@ -1,5 +1,6 @@
 """What the cases share: clients, what earlier cases have made, and a record of what was answered."""
 
+import json
 from types import SimpleNamespace
 
 from huaweicloudsdkcbr.v1 import model as m
@@ -45,8 +46,12 @@ class Stage:
         self.account, self.tenant = account, tenant
         self.server_id = args.server
         self.unit, self.unit_backup, self.unit_resource = args.unit, args.unit_backup, args.unit_resource
+        #: The other installation, with which this one has a storage unit and copies in common.
+        with open(args.peer, encoding="utf-8") as file:
+            self.peer = json.load(file)
         self._succeeded = {}
         self.client = Recorder(connect(account), self._succeeded)
+        self.peer_client = connect(self.peer)
         self.receiver = Recorder(connect(tenant), self._succeeded)
         self._refused_clients = {
             "owner": connect(account),
@@ -90,6 +95,21 @@ class Stage:
             return None
 
         wait_for("it is gone", is_gone)
+
+    def back_up(self, vault, name):
+        """A checkpoint of everything in a vault, waited for."""
+        body = m.VaultBackupReq(checkpoint=m.VaultBackup(vault_id=vault.id, parameters=m.CheckpointParam(name=name)))
+        made = self.client.create_checkpoint(m.CreateCheckpointRequest(body=body)).checkpoint
+        self.wait_for_checkpoint(made)
+
+    def wait_for_checkpoint(self, checkpoint):
+        def is_available():
+            request = m.ShowCheckpointRequest(checkpoint_id=checkpoint.id)
+            shown = self.client.show_checkpoint(request).checkpoint
+            check(shown.status != "error", "the checkpoint does not fail")
+            return shown if shown.status == "available" else None
+
+        return wait_for("the checkpoint is available", is_available)
 
     def show_vault(self, vault_id):
         return self.client.show_vault(m.ShowVaultRequest(vault_id=vault_id)).vault

@@ -137,7 +137,7 @@ def delete_vault_tag(stage):
     stage.client.delete_vault_tag(drop_tag(stage, "team"))
 
 
-@refused(404, "APIGW.0101", lambda stage: m.ListProtectableRequest(protectable_type="moon"))
+@refused(400, INVALID, lambda stage: m.ListProtectableRequest(protectable_type="moon"))
 def list_protectable(stage):
     listed = stage.client.list_protectable(m.ListProtectableRequest(protectable_type="server")).instances
     check(stage.server_id in [instance.id for instance in listed], "the server is among the protectables")
