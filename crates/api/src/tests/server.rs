@@ -12,7 +12,7 @@ use strongroom_service::identity::{
     DomainRef, FirstCredentials, NewUser, ProjectRef, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
-use strongroom_service::peers::{Comparison, NoPeers, Stretch};
+use strongroom_service::peers::{Comparison, Stretch};
 use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
 use strongroom_service::{
     App, Caller, Db, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
@@ -22,6 +22,7 @@ use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
 use tower::ServiceExt;
 
+use super::peer;
 use crate::{ApiState, Limiter, Limits, router};
 
 const PASSWORD: &str = "correct horse battery";
@@ -166,7 +167,7 @@ impl TestServer {
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
             guests: disks.clone(),
-            peers: Arc::new(NoPeers),
+            peers: Arc::new(peer::OneVault),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -322,6 +323,7 @@ fn settings_for(first: &FirstCredentials) -> Settings {
     };
     Settings {
         storage_units: UNITS.into_iter().map(unit).collect(),
+        peers: vec![peer::setting(first.project_id.clone())],
         ..Settings::default()
     }
 }

@@ -7,6 +7,7 @@ mod changes;
 mod imports;
 mod orders;
 mod policies;
+mod replication;
 mod sharing;
 mod tags;
 mod vaults;
@@ -60,6 +61,9 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
     }
     if is_offered("ImportBackup") {
         all.extend(imports::scenarios(server).await);
+    }
+    if is_offered("CopyBackup") {
+        all.extend(replication::scenarios(server).await);
     }
     if is_offered("RegisterAgent") {
         all.extend(agents::scenarios(server).await);
