@@ -41,6 +41,5 @@ pub(crate) async fn show_metadata(
     Path(path): Path<BackupPath>,
 ) -> Result<Json<BackupMetadata>, ApiError> {
     let view = metadata::get(&state.app, &caller, &project, &path.backup_id).await?;
-    let zone = &state.app.settings.availability_zone;
-    Ok(Json(backup_metadata(view, zone)?))
+    Ok(Json(backup_metadata(view, &state.app.settings)?))
 }

@@ -276,7 +276,7 @@ pub(crate) async fn start_deletion(
 
 /// A backup of the project itself, to change it. One of another project is as unknown as one that does not exist, unless
 /// it is shared.
-async fn find(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Backup, Error> {
+pub(crate) async fn find(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Backup, Error> {
     let Seen { backup, member } = sharing::find(tx, project, id).await?;
     match member {
         None => Ok(backup),

@@ -233,6 +233,9 @@ fn new_backup(
         stored_bytes: 0,
         trouble: None,
         trouble_message: String::new(),
+        // No policy of this region made it.
+        policy_id: None,
+        retention: None,
         created_at: now,
         updated_at: now,
         // Of the source's data, and shown as soon as there is something to show it of.

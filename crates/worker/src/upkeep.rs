@@ -51,7 +51,7 @@ async fn retain(app: &App) {
     );
     report(
         "copies from other regions are given up",
-        give_up_silent(app, now).await,
+        give_up_silent(app, now).await.map(|count| count as u64),
     );
     report(
         "records of the audit are forgotten",

@@ -1,4 +1,5 @@
 use serde::Serialize;
+use strongroom_service::Settings;
 use strongroom_service::guests::AgentCheck;
 use strongroom_service::metadata::{MachineSnapshot, MetadataView, ServerSnapshot, VolumeSnapshot};
 use strongroom_types::{ProjectId, gib_ceil};
@@ -25,7 +26,7 @@ pub(crate) fn agent_status(check: AgentCheck) -> AgentStatus {
 
 pub(crate) fn backup_metadata(
     view: MetadataView,
-    availability_zone: &str,
+    settings: &Settings,
 ) -> Result<BackupMetadata, ApiError> {
     let MetadataView {
         backup: of_backup,
@@ -36,7 +37,8 @@ pub(crate) fn backup_metadata(
     let volumes = machine.volumes.iter();
     let volumes = volumes.map(|volume| json_text(&disk_detail(volume, server)));
     let shown = Shown {
-        availability_zone,
+        availability_zone: &settings.availability_zone,
+        region: &settings.region,
         replication: false,
     };
     Ok(BackupMetadata {
