@@ -68,9 +68,10 @@ pub mod rows {
         BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
         MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice, NoticeEvent,
         OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter,
-        PolicyRules, Project, Replication, ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource,
-        Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder,
-        VaultPolicy, VaultResource, Volume, WantedBackup,
+        PolicyRules, Project, Replication, ReplicationTask, Restore, RestoreMapping,
+        RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter,
+        UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource, Volume,
+        WantedBackup,
     };
 }
 

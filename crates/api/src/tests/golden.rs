@@ -74,7 +74,7 @@ fn is_time(text: &str) -> bool {
 }
 
 /// Does what a worker would do with the next job, a backup, without any data.
-async fn run_backup(server: &TestServer) {
+pub(super) async fn run_backup(server: &TestServer) {
     let app = &server.app;
     let mut tx = app.db.begin().await.unwrap();
     let lease = Duration::from_mins(1);

@@ -12,16 +12,17 @@ use strongroom_service::identity::{
     DomainRef, FirstCredentials, NewUser, ProjectRef, Proof, ScopeWish, Secret, UserRef, bootstrap,
     create_user, issue_token, prepare_bootstrap,
 };
-use strongroom_service::peers::{Comparison, NoPeers, Stretch};
+use strongroom_service::peers::{Comparison, Stretch};
 use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
 use strongroom_service::{
     App, Caller, Db, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
-    SecretSeal, Settings,
+    SecretSeal, Settings, StorageUnitSetting,
 };
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
 use tower::ServiceExt;
 
+use super::peer;
 use crate::{ApiState, Limiter, Limits, router};
 
 const PASSWORD: &str = "correct horse battery";
@@ -88,6 +89,9 @@ impl ReplicaStore for NoReplicas {
         Err(Error::ReplicaEnded)
     }
 }
+
+/// What other installations write for the project.
+pub(crate) const UNITS: [&str; 2] = ["unit-a", "unit-b"];
 
 /// Whose credentials a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,18 +161,19 @@ impl TestServer {
     pub(crate) async fn new(db: Db) -> Self {
         let disks = Arc::new(FakeDisks::default());
         let clock = Arc::new(MockClock::default());
-        let app = App {
+        let mut app = App {
             db,
             clock: clock.clone(),
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
             guests: disks.clone(),
-            peers: Arc::new(NoPeers),
+            peers: Arc::new(peer::OneVault),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();
+        app.settings = Arc::new(settings_for(&first));
         assert!(bootstrap(&app, &first).await.unwrap());
         add_reader(&app, &first).await;
         let state = ApiState {
@@ -309,6 +314,18 @@ pub(crate) fn vault_body(name: &str) -> Value {
         "name": name,
         "resources": []
     }})
+}
+
+fn settings_for(first: &FirstCredentials) -> Settings {
+    let unit = |name: &str| StorageUnitSetting {
+        name: name.to_owned(),
+        project_id: first.project_id.clone(),
+    };
+    Settings {
+        storage_units: UNITS.into_iter().map(unit).collect(),
+        peers: vec![peer::setting(first.project_id.clone())],
+        ..Settings::default()
+    }
 }
 
 async fn add_reader(app: &App, first: &FirstCredentials) {
