@@ -137,6 +137,10 @@ fn extensions() -> OpenApiRouter<ApiState> {
         .routes(routes!(inventory::remove_volume))
         .routes(routes!(inventory::add_server, inventory::list_servers))
         .routes(routes!(inventory::remove_server))
+        .routes(routes!(
+            inventory::show_inventory_tags,
+            inventory::set_inventory_tags
+        ))
         .routes(routes!(orders::list_orders))
         .routes(routes!(orders::approve_order))
         .routes(routes!(orders::reject_order))

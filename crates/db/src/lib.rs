@@ -23,6 +23,7 @@ mod page;
 mod restores;
 mod trusted_clock;
 mod tx;
+mod unprotected;
 mod vault_resources;
 mod vault_tags;
 mod vaults;

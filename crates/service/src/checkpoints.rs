@@ -16,7 +16,7 @@ use crate::disks::examine_all;
 use crate::resources::NewResource;
 use crate::stock::Stock;
 use crate::vaults::{self, check_description};
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, auto_bind};
 
 const RETENTION_DAYS_MAX: i64 = 36_500;
 
@@ -73,6 +73,12 @@ pub async fn create(
 ) -> Result<CheckpointView, Error> {
     caller.authorise(Action::VaultsBackup, project)?;
     check_new(&new)?;
+    let mut tx = app.db.read().await?;
+    let vault = vaults::owned(tx.find_vault(&new.vault_id).await?, project, &new.vault_id)?;
+    drop(tx);
+    if vault.auto_bind && matches!(new.selection, Selection::WholeVault) {
+        auto_bind::bind_for(app, &vault.id).await?;
+    }
     // The disks are looked at before the transaction that decides: they may be slow.
     let mut tx = app.db.read().await?;
     let vault = vaults::owned(tx.find_vault(&new.vault_id).await?, project, &new.vault_id)?;

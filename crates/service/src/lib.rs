@@ -5,6 +5,7 @@
 
 mod actions;
 mod app;
+pub mod auto_bind;
 pub mod backups;
 mod caller;
 pub mod checkpoints;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use strongroom_db::{Job, Lease};
 use strongroom_repo::CollectOptions;
+use strongroom_service::auto_bind::bind_unprotected;
 use strongroom_service::progress::{expire_backups, retry};
 use strongroom_service::{App, Error};
 use strongroom_types::Chain;
@@ -116,7 +117,18 @@ impl Worker {
     /// What is done now and then: the clock of locked vaults moves on, and backups whose time has passed go.
     async fn look_after(&self, clock: &mut LockedClock) {
         clock.look(&self.app).await;
+        self.bind().await;
         self.expire().await;
+    }
+
+    async fn bind(&self) {
+        match bind_unprotected(&self.app).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "vaults have taken in what nobody protected"),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "vaults cannot take in what nobody protects");
+            }
+        }
     }
 
     async fn expire(&self) {

@@ -8,6 +8,8 @@ mod inventory;
 mod names;
 mod orders;
 mod tasks;
+mod vault_calls;
+mod vault_tags;
 mod vaults;
 mod wait;
 
