@@ -29,4 +29,5 @@ mod restore;
 mod s3;
 mod seed;
 mod server;
+mod vault_verbs;
 mod verbs;

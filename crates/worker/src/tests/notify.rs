@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom_db::{Db, JsonText, Notice, NoticeEvent};
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds, TestDatabase, test_databases};
-use strongroom_types::{GIB, IdSource, NoticeChannel, NoticeState, ProjectId, VaultId};
+use strongroom_types::{GIB, NoticeChannel, NoticeState, ProjectId, VaultId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 
