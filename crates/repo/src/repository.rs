@@ -254,7 +254,13 @@ impl Repository {
             ));
         }
         self.engine.refresh_marks().await?;
-        PointReader::start(Arc::clone(&self.engine), &point, range, session, Order::Image)
+        PointReader::start(
+            Arc::clone(&self.engine),
+            &point,
+            range,
+            session,
+            Order::Image,
+        )
     }
 
     /// The id that a point of this name has or would have.

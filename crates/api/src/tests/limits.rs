@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use serde_json::{Value, json};
 
-use super::server::{TestServer, Who, on_each_server};
+use super::server::{NoReplicas, TestServer, Who, on_each_server};
 use crate::{ApiState, Limiter, Limits, router};
 
 fn limited(server: &TestServer, limits: Limits) -> Router {
@@ -13,6 +13,7 @@ fn limited(server: &TestServer, limits: Limits) -> Router {
         render_metrics: Arc::new(String::new),
         trusted_proxies: Arc::default(),
         limiter: Arc::new(Limiter::new(limits)),
+        replicas: Arc::new(NoReplicas),
     })
 }
 

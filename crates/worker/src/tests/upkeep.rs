@@ -6,6 +6,7 @@ use std::time::Duration;
 use strongroom_db::Db;
 use strongroom_service::identity::{bootstrap, prepare_bootstrap};
 use strongroom_service::inventory::{self, NewVolume};
+use strongroom_service::peers::NoPeers;
 use strongroom_service::policies::{self, Definition, NewPolicy};
 use strongroom_service::resources::NewResource;
 use strongroom_service::vaults::{self, Charging, NewVault};
@@ -17,7 +18,7 @@ use strongroom_types::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{LocalDisks, upkeep};
+use crate::{LocalDisks, LocalGuests, upkeep};
 
 /// Far longer than a look takes; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -28,6 +29,8 @@ async fn installation(db: &Db, clock: &Arc<MockClock>) -> (App, Caller, ProjectI
         clock: clock.clone(),
         ids: Arc::new(SeededIds::default()),
         disks: Arc::new(LocalDisks),
+        guests: Arc::new(LocalGuests),
+        peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),
         seal: Arc::new(SecretSeal::new(&[7; 32])),
@@ -112,6 +115,7 @@ async fn a_policy_that_is_due_wakes_the_workers() {
             id: None,
             name: "data".to_owned(),
             path: disk.path().to_str().unwrap().to_owned(),
+            tags: Vec::new(),
         };
         let volume = inventory::add_volume(&app, &caller, &project, new).await;
         let policy = policies::create(&app, &caller, &project, new_policy()).await;
