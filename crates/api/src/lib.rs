@@ -25,6 +25,7 @@ mod meta;
 mod observe;
 mod operation_logs;
 mod orders;
+mod organization_policies;
 mod params;
 mod policies;
 mod protectables;

@@ -19,8 +19,8 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    file_agents, identity, inventory, machines, members, meta, operation_logs, orders, policies,
-    protectables, resources, vaults,
+    file_agents, identity, inventory, machines, members, meta, operation_logs, orders,
+    organization_policies, policies, protectables, resources, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -62,6 +62,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(accounts::routes())
         .merge(file_agents::routes())
+        .merge(organization_policies::routes())
         .merge(extensions())
         .merge(administration::routes())
         .merge(identity::guarded_routes());

@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod metadata;
 pub mod operation_logs;
 pub mod orders;
+pub mod organization_policies;
 pub mod policies;
 pub mod predecessors;
 pub mod progress;

@@ -102,6 +102,8 @@ id!(/// One record of the audit.
 id!(/// An agent that backs up files; it chooses its id itself.
     AgentId, parse_uuid, uuid);
 id!(AgentPathId, parse_uuid, uuid);
+id!(/// A policy that an account pushes to its projects.
+    OrganizationPolicyId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

@@ -21,8 +21,8 @@ pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
     AgentId, AgentPathId, AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId,
-    OperationLogId, OrderId, PolicyId, ProjectId, ResourceId, ServerId, TriggerId, UserId, VaultId,
-    VolumeId,
+    OperationLogId, OrderId, OrganizationPolicyId, PolicyId, ProjectId, ResourceId, ServerId,
+    TriggerId, UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use retention::{
@@ -33,9 +33,10 @@ pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     AgentStatus, AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType,
-    ConsistentLevel, ImageType, JobKind, JobState, MemberStatus, ObjectType, OperationStatus,
-    OperationType, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin, ProtectStatus,
-    ProtectType, ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    ConsistentLevel, DeploymentStatus, ImageType, JobKind, JobState, MemberStatus, ObjectType,
+    OperationStatus, OperationType, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin,
+    ProtectStatus, ProtectType, ResourceType, Role, ServerStatus, Trouble, VaultStatus,
+    VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

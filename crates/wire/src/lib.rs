@@ -15,6 +15,7 @@ pub mod members;
 pub mod metadata;
 pub mod operation_logs;
 pub mod orders;
+pub mod organization_policies;
 pub mod policies;
 pub mod protectables;
 pub mod resources;

@@ -6,6 +6,7 @@ mod concurrency;
 mod inventory;
 mod lists;
 mod orders;
+mod organization_policies;
 mod policies;
 mod progress;
 mod protectables;

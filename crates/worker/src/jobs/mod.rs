@@ -3,6 +3,7 @@
 
 mod back_up;
 mod collect;
+mod deploy;
 mod error;
 mod remove;
 mod restore;
@@ -47,6 +48,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::DeleteVault => remove::vault(context, &subject(job)?).await,
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
+        JobKind::DeployPolicy => deploy::run(context, &subject(job)?).await,
         JobKind::MeasureShare => share::run(context, &subject(job)?).await,
     }
 }
@@ -61,6 +63,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
             remove::fail(context, job, failure).await
         }
         JobKind::Collect => collect::fail(context, failure).await,
+        JobKind::DeployPolicy => deploy::fail(context, failure).await,
         JobKind::MeasureShare => share::fail(context, failure).await,
     }
 }
