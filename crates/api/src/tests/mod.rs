@@ -16,6 +16,7 @@ mod layers;
 mod limits;
 mod machines;
 mod metrics;
+mod organization_policies;
 mod policies;
 mod policy_page;
 mod refusals;
