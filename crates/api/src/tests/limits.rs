@@ -3,12 +3,13 @@ use std::sync::Arc;
 use axum::Router;
 use serde_json::{Value, json};
 
-use super::server::{TestServer, Who, on_each_server};
+use super::server::{NoReplicas, TestServer, Who, on_each_server};
 use crate::{ApiState, Limiter, Limits, router};
 
 fn limited(server: &TestServer, limits: Limits) -> Router {
     router(ApiState {
         app: server.app.clone(),
+        replicas: Arc::new(NoReplicas),
         public_url: None,
         render_metrics: Arc::new(String::new),
         trusted_proxies: Arc::default(),

@@ -217,9 +217,11 @@ pub(super) const DEPARTURES: &[Departure] = &[
             "ListVault",
             "CreatePolicy",
             "UpdatePolicy",
+            "CopyBackup",
         ],
         places: &[
             "vault.name",
+            "replicate.name",
             "checkpoint.parameters.name",
             "?name",
             "policy.name",
@@ -397,6 +399,13 @@ pub(super) const DEPARTURES: &[Departure] = &[
         places: &["sync[].backup_name"],
         rules: &["*"],
         reason: "the pattern lacks its end, so that it allows everything; names are as everywhere.",
+    },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreatePolicy", "UpdatePolicy"],
+        places: &["policy.operation_definition.advanced_retention_rules.*"],
+        rules: &["*"],
+        reason: "a rule without a day or a month would look like one and keep nothing.",
     },
 ];
 
