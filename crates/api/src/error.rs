@@ -95,7 +95,7 @@ const fn code_of(error: &Error) -> Code {
     match error {
         Error::Invalid { .. } | Error::VaultUnlock => Code::InvalidParameter,
         Error::Unauthenticated => Code::Unauthenticated,
-        Error::Forbidden => Code::Forbidden,
+        Error::Forbidden | Error::PolicyOfOrganization => Code::Forbidden,
         Error::Busy(_) | Error::TooManySignIns => Code::Throttled,
         Error::Internal(_) | Error::LeaseLost | Error::UsageStale | Error::NothingToDo => {
             Code::InternalError
@@ -114,7 +114,7 @@ const fn code_of(error: &Error) -> Code {
         Error::TooManyTags { .. } => Code::TooManyTags,
         Error::TagNotFound => Code::TagNotFound,
 
-        Error::PolicyNotFound { .. } => Code::PolicyNotFound,
+        Error::PolicyNotFound { .. } | Error::OrganizationPolicyNotFound => Code::PolicyNotFound,
         Error::TooManyPolicies { .. } => Code::TooManyPolicies,
         Error::PolicyNotApplied { .. } => Code::PolicyNotApplied,
         Error::DestinationInUse => Code::DestinationInUse,

@@ -28,6 +28,7 @@ mod metering;
 mod observe;
 mod operation_logs;
 mod orders;
+mod organization_policies;
 mod params;
 mod policies;
 mod protectables;

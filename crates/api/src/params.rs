@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    AgentId, BackupId, CheckpointId, OperationLogId, OrderId, PolicyId, ProjectId, ResourceId,
-    ServerId, UserId, VaultId, VolumeId,
+    AgentId, BackupId, CheckpointId, OperationLogId, OrderId, OrganizationPolicyId, PolicyId,
+    ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
 };
 use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +30,9 @@ object_path!(BackupPath {
 object_path!(MemberPath {
     backup_id: BackupId,
     member_id: ProjectId
+});
+object_path!(OrganizationPolicyPath {
+    organization_policy_id: OrganizationPolicyId
 });
 object_path!(PolicyPath {
     policy_id: PolicyId

@@ -20,8 +20,8 @@ use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
     file_agents, identity, imports, inventory, link, machines, members, meta, metering,
-    operation_logs, orders, policies, protectables, replications, resources, vault_orders,
-    vault_tags, vaults,
+    operation_logs, orders, organization_policies, policies, protectables, replications, resources,
+    vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -63,6 +63,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(accounts::routes())
         .merge(file_agents::routes())
+        .merge(organization_policies::routes())
         .merge(extensions())
         .merge(administration::routes())
         .merge(identity::guarded_routes());

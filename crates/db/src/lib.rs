@@ -23,6 +23,7 @@ mod migrations_of_resources;
 mod notices;
 mod operation_logs;
 mod orders;
+mod organization_policies;
 mod page;
 mod policies;
 mod policy_runs;
@@ -58,6 +59,7 @@ pub use operation_logs::{
     OperationEnd, OperationExtra, OperationLog, OperationLogFilter, ReplicationTask, WantedBackup,
 };
 pub use orders::VaultOrder;
+pub use organization_policies::{Deployment, OrganizationPolicy};
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
 pub use policy_runs::{AppliedPolicy, SinceFull};

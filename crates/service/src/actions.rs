@@ -114,6 +114,11 @@ actions! {
     FeaturesGet = "cbr:features:get", Read;
     MigratesCreate = "cbr:migrates:create", Protect;
     MigratesGet = "cbr:migrates:get", Read;
+    OrganizationPoliciesCreate = "cbr:organizationPolicies:create", Administer;
+    OrganizationPoliciesList = "cbr:organizationPolicies:list", Administer;
+    OrganizationPoliciesGet = "cbr:organizationPolicies:get", Administer;
+    OrganizationPoliciesUpdate = "cbr:organizationPolicies:update", Administer;
+    OrganizationPoliciesDelete = "cbr:organizationPolicies:delete", Administer;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;

@@ -242,6 +242,13 @@ pub enum Error {
     #[error("the backup is no longer shared with the project")]
     ShareWithdrawn,
 
+    // Organization policies.
+    #[error("the organization policy does not exist")]
+    OrganizationPolicyNotFound,
+    /// A project's copy of an organization policy.
+    #[error("the policy is pushed by the organization, which alone can change or delete it")]
+    PolicyOfOrganization,
+
     // Agents.
     #[error("the agent does not exist")]
     AgentNotFound,

@@ -25,6 +25,7 @@ pub mod migrations;
 pub mod notices;
 pub mod operation_logs;
 pub mod orders;
+pub mod organization_policies;
 pub mod peers;
 pub mod policies;
 pub mod predecessors;

@@ -2,6 +2,8 @@
 
 mod rules;
 
+pub(crate) use rules::{apply, parse as rules_of, schedule as schedule_of, window as window_of};
+
 use strongroom_db::{Page, Policy, PolicyFilter, Tx, VaultPolicy};
 use strongroom_types::{
     PolicyId, PolicyOperation, PolicyOrigin, ProjectId, RetentionTerms, Timestamp, TriggerId,
@@ -106,6 +108,13 @@ pub(crate) async fn insert(
         created_at: now,
         updated_at: now,
     };
+    insert_row(tx, &policy).await?;
+    Ok(policy)
+}
+
+/// Adds a policy that is complete, unless its project has as many as it may.
+pub(crate) async fn insert_row(tx: &mut Tx, policy: &Policy) -> Result<(), Error> {
+    let project = &policy.project_id;
     inventory::check_project(tx, project).await?;
     // The lock keeps two requests from both being the last that fits.
     tx.lock_project(project).await?;
@@ -115,8 +124,8 @@ pub(crate) async fn insert(
             max: POLICIES_MAX,
         });
     }
-    tx.insert_policy(&policy).await?;
-    Ok(policy)
+    tx.insert_policy(policy).await?;
+    Ok(())
 }
 
 /// The page, newest first, and how many policies match in all.
@@ -164,6 +173,7 @@ pub async fn update(
 ) -> Result<PolicyView, Error> {
     caller.authorise(Action::PoliciesUpdate, project)?;
     let mut tx = app.db.begin().await?;
+    check_own(&mut tx, project, id).await?;
     let policy = change_in(app, &mut tx, project, id, change, app.now()).await?;
     let view = view(&mut tx, policy).await?;
     tx.commit().await?;
@@ -198,6 +208,7 @@ pub async fn delete(
 ) -> Result<(), Error> {
     caller.authorise(Action::PoliciesDelete, project)?;
     let mut tx = app.db.begin().await?;
+    check_own(&mut tx, project, id).await?;
     delete_in(&mut tx, project, id).await?;
     tx.commit().await?;
     Ok(())
@@ -212,6 +223,17 @@ pub(crate) async fn delete_in(
     owned(tx.lock_policy(id).await?, project, id)?;
     tx.delete_policy(id).await?;
     Ok(())
+}
+
+/// Refuses a copy of an organization policy, which the project cannot change.
+async fn check_own(tx: &mut Tx, project: &ProjectId, id: &PolicyId) -> Result<(), Error> {
+    let policy = owned(tx.find_policy(id).await?, project, id)?;
+    match policy.policy_type {
+        PolicyOrigin::Custom | PolicyOrigin::OrganizationRemoved => Ok(()),
+        PolicyOrigin::OrganizationV1 | PolicyOrigin::OrganizationV2 => {
+            Err(Error::PolicyOfOrganization)
+        }
+    }
 }
 
 /// A policy of another project is as unknown as one that does not exist.

@@ -104,6 +104,8 @@ id!(/// An agent that backs up files; it chooses its id itself.
 id!(AgentPathId, parse_uuid, uuid);
 id!(/// A copy of a backup to another region.
     ReplicationId, parse_uuid, uuid);
+id!(/// A policy that an account pushes to its projects.
+    OrganizationPolicyId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

@@ -21,8 +21,8 @@ pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
     AgentId, AgentPathId, AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId,
-    OperationLogId, OrderId, PolicyId, ProjectId, ReplicationId, ResourceId, ServerId, TriggerId,
-    UserId, VaultId, VolumeId,
+    OperationLogId, OrderId, OrganizationPolicyId, PolicyId, ProjectId, ReplicationId, ResourceId,
+    ServerId, TriggerId, UserId, VaultId, VolumeId,
 };
 pub use random::{IdSource, SystemIds};
 pub use retention::{
@@ -33,8 +33,8 @@ pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     AgentStatus, AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType,
-    ConsistentLevel, ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState,
-    ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
+    ConsistentLevel, DeploymentStatus, ImageType, JobKind, JobState, MemberStatus, NoticeChannel,
+    NoticeState, ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
     PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType, ReplicationStatus, ResourceType,
     Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };

@@ -221,6 +221,18 @@ AgentStatus {
     Uninstall = "uninstall",
 });
 
+words!(/// How far a project is with a policy that its account pushes to it.
+DeploymentStatus {
+    /// It has no copy yet.
+    Syncing = "syncing",
+    /// Its copy is to change.
+    Updating = "updating",
+    /// Its copy is to go.
+    Deleting = "deleting",
+    Available = "available",
+    Error = "error",
+});
+
 words!(/// What became of a request that would change something.
 AuditOutcome {
     Success = "success",
@@ -239,6 +251,8 @@ words!(JobKind {
     Collect = "collect",
     /// Finds what an accepted backup takes of its receiver's vault.
     MeasureShare = "measure_share",
+    /// Makes the projects' copies of an organization policy as it is.
+    DeployPolicy = "deploy_policy",
     /// Compare a hybrid vault with its storage unit.
     SyncVault = "sync_vault",
     /// List one backup of a storage unit.

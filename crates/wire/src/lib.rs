@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod metering;
 pub mod operation_logs;
 pub mod orders;
+pub mod organization_policies;
 pub mod policies;
 pub mod protectables;
 pub mod replications;

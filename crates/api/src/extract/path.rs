@@ -38,7 +38,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "backup_id" => ApiError::of(Code::BackupNotFound),
         "agent_id" => ApiError::of(Code::BadAgentId),
         "member_id" => ApiError::of(Code::MemberNotFound),
-        "policy_id" => ApiError::of(Code::PolicyNotFound),
+        "policy_id" | "organization_policy_id" => ApiError::of(Code::PolicyNotFound),
         "operation_log_id" => ApiError::of(Code::OperationLogNotFound),
         "instance_id" => ApiError::of(Code::ResourceNotFound),
         "volume_id" => ApiError::of(Code::DiskNotFound),

@@ -17,6 +17,7 @@ mod layers;
 mod limits;
 mod machines;
 mod metrics;
+mod organization_policies;
 mod peer;
 mod policies;
 mod policy_page;

@@ -69,3 +69,33 @@ CREATE TABLE file_agent_path (
     created_at BIGINT NOT NULL,
     UNIQUE (agent_id, dir_path)
 );
+
+-- A policy that an account pushes to its projects. The columns from policy_name to start_window_minutes are those of policy.
+CREATE TABLE organization_policy (
+    id TEXT PRIMARY KEY NOT NULL,
+    domain_id TEXT NOT NULL REFERENCES domain (id),
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    effective_scope TEXT NOT NULL,
+    policy_name TEXT NOT NULL,
+    operation_type TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    definition TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    schedule TEXT NOT NULL,
+    start_window_minutes BIGINT,
+    deleting BOOLEAN NOT NULL,
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+-- How far a project is; policy_id is its own copy, which may be gone.
+CREATE TABLE policy_deployment (
+    organization_policy_id TEXT NOT NULL REFERENCES organization_policy (id),
+    project_id TEXT NOT NULL REFERENCES project (id),
+    policy_id TEXT,
+    status TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (organization_policy_id, project_id)
+);

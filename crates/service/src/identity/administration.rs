@@ -7,7 +7,7 @@ use strongroom_types::{ProjectId, Role, Timestamp, UserId};
 
 use super::access_keys::new_key;
 use super::{Secret, passwords};
-use crate::{Action, App, Caller, Error, audit};
+use crate::{Action, App, Caller, Error, audit, organization_policies};
 
 const NAME_LENGTH_MAX: usize = 64;
 const ACCESS_KEYS_PER_USER_MAX: usize = 100;
@@ -53,8 +53,10 @@ pub async fn create_project(app: &App, caller: &Caller, name: String) -> Result<
     let mut tx = app.db.begin().await?;
     let inserted = tx.insert_project(&project).await;
     inserted.map_err(|error| taken(error, &project.name))?;
+    organization_policies::welcome(app, &mut tx, &project, &caller.request_id).await?;
     audit::made("project", &project.id);
     tx.commit().await?;
+    app.wake.notify_one();
     Ok(project)
 }
 

@@ -9,7 +9,7 @@ use crate::Error;
 const WINDOW_MINUTES_MIN: i64 = 60;
 const WINDOW_MINUTES_MAX: i64 = 480;
 
-pub(super) fn parse(
+pub(crate) fn parse(
     definition: &Definition,
     operation_type: PolicyOperation,
     own_region: &str,
@@ -58,13 +58,13 @@ fn needed(field: &str, text: Option<&str>) -> Result<String, Error> {
     text.ok_or_else(|| invalid(field, "a replication policy needs it"))
 }
 
-pub(super) fn schedule(patterns: Vec<String>) -> Result<JsonText<Schedule>, Error> {
+pub(crate) fn schedule(patterns: Vec<String>) -> Result<JsonText<Schedule>, Error> {
     let schedule = Schedule::try_from(patterns);
     let schedule = schedule.map_err(|error| invalid("trigger.properties.pattern", error))?;
     Ok(JsonText(schedule))
 }
 
-pub(super) fn window(minutes: Option<i64>) -> Result<Option<i64>, Error> {
+pub(crate) fn window(minutes: Option<i64>) -> Result<Option<i64>, Error> {
     match minutes {
         Some(minutes) if !(WINDOW_MINUTES_MIN..=WINDOW_MINUTES_MAX).contains(&minutes) => {
             Err(invalid(
@@ -81,7 +81,7 @@ fn invalid(field: &str, reason: impl std::fmt::Display) -> Error {
 }
 
 /// Applies a change, or says what forbids it. `vaults` is the number of vaults that have the policy.
-pub(super) fn apply(
+pub(crate) fn apply(
     policy: &mut Policy,
     change: PolicyChange,
     vaults: usize,

@@ -10,6 +10,7 @@ mod locks;
 mod migrations;
 mod notices;
 mod orders;
+mod organization_policies;
 mod policies;
 mod progress;
 mod protectables;

@@ -9,8 +9,8 @@ use strongroom_db::{Backup, Db, Domain, Job, Lease, Page, Project};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::{
     BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, MemberId, ObjectType,
-    OperationLogId, ProjectId, ProtectType, ResourceId, ResourceType, Role, ServerId, UserId,
-    VaultId, VolumeFormat, VolumeId,
+    OperationLogId, OrganizationPolicyId, ProjectId, ProtectType, ResourceId, ResourceType, Role,
+    ServerId, UserId, VaultId, VolumeFormat, VolumeId,
 };
 
 use crate::checkpoints::{self, CheckpointView, NewCheckpoint, Selection};
@@ -412,6 +412,12 @@ impl World {
             }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
+            }
+            JobKind::DeployPolicy => {
+                let id: OrganizationPolicyId = job.subject_id.parse().unwrap();
+                crate::organization_policies::deploy(app, lease, &id)
+                    .await
+                    .unwrap();
             }
             JobKind::MeasureShare => {
                 let id: MemberId = job.subject_id.parse().unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::disks;
-use crate::import::Sites;
+use crate::replicate::pair;
 use crate::server::Server;
 
 /// The Python with the clients; where it is missing, the tests fail rather than pass in silence.
@@ -118,16 +118,21 @@ fn the_official_python_sdk_walks_from_vault_to_restore() {
     );
 }
 
-/// What another installation has written is there to be imported.
+/// Another installation takes copies, and what it has written is there to be imported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_official_python_sdk_does_each_of_its_operations() {
-    let sites = Sites::new().await;
-    let backup = sites.writer_api.back_up(&sites.vault).await;
-    let (_, shown) = sites.writer_api.get(&format!("/backups/{backup}")).await;
-    let disk = shown["backup"]["resource_id"].as_str().unwrap();
-    let machine = add_machine(&sites.reader, sites.folder.path());
+    let folder = tempfile::tempdir().unwrap();
+    let (mut here, there) = pair(folder.path()).await;
+    let disk = there.folder.join("disk.raw");
+    disks::random(&disk, 4 << 20, 5);
+    let volume = add_volume(there.server(), "disk", &disk);
+    let vault = there.api().make_vault("disk", &[&volume]).await;
+    let backup = there.api().back_up(&vault).await;
+    here.restart_with_unit("site-b", &there).await;
+    let machine = add_machine(here.server(), &here.folder);
+    let peer = there.server().credentials_path();
     walk(
-        &sites.reader,
+        here.server(),
         "sdk_all.py",
         &[
             "--server",
@@ -137,7 +142,9 @@ async fn the_official_python_sdk_does_each_of_its_operations() {
             "--unit-backup",
             &backup,
             "--unit-resource",
-            disk,
+            &volume,
+            "--peer",
+            disks::text(&peer),
         ],
     );
 }

@@ -10,19 +10,17 @@ use crate::disks;
 use crate::server::{BINARY, Server};
 
 /// An installation that backs up a disk, and one that may list what the first writes.
-pub(crate) struct Sites {
-    pub(crate) folder: tempfile::TempDir,
+struct Sites {
+    folder: tempfile::TempDir,
     writer: Server,
-    pub(crate) writer_api: Api,
-    /// The writer's.
-    pub(crate) vault: String,
-    /// Its storage unit is called `site-b`.
-    pub(crate) reader: Server,
+    writer_api: Api,
+    vault: String,
+    reader: Server,
     reader_api: Api,
 }
 
 impl Sites {
-    pub(crate) async fn new() -> Self {
+    async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let writer = Server::start_in(&folder.path().join("writer"));
         let writer_api = Api::sign_in(&writer).await;

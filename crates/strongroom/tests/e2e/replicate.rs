@@ -20,9 +20,9 @@ const BLOCK: usize = 64 << 10;
 const KILLS: u64 = 20;
 
 /// One installation of the pair.
-struct Site {
+pub(crate) struct Site {
     region: &'static str,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     port: u16,
     server: Option<Server>,
     api: Option<Api>,
@@ -73,11 +73,11 @@ impl Site {
         self.server.take().unwrap().kill();
     }
 
-    fn api(&self) -> &Api {
+    pub(crate) fn api(&self) -> &Api {
         self.api.as_ref().unwrap()
     }
 
-    fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
 
@@ -97,6 +97,22 @@ impl Site {
             ));
         }
         std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// Starts once more, with what the other one writes as a storage unit.
+    pub(crate) async fn restart_with_unit(&mut self, name: &str, writer: &Site) {
+        let project = &writer.api().project;
+        let data_dir = writer.server().data_dir();
+        let mut text = std::fs::read_to_string(self.config()).unwrap();
+        text.push_str(&format!(
+            "[[storage_units]]\nname = \"{name}\"\nproject = \"{}\"\nplace = \"{}\"\nkey_file = \"{}\"\n",
+            self.api().project,
+            data_dir.join("repositories").join(project).display(),
+            data_dir.join("keys").join(format!("{project}.key")).display()
+        ));
+        std::fs::write(self.config(), text).unwrap();
+        self.kill();
+        self.start().await;
     }
 
     /// A server with these disks in a vault: the vault's id.
@@ -209,7 +225,7 @@ fn write_private(path: &Path, text: &str) {
 }
 
 /// Two installations that know each other.
-async fn pair(folder: &Path) -> (Site, Site) {
+pub(crate) async fn pair(folder: &Path) -> (Site, Site) {
     let (mut here, mut there) = (Site::new(folder, "here"), Site::new(folder, "there"));
     for site in [&mut here, &mut there] {
         site.write_config(None);

@@ -3,6 +3,7 @@
 
 mod back_up;
 mod collect;
+mod deploy;
 mod error;
 mod migrate;
 mod receive_replica;
@@ -67,6 +68,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::RemoveResource => remove::resource(context, &subject(job)?).await,
         JobKind::MigrateResource => migrate::run(context, &subject(job)?).await,
         JobKind::Collect => collect::run(context, job).await,
+        JobKind::DeployPolicy => deploy::run(context, &subject(job)?).await,
         JobKind::MeasureShare => share::run(context, &subject(job)?).await,
         JobKind::SyncVault | JobKind::SyncBackup => sync::run(context).await,
         JobKind::Replicate => replicate::run(context, job, &subject(job)?).await,
@@ -85,6 +87,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         }
         JobKind::MigrateResource => migrate::fail(context, &subject(job)?, failure).await,
         JobKind::Collect => collect::fail(context, failure).await,
+        JobKind::DeployPolicy => deploy::fail(context, failure).await,
         JobKind::MeasureShare => share::fail(context, failure).await,
         JobKind::SyncVault | JobKind::SyncBackup => sync::fail(context, failure).await,
         JobKind::Replicate => replicate::fail(context, &subject(job)?, failure).await,

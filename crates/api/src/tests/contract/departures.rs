@@ -407,7 +407,15 @@ pub(super) const DEPARTURES: &[Departure] = &[
         rules: &["*"],
         reason: "a rule without a day or a month would look like one and keep nothing.",
     },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreateOrganizationPolicy", "UpdateOrganizationPolicy"],
+        places: &[ORGANIZATIONS_YEARLY_TYPE],
+        rules: &["enum"],
+        reason: "the same misprint.",
+    },
 ];
 
 const YEARLY_TYPE: &str =
     "policy.operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";
+const ORGANIZATIONS_YEARLY_TYPE: &str = "policy.policy_operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";

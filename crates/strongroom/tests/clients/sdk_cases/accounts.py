@@ -36,7 +36,7 @@ def list_domain_projects(stage):
 @refused(403, "APIGW.0302", lambda stage: m.ShowDomainRequest(source_project_id=NOWHERE.replace("-", "")))
 def show_domain(stage):
     shown = stage.client.show_domain(m.ShowDomainRequest(source_project_id=stage.account["project_id"]))
-    equal((shown.domain_id, shown.project_name), (stage.account["domain_id"], "region-1"), "the project's account")
+    equal((shown.domain_id, shown.project_name), (stage.account["domain_id"], stage.account["project_name"]), "the project's account")
 
 
 def migrate(reservation):
