@@ -9,6 +9,7 @@ use crate::{ApiState, Limiter, Limits, router};
 fn limited(server: &TestServer, limits: Limits) -> Router {
     router(ApiState {
         app: server.app.clone(),
+        replicas: Arc::new(NoReplicas),
         public_url: None,
         render_metrics: Arc::new(String::new),
         trusted_proxies: Arc::default(),

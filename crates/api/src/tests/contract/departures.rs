@@ -217,9 +217,11 @@ pub(super) const DEPARTURES: &[Departure] = &[
             "ListVault",
             "CreatePolicy",
             "UpdatePolicy",
+            "CopyBackup",
         ],
         places: &[
             "vault.name",
+            "replicate.name",
             "checkpoint.parameters.name",
             "?name",
             "policy.name",
@@ -398,7 +400,22 @@ pub(super) const DEPARTURES: &[Departure] = &[
         rules: &["*"],
         reason: "the pattern lacks its end, so that it allows everything; names are as everywhere.",
     },
+    Departure {
+        from: Way::Refuses,
+        operations: &["CreatePolicy", "UpdatePolicy"],
+        places: &["policy.operation_definition.advanced_retention_rules.*"],
+        rules: &["*"],
+        reason: "a rule without a day or a month would look like one and keep nothing.",
+    },
+    Departure {
+        from: Way::Takes,
+        operations: &["CreateOrganizationPolicy", "UpdateOrganizationPolicy"],
+        places: &[ORGANIZATIONS_YEARLY_TYPE],
+        rules: &["enum"],
+        reason: "the same misprint.",
+    },
 ];
 
 const YEARLY_TYPE: &str =
     "policy.operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";
+const ORGANIZATIONS_YEARLY_TYPE: &str = "policy.policy_operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";

@@ -6,6 +6,7 @@ mod backups;
 mod changes;
 mod imports;
 mod orders;
+mod organization;
 mod policies;
 mod replication;
 mod sharing;
@@ -67,6 +68,10 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
     }
     if is_offered("RegisterAgent") {
         all.extend(agents::scenarios(server).await);
+    }
+    // Their copies are made by jobs, which would come before the backups of others.
+    if is_offered("CreateOrganizationPolicy") {
+        all.extend(organization::scenarios(server).await);
     }
     all
 }

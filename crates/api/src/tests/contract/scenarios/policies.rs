@@ -12,7 +12,7 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
 }
 
 /// Every rule that a backup policy can have at once.
-fn policy_body(name: &str) -> Value {
+pub(super) fn policy_body(name: &str) -> Value {
     json!({"policy": {
         "name": name, "enabled": true, "operation_type": "backup",
         "operation_definition": {
