@@ -84,6 +84,7 @@ fn sentence(text: &str) -> String {
     sentence
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 const fn code_of(error: &Error) -> Code {
     match error {
         Error::Invalid { .. } | Error::VaultUnlock => Code::InvalidParameter,
@@ -117,7 +118,7 @@ const fn code_of(error: &Error) -> Code {
         Error::ResourceBeingRemoved { .. } => Code::ResourceBeingRemoved,
 
         Error::CheckpointNotFound { .. } => Code::CheckpointNotFound,
-        Error::NothingToBackUp { .. } => Code::NothingToBackUp,
+        Error::NothingToBackUp { .. } | Error::NothingToReplicate => Code::NothingToBackUp,
         Error::BackupRunning => Code::BackupRunning,
         Error::VaultStateForbidsBackup { .. } => Code::VaultStateForbidsBackup,
         Error::VaultFull => Code::VaultFull,
@@ -127,7 +128,6 @@ const fn code_of(error: &Error) -> Code {
         Error::BackupNotDeletable { .. } => Code::BackupNotDeletable,
         Error::BackupInUse => Code::BackupInUse,
 
-        Error::NothingToReplicate => Code::NothingToBackUp,
         Error::BackupNotReplicable { .. } => Code::BackupNotReplicable,
         Error::NotServerBackup => Code::NotServerBackup,
         Error::RegionNotReplicable { .. } => Code::RegionNotReplicable,

@@ -19,6 +19,11 @@ fn is_ours(operation: &Operation) -> bool {
     operation.path.starts_with("/v3/{project_id}/") || operation.path.starts_with("/strongroom/")
 }
 
+/// What other regions ask, with a secret of their own; no user is anybody there.
+fn is_for_peers(operation: &Operation) -> bool {
+    operation.path.starts_with("/strongroom/v1/replication/")
+}
+
 /// A path with ids of the right form that name nothing.
 fn filled(path: &str) -> String {
     path.split('/')
@@ -68,7 +73,9 @@ async fn readers_change_nothing_and_run_no_installation() {
                     .call(Who::Reader, &operation.method, &path, &body)
                     .await;
                 let changes = operation.method != "GET";
-                if changes || operation.path.starts_with("/strongroom/") {
+                if is_for_peers(operation) {
+                    assert_eq!(answer.refusal(), "APIGW.0301 401", "{operation:?}");
+                } else if changes || operation.path.starts_with("/strongroom/") {
                     assert_eq!(
                         answer.refusal(),
                         "APIGW.0302 403",
