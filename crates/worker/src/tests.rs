@@ -3,6 +3,7 @@
 mod failures;
 mod guests;
 mod notify;
+mod replicas;
 mod repositories;
 mod transfer;
 mod upkeep;
