@@ -101,6 +101,8 @@ fn row(size_bytes: u64) -> Backup {
         updated_at: now,
         protected_at: Some(now),
         expired_at: None,
+        policy_id: None,
+        retention: None,
     }
 }
 
