@@ -14,7 +14,6 @@ fn limited(server: &TestServer, limits: Limits) -> Router {
         render_metrics: Arc::new(String::new),
         trusted_proxies: Arc::default(),
         limiter: Arc::new(Limiter::new(limits)),
-        replicas: Arc::new(NoReplicas),
     })
 }
 
