@@ -40,9 +40,16 @@ fn normalise(line: &str) -> String {
 fn indexes(folder: &str) -> Vec<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("migrations")
-        .join(folder)
-        .join("0001_first.sql");
-    let sql = std::fs::read_to_string(path).unwrap();
+        .join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let files = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap());
+    let sql: String = files.collect();
     sql.split(';')
         .map(str::trim)
         .filter(|s| s.contains(" INDEX "))
