@@ -26,4 +26,5 @@ mod restore;
 mod s3;
 mod seed;
 mod server;
+mod sharing;
 mod verbs;
