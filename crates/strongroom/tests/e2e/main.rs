@@ -30,4 +30,5 @@ mod s3;
 mod seed;
 mod server;
 mod vault_verbs;
+mod sharing;
 mod verbs;
