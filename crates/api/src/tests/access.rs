@@ -24,9 +24,16 @@ fn is_for_peers(operation: &Operation) -> bool {
     operation.path.starts_with("/strongroom/v1/replication/")
 }
 
-/// A path with ids of the right form that name nothing.
+/// A path with ids of the right form that name nothing, and with what its query needs.
 fn filled(path: &str) -> String {
-    path.split('/')
+    let needed = match path {
+        "/v3/{project_id}/vaults/external" => {
+            "?region_id=west&external_project_id=0123456789abcdef0123456789abcdef"
+        }
+        _ => "",
+    };
+    let parts: Vec<_> = path
+        .split('/')
         .map(|part| match part {
             "{project_id}" => part,
             "{protectable_type}" => "server",
@@ -34,8 +41,8 @@ fn filled(path: &str) -> String {
             part if part.starts_with('{') => "11111111-2222-4333-8444-555555555555",
             part => part,
         })
-        .collect::<Vec<_>>()
-        .join("/")
+        .collect();
+    parts.join("/") + needed
 }
 
 #[tokio::test]
