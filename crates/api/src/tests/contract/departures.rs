@@ -407,7 +407,10 @@ pub(super) const DEPARTURES: &[Departure] = &[
     Departure {
         from: Way::Refuses,
         operations: CHANGES_OF_POLICIES,
-        places: &["policy.operation_definition.advanced_retention_rules.*", "policy.policy_operation_definition.advanced_retention_rules.*"],
+        places: &[
+            "policy.operation_definition.advanced_retention_rules.*",
+            "policy.policy_operation_definition.advanced_retention_rules.*",
+        ],
         rules: &["*"],
         reason: "a rule without a day or a month would look like one and keep nothing.",
     },
@@ -416,7 +419,7 @@ pub(super) const DEPARTURES: &[Departure] = &[
         operations: &["CreateOrganizationPolicy", "UpdateOrganizationPolicy"],
         places: &["policy.effective_scope"],
         rules: &["*"],
-        reason: "what it may hold is not published; every project, or a list of them.",
+        reason: "`all`, or ids of projects separated by commas; what the field may hold is not published.",
     },
 ];
 
