@@ -6,6 +6,7 @@ use strongroom_types::{
     ResourceType, Retention, Timestamp, Trouble, VaultId,
 };
 
+use crate::conditions::{Conditions, OF_PROJECT_TOO, boolean, number, text};
 use crate::json_text::list_or_null;
 use crate::page::{Extent, stored};
 use crate::tx::{Dialect, on};
@@ -183,25 +184,61 @@ impl Ownership {
 }
 
 fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> String {
-    format!(
-        "FROM backup WHERE {owned} AND (CAST($2 AS TEXT) IS NULL OR checkpoint_id = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR vault_id = $3 OR COALESCE(parent_id, id) IN \
-              (SELECT backup_id FROM backup_member WHERE dest_project_id = $1 AND vault_id = $3)) AND (CAST($4 AS TEXT) IS NULL OR resource_id = $4) \
-         AND (CAST($5 AS TEXT) IS NULL OR resource_type = $5) AND (CAST($6 AS TEXT) IS NULL OR resource_name = $6) \
-         AND (CAST($7 AS TEXT) IS NULL OR name = $7) AND (CAST($8 AS TEXT) IS NULL OR image_type = $8) \
-         AND (CAST($9 AS TEXT) IS NULL OR status IN ({statuses})) \
-         AND ((CAST($10 AS TEXT) IS NULL AND parent_id IS NULL) OR parent_id = $10) \
-         AND (CAST($11 AS BIGINT) IS NULL OR created_at >= $11) AND (CAST($12 AS BIGINT) IS NULL OR created_at <= $12) \
-         AND (CAST($13 AS BOOLEAN) IS NULL OR incremental = $13) \
-         AND (CAST($14 AS BIGINT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND used_bytes * 100 >= $14 * size_gb * 1073741824)) \
-         AND (CAST($15 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND enterprise_project_id = $15)){by_quantity}",
-        owned = filter.ownership.condition(dialect),
-        statuses = dialect.values_of("$9"),
-        by_quantity = match filter.retention {
-            RetentionFilter::Any => "",
-            RetentionFilter::ByQuantity => " AND auto_trigger AND expired_at IS NULL",
-        },
-    )
+    let own = filter.ownership == Ownership::Own;
+    let asks = [
+        filter.checkpoint_id.is_some(),
+        filter.vault_id.is_some(),
+        filter.resource_id.is_some(),
+    ];
+    let owned = if own && asks.contains(&true) {
+        format!("{OF_PROJECT_TOO} AND CAST($16 AS TEXT) IS NULL")
+    } else {
+        filter.ownership.condition(dialect)
+    };
+    let in_vault = if own {
+        "vault_id = $3"
+    } else {
+        "(vault_id = $3 OR COALESCE(parent_id, id) IN \
+         (SELECT backup_id FROM backup_member WHERE dest_project_id = $1 AND vault_id = $3))"
+    };
+    let statuses = dialect.values_of("$9");
+    let of_vaults = "vault_id IN (SELECT id FROM vault WHERE project_id = $1 AND";
+    let mut sql = Conditions::new(format_args!("FROM backup WHERE {owned}"));
+    sql.given(filter.checkpoint_id.as_ref(), text(2), "checkpoint_id = $2");
+    sql.given(filter.vault_id.as_ref(), text(3), in_vault);
+    sql.given(filter.resource_id.as_ref(), text(4), "resource_id = $4");
+    sql.given(filter.resource_type, text(5), "resource_type = $5");
+    sql.given(filter.resource_name.as_ref(), text(6), "resource_name = $6");
+    sql.given(filter.name.as_ref(), text(7), "name = $7");
+    sql.given(filter.image_type, text(8), "image_type = $8");
+    sql.given(
+        filter.statuses.first(),
+        text(9),
+        format_args!("status IN ({statuses})"),
+    );
+    sql.given(filter.parent_id.as_ref(), text(10), "parent_id = $10");
+    sql.given(filter.start_time, number(11), "created_at >= $11");
+    sql.given(filter.end_time, number(12), "created_at <= $12");
+    sql.given(filter.incremental, boolean(13), "incremental = $13");
+    sql.given(
+        filter.used_percent,
+        number(14),
+        format_args!("{of_vaults} used_bytes * 100 >= $14 * size_gb * 1073741824)"),
+    );
+    sql.given(
+        filter.enterprise_project_id.as_ref(),
+        text(15),
+        format_args!("{of_vaults} enterprise_project_id = $15)"),
+    );
+    let top_level = match filter.parent_id {
+        None => " AND parent_id IS NULL",
+        Some(_) => "",
+    };
+    let by_quantity = match filter.retention {
+        RetentionFilter::Any => "",
+        RetentionFilter::ByQuantity => " AND auto_trigger AND expired_at IS NULL",
+    };
+    sql.into_sql() + top_level + by_quantity
 }
 
 /// What ORDER BY says for a sort; the id makes every order total.

@@ -7,6 +7,7 @@
 mod audit;
 mod backups;
 mod checkpoints;
+mod conditions;
 mod connect;
 mod credentials;
 mod dialect;

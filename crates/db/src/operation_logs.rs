@@ -7,6 +7,7 @@ use strongroom_types::{
     ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
+use crate::conditions::{Conditions, OF_PROJECT, OF_PROJECT_TOO, number, text};
 use crate::json_text::list_or_null;
 use crate::page::{Extent, stored};
 use crate::tx::{Dialect, on};
@@ -167,16 +168,34 @@ macro_rules! bind_filter {
 
 const ORDER: &str = "created_at DESC, id DESC";
 
-fn matching_logs(dialect: Dialect) -> String {
-    format!(
-        "FROM operation_log WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR operation_type = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR status IN ({statuses})) AND (CAST($4 AS TEXT) IS NULL OR provider_id = $4) \
-         AND (CAST($5 AS TEXT) IS NULL OR resource_id = $5) AND (CAST($6 AS TEXT) IS NULL OR resource_name = $6) \
-         AND (CAST($7 AS TEXT) IS NULL OR vault_id = $7) AND (CAST($8 AS TEXT) IS NULL OR vault_name = $8) \
-         AND (CAST($9 AS BIGINT) IS NULL OR created_at >= $9) AND (CAST($10 AS BIGINT) IS NULL OR created_at <= $10) \
-         AND (CAST($11 AS TEXT) IS NULL OR vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $11))",
-        statuses = dialect.values_of("$3"),
-    )
+fn matching_logs(filter: &OperationLogFilter, dialect: Dialect) -> String {
+    let is_narrow = filter.vault_id.is_some() || filter.resource_id.is_some();
+    let owned = if is_narrow {
+        OF_PROJECT_TOO
+    } else {
+        OF_PROJECT
+    };
+    let statuses = dialect.values_of("$3");
+    let mut sql = Conditions::new(format_args!("FROM operation_log WHERE {owned}"));
+    sql.given(filter.operation_type, text(2), "operation_type = $2");
+    sql.given(
+        filter.statuses.first(),
+        text(3),
+        format_args!("status IN ({statuses})"),
+    );
+    sql.given(filter.provider_id.as_ref(), text(4), "provider_id = $4");
+    sql.given(filter.resource_id.as_ref(), text(5), "resource_id = $5");
+    sql.given(filter.resource_name.as_ref(), text(6), "resource_name = $6");
+    sql.given(filter.vault_id.as_ref(), text(7), "vault_id = $7");
+    sql.given(filter.vault_name.as_ref(), text(8), "vault_name = $8");
+    sql.given(filter.start_time, number(9), "created_at >= $9");
+    sql.given(filter.end_time, number(10), "created_at <= $10");
+    sql.given(
+        filter.enterprise_project_id.as_ref(),
+        text(11),
+        "vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $11)",
+    );
+    sql.into_sql()
 }
 
 impl Tx {
@@ -210,7 +229,7 @@ impl Tx {
         filter: &OperationLogFilter,
         page: &Page,
     ) -> Result<Listed<OperationLog>> {
-        let matching = matching_logs(self.dialect());
+        let matching = matching_logs(filter, self.dialect());
         let extent = page.extent_sql(&matching, ORDER, "$12");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;

@@ -7,6 +7,7 @@ use strongroom_types::{
     ProtectType, ResourceId, Timestamp, UserId, VaultId, VaultStatus,
 };
 
+use crate::conditions::{Conditions, OF_PROJECT, text};
 use crate::json_text::list_or_null;
 use crate::page::{Extent, stored};
 use crate::tx::{Dialect, on};
@@ -102,18 +103,38 @@ macro_rules! bind_filter {
 
 const ORDER: &str = "created_at DESC, id DESC";
 
-fn matching_vaults(dialect: Dialect) -> String {
-    format!(
-        "FROM vault WHERE project_id = $1 AND (CAST($2 AS TEXT) IS NULL OR name = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR id IN ({ids})) AND (CAST($4 AS TEXT) IS NULL OR status = $4) \
-         AND (CAST($5 AS TEXT) IS NULL OR id IN (SELECT vault_id FROM vault_resource WHERE resource_id IN ({resources}))) \
-         AND (CAST($6 AS TEXT) IS NULL OR object_type = $6) AND (CAST($7 AS TEXT) IS NULL OR protect_type = $7) \
-         AND (CAST($8 AS TEXT) IS NULL OR cloud_type = $8) AND (CAST($9 AS TEXT) IS NULL OR enterprise_project_id = $9) \
-         AND (CAST($10 AS TEXT) IS NULL OR availability_zone = $10) \
-         AND (CAST($11 AS TEXT) IS NULL OR id IN (SELECT vault_id FROM vault_policy WHERE policy_id = $11))",
-        ids = dialect.values_of("$3"),
-        resources = dialect.values_of("$5"),
-    )
+fn matching_vaults(filter: &VaultFilter, dialect: Dialect) -> String {
+    let (ids, resources) = (dialect.values_of("$3"), dialect.values_of("$5"));
+    let mut sql = Conditions::new(format_args!("FROM vault WHERE {OF_PROJECT}"));
+    sql.given(filter.name.as_ref(), text(2), "name = $2");
+    sql.given(filter.ids.first(), text(3), format_args!("id IN ({ids})"));
+    sql.given(filter.status, text(4), "status = $4");
+    sql.given(
+        filter.resource_ids.first(),
+        text(5),
+        format_args!(
+            "id IN (SELECT vault_id FROM vault_resource WHERE resource_id IN ({resources}))"
+        ),
+    );
+    sql.given(filter.object_type, text(6), "object_type = $6");
+    sql.given(filter.protect_type, text(7), "protect_type = $7");
+    sql.given(filter.cloud_type, text(8), "cloud_type = $8");
+    sql.given(
+        filter.enterprise_project_id.as_ref(),
+        text(9),
+        "enterprise_project_id = $9",
+    );
+    sql.given(
+        filter.availability_zone.as_ref(),
+        text(10),
+        "availability_zone = $10",
+    );
+    sql.given(
+        filter.policy_id.as_ref(),
+        text(11),
+        "id IN (SELECT vault_id FROM vault_policy WHERE policy_id = $11)",
+    );
+    sql.into_sql()
 }
 
 impl Tx {
@@ -155,7 +176,7 @@ impl Tx {
         filter: &VaultFilter,
         page: &Page,
     ) -> Result<Listed<Vault>> {
-        let matching = matching_vaults(self.dialect());
+        let matching = matching_vaults(filter, self.dialect());
         let extent = page.extent_sql(&matching, ORDER, "$12");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;

@@ -279,38 +279,40 @@ pub(super) const DEPARTURES: &[Departure] = &[
     },
     Departure {
         from: Way::Takes,
-        operations: &["CreatePolicy", "UpdatePolicy"],
-        places: &[YEARLY_TYPE],
+        operations: CHANGES_OF_POLICIES,
+        places: &[YEARLY_TYPE, ORGANIZATIONS_YEARLY_TYPE],
         rules: &["enum"],
         reason: "`WEEKLY` or `MONTHLY`: the published word `WEEKLY,MONTHLY` is a misprint of the two.",
     },
     Departure {
         from: Way::Refuses,
-        operations: &["CreatePolicy", "UpdatePolicy"],
-        places: &[YEARLY_TYPE],
+        operations: CHANGES_OF_POLICIES,
+        places: &[YEARLY_TYPE, ORGANIZATIONS_YEARLY_TYPE],
         rules: &["*"],
         reason: "the misprinted word.",
     },
     Departure {
         from: Way::Answers,
-        operations: &["CreatePolicy", "UpdatePolicy", "ListPolicies", "ShowPolicy"],
+        operations: POLICIES,
         places: &["PolicyYearlyRetentionRules.retention_type"],
         rules: &["enum"],
         reason: "one of the two words, as it was given.",
     },
     Departure {
         from: Way::Takes,
-        operations: &["CreatePolicy", "UpdatePolicy"],
+        operations: CHANGES_OF_POLICIES,
         places: &[
             "policy.operation_definition.max_backups",
+            "policy.policy_operation_definition.max_backups",
             "policy.operation_definition.retention_duration_days",
+            "policy.policy_operation_definition.retention_duration_days",
         ],
         rules: &["minimum"],
         reason: "0 and -1 are no rule, as the text beside the description says and clients send.",
     },
     Departure {
         from: Way::Answers,
-        operations: &["CreatePolicy", "UpdatePolicy", "ListPolicies"],
+        operations: POLICIES,
         places: &[
             "PolicyoODCreate.max_backups",
             "PolicyoODCreate.retention_duration_days",
@@ -320,10 +322,12 @@ pub(super) const DEPARTURES: &[Departure] = &[
     },
     Departure {
         from: Way::Refuses,
-        operations: &["CreatePolicy", "UpdatePolicy"],
+        operations: CHANGES_OF_POLICIES,
         places: &[
             "policy.operation_definition.destination_region",
+            "policy.policy_operation_definition.destination_region",
             "policy.operation_definition.retention_duration_days",
+            "policy.policy_operation_definition.retention_duration_days",
             "policy.operation_type",
         ],
         rules: &["*"],
@@ -402,20 +406,41 @@ pub(super) const DEPARTURES: &[Departure] = &[
     },
     Departure {
         from: Way::Refuses,
-        operations: &["CreatePolicy", "UpdatePolicy"],
-        places: &["policy.operation_definition.advanced_retention_rules.*"],
+        operations: CHANGES_OF_POLICIES,
+        places: &[
+            "policy.operation_definition.advanced_retention_rules.*",
+            "policy.policy_operation_definition.advanced_retention_rules.*",
+        ],
         rules: &["*"],
         reason: "a rule without a day or a month would look like one and keep nothing.",
     },
     Departure {
-        from: Way::Takes,
+        from: Way::Refuses,
         operations: &["CreateOrganizationPolicy", "UpdateOrganizationPolicy"],
-        places: &[ORGANIZATIONS_YEARLY_TYPE],
-        rules: &["enum"],
-        reason: "the same misprint.",
+        places: &["policy.effective_scope"],
+        rules: &["*"],
+        reason: "`all`, or ids of projects separated by commas; what the field may hold is not published.",
     },
 ];
 
 const YEARLY_TYPE: &str =
     "policy.operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";
 const ORGANIZATIONS_YEARLY_TYPE: &str = "policy.policy_operation_definition.advanced_retention_rules.yearly_retention_rules.retention_type";
+
+const CHANGES_OF_POLICIES: &[&str] = &[
+    "CreatePolicy",
+    "UpdatePolicy",
+    "CreateOrganizationPolicy",
+    "UpdateOrganizationPolicy",
+];
+
+const POLICIES: &[&str] = &[
+    "CreatePolicy",
+    "UpdatePolicy",
+    "ListPolicies",
+    "ShowPolicy",
+    "CreateOrganizationPolicy",
+    "UpdateOrganizationPolicy",
+    "ListOrganizationPolicies",
+    "ShowOrganizationPolicy",
+];
