@@ -121,8 +121,6 @@ const fn code_of(error: &Error) -> Code {
         Error::PolicyDoesNotFit { .. } => Code::PolicyDoesNotFit,
         Error::HybridVault => Code::HybridVault,
         Error::ReplicationOfDisks => Code::ReplicationOfResource,
-        Error::ReplicationOfReplicas => Code::VaultNotReplicable,
-        Error::DestinationVaultNotFound { .. } => Code::DestinationNotFound,
 
         Error::TooManyResources { .. } => Code::VaultResourcesExceeded,
         Error::WrongResourceType { .. } | Error::VaultsDiffer => Code::ResourceTypeMismatch,

@@ -88,11 +88,6 @@ pub enum Error {
     HybridVault,
     #[error("only server vaults can be replicated")]
     ReplicationOfDisks,
-    #[error("a vault for replicas is not replicated itself")]
-    ReplicationOfReplicas,
-    /// It is a vault of this region, or none at all.
-    #[error("the vault {vault_id} is no vault of another region")]
-    DestinationVaultNotFound { vault_id: VaultId },
 
     // Resources of a vault.
     #[error("a vault may protect at most {max} resources")]
@@ -163,9 +158,11 @@ pub enum Error {
     DestinationUnchecked { reason: String },
     #[error("the destination vault takes no copies")]
     DestinationTakesNoReplicas,
-    #[error("the destination vault {vault_id} does not exist")]
+    /// It is a vault of this region, or none at all.
+    #[error("the destination vault {vault_id} does not exist in the other region")]
     DestinationNotFound { vault_id: VaultId },
-    #[error("only vaults of servers are copied to other regions")]
+    /// It is of disks, or for copies itself.
+    #[error("only backup vaults of servers are copied to other regions")]
     VaultNotReplicable,
     #[error("the destination vault is full")]
     DestinationFull,

@@ -178,7 +178,7 @@ impl Target<'_> {
 
     async fn check_replication(&self, tx: &mut Tx) -> Result<(), Error> {
         if self.vault.protect_type != ProtectType::Backup {
-            return Err(Error::ReplicationOfReplicas);
+            return Err(Error::VaultNotReplicable);
         }
         if self.vault.object_type != ObjectType::Server {
             return Err(Error::ReplicationOfDisks);
@@ -190,7 +190,7 @@ impl Target<'_> {
         };
         // The policy leads to another region, where none of our vaults can be.
         if tx.find_vault(destination).await?.is_some() {
-            return Err(Error::DestinationVaultNotFound {
+            return Err(Error::DestinationNotFound {
                 vault_id: destination.clone(),
             });
         }

@@ -84,6 +84,10 @@ fn extra(row: &rows::OperationLog) -> OperationExtra {
 }
 
 /// Fills in the part that fits the operation.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table: one part for each kind of operation"
+)]
 fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
     match row.extra.0.clone() {
         rows::OperationExtra::Backup {

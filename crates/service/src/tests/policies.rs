@@ -343,13 +343,13 @@ async fn policies_and_vaults_must_fit() {
         );
         refused!(
             to(replicas.clone(), far.clone()).await,
-            Error::ReplicationOfReplicas
+            Error::VaultNotReplicable
         );
         refused!(to(disks.clone(), far).await, Error::ReplicationOfDisks);
         refused!(to(servers.clone(), None).await, Error::Invalid { .. });
         refused!(
             to(servers.clone(), Some(replicas)).await,
-            Error::DestinationVaultNotFound { .. }
+            Error::DestinationNotFound { .. }
         );
         let unknown = PolicyId::random(&*world.app.ids);
         refused!(

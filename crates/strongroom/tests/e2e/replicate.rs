@@ -106,12 +106,12 @@ impl Site {
         let project = &writer.api().project;
         let data_dir = writer.server().data_dir();
         let mut text = std::fs::read_to_string(self.config()).unwrap();
-        text.push_str(&format!(
+        text += &format!(
             "[[storage_units]]\nname = \"{name}\"\nproject = \"{}\"\nplace = \"{}\"\nkey_file = \"{}\"\n",
             self.api().project,
             data_dir.join("repositories").join(project).display(),
             data_dir.join("keys").join(format!("{project}.key")).display()
-        ));
+        );
         std::fs::write(self.config(), text).unwrap();
         self.kill();
         self.start().await;
