@@ -21,11 +21,11 @@ pub struct AskedAgent {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckAgentAnswer {
-    pub agent_status: Vec<AgentStatus>,
+    pub agent_status: Vec<CheckedAgent>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct AgentStatus {
+pub struct CheckedAgent {
     pub resource_id: ResourceId,
     /// It is configured and has just answered.
     pub installed: bool,

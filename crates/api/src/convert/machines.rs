@@ -4,7 +4,7 @@ use strongroom_service::guests::AgentCheck;
 use strongroom_service::metadata::{MachineSnapshot, MetadataView, ServerSnapshot, VolumeSnapshot};
 use strongroom_types::{ProjectId, gib_ceil};
 use strongroom_wire::CbrTime;
-use strongroom_wire::agent_checks::AgentStatus;
+use strongroom_wire::agent_checks::CheckedAgent;
 use strongroom_wire::metadata::BackupMetadata;
 use strongroom_wire::protectables::{AttachedVolume, DiskAttachment, DiskDetail, ServerDetail};
 
@@ -13,8 +13,8 @@ use crate::ApiError;
 
 const NOTHING_KNOWN: &str = "{}";
 
-pub(crate) fn agent_status(check: AgentCheck) -> AgentStatus {
-    AgentStatus {
+pub(crate) fn agent_status(check: AgentCheck) -> CheckedAgent {
+    CheckedAgent {
         resource_id: check.resource_id,
         installed: check.facts.is_some(),
         is_old: false,

@@ -16,7 +16,7 @@ from rest import Rest
 
 #: For each operation in each phase.
 EXAMPLES = 4
-PROBE_SECONDS = 150
+PROBE_SECONDS = 300
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
