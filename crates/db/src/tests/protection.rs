@@ -210,6 +210,7 @@ async fn a_path_and_an_order_are_taken_once() {
             project_id: scene.vault.project_id.clone(),
             user_id: scene.vault.user_id.clone(),
             vault_id: scene.vault.id.clone(),
+            kind: OrderKind::Create,
             request: "{}".to_owned(),
             status: OrderStatus::Waiting,
             created_at: NOW,
