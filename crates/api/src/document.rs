@@ -6,6 +6,7 @@ use strongroom_types::{AgentStatus, AuditOutcome, MemberStatus, ProjectId};
 use strongroom_wire::ErrorBody;
 use strongroom_wire::backups::OwnType;
 use strongroom_wire::identity::{IdentityError, IdentityErrorBody};
+use strongroom_wire::link::TOKEN_HEADER;
 use strongroom_wire::values::{Offset, PageLimit};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -32,9 +33,14 @@ pub(crate) fn frame() -> OpenApi {
         "Authorization",
         "SDK-HMAC-SHA256 signature with an access key",
     )));
+    let peer = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+        TOKEN_HEADER,
+        "the secret of two regions, beside the region that asks in X-Strongroom-Peer",
+    )));
     let components = utoipa::openapi::ComponentsBuilder::new()
         .security_scheme("token", token)
         .security_scheme("signature", signature)
+        .security_scheme("peer", peer)
         .schema(ErrorBody::name(), ErrorBody::schema())
         // Only parameters refer to these, and the routes register the schemas of bodies.
         .schema_from::<AgentStatus>()

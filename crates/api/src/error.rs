@@ -134,7 +134,7 @@ const fn code_of(error: &Error) -> Code {
         Error::ResourceBeingRemoved { .. } => Code::ResourceBeingRemoved,
 
         Error::CheckpointNotFound { .. } => Code::CheckpointNotFound,
-        Error::NothingToBackUp { .. } => Code::NothingToBackUp,
+        Error::NothingToBackUp { .. } | Error::NothingToReplicate => Code::NothingToBackUp,
         Error::BackupRunning => Code::BackupRunning,
         Error::VaultStateForbidsBackup { .. } => Code::VaultStateForbidsBackup,
         Error::VaultFull => Code::VaultFull,
@@ -145,7 +145,6 @@ const fn code_of(error: &Error) -> Code {
         Error::BackupInUse => Code::BackupInUse,
         Error::MetadataNotReady { .. } => Code::MetadataNotReady,
 
-        Error::NothingToReplicate => Code::NothingToBackUp,
         Error::BackupNotReplicable { .. } => Code::BackupNotReplicable,
         Error::NotServerBackup => Code::NotServerBackup,
         Error::RegionNotReplicable { .. } => Code::RegionNotReplicable,

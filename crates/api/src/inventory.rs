@@ -4,13 +4,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use strongroom_service::inventory;
 use strongroom_wire::inventory::{
-    AddServerRequest, AddVolumeRequest, ServerAnswer, ServerList, VolumeAnswer, VolumeList,
+    AddServerRequest, AddVolumeRequest, InventoryTags, ServerAnswer, ServerList,
+    SetInventoryTagsRequest, VolumeAnswer, VolumeList,
 };
 
 use crate::auth::Tenant;
-use crate::convert::inventory::{new_server, new_volume, server, volume};
+use crate::convert::inventory::{inventory_tags, new_server, new_volume, server, volume};
+use crate::convert::vaults::tag;
 use crate::extract::{Json, Path};
-use crate::params::{ServerPath, VolumePath};
+use crate::params::{InstancePath, ServerPath, VolumePath};
 use crate::{ApiError, ApiState};
 
 /// Add a disk to the inventory.
@@ -21,7 +23,7 @@ pub(crate) async fn add_volume(
     Tenant { caller, project }: Tenant,
     Json(request): Json<AddVolumeRequest>,
 ) -> Result<(StatusCode, Json<VolumeAnswer>), ApiError> {
-    let new = new_volume(request);
+    let new = new_volume(request)?;
     let view = inventory::add_volume(&state.app, &caller, &project, new).await?;
     let answer = VolumeAnswer {
         volume: volume(view),
@@ -97,4 +99,36 @@ pub(crate) async fn remove_server(
 ) -> Result<StatusCode, ApiError> {
     inventory::remove_server(&state.app, &caller, &project, &path.server_id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Show the tags of a server or disk of the inventory.
+#[utoipa::path(get, path = "/strongroom/v1/{project_id}/inventory/{instance_id}/tags", tag = "inventory",
+    params(InstancePath), responses((status = 200, body = InventoryTags)))]
+pub(crate) async fn show_inventory_tags(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<InstancePath>,
+) -> Result<Json<InventoryTags>, ApiError> {
+    let tags = inventory::tags(&state.app, &caller, &project, &path.instance_id).await?;
+    Ok(Json(InventoryTags {
+        tags: tags.into_iter().map(tag).collect(),
+    }))
+}
+
+/// Replace the tags of a server or disk of the inventory.
+#[utoipa::path(put, path = "/strongroom/v1/{project_id}/inventory/{instance_id}/tags", tag = "inventory",
+    params(InstancePath), request_body = SetInventoryTagsRequest,
+    responses((status = 200, body = InventoryTags)))]
+pub(crate) async fn set_inventory_tags(
+    State(state): State<ApiState>,
+    Tenant { caller, project }: Tenant,
+    Path(path): Path<InstancePath>,
+    Json(request): Json<SetInventoryTagsRequest>,
+) -> Result<Json<InventoryTags>, ApiError> {
+    let tags = inventory_tags(request.tags)?;
+    let id = &path.instance_id;
+    let tags = inventory::set_tags(&state.app, &caller, &project, id, tags).await?;
+    Ok(Json(InventoryTags {
+        tags: tags.into_iter().map(tag).collect(),
+    }))
 }

@@ -77,7 +77,7 @@ pub(crate) struct StretchPath {
 }
 
 /// List the vaults of a project that the peer may send to.
-#[utoipa::path(get, path = "/strongroom/v1/replication/vaults", tag = "replication",
+#[utoipa::path(get, path = "/strongroom/v1/replication/vaults", tag = "replication", security(("peer" = [])),
     params(PeerVaultsQuery), responses((status = 200, body = VaultList)))]
 pub(crate) async fn list_peer_vaults(
     State(state): State<ApiState>,
@@ -98,7 +98,7 @@ pub(crate) async fn list_peer_vaults(
 }
 
 /// Begin a transfer, or find the one that was begun.
-#[utoipa::path(post, path = "/strongroom/v1/replication/replicas", tag = "replication",
+#[utoipa::path(post, path = "/strongroom/v1/replication/replicas", tag = "replication", security(("peer" = [])),
     request_body = BeginReplicaRequest, responses((status = 200, body = BeginReplicaAnswer)))]
 pub(crate) async fn begin_replica(
     State(state): State<ApiState>,
@@ -110,7 +110,7 @@ pub(crate) async fn begin_replica(
 }
 
 /// Show how far a transfer is.
-#[utoipa::path(get, path = "/strongroom/v1/replication/replicas/{backup_id}", tag = "replication",
+#[utoipa::path(get, path = "/strongroom/v1/replication/replicas/{backup_id}", tag = "replication", security(("peer" = [])),
     params(BackupPath), responses((status = 200, body = ReplicaAnswer)))]
 pub(crate) async fn show_replica(
     State(state): State<ApiState>,
@@ -126,7 +126,7 @@ pub(crate) async fn show_replica(
 }
 
 /// Say that everything was sent, and what the disks must hold.
-#[utoipa::path(post, path = "/strongroom/v1/replication/replicas/{backup_id}/commit", tag = "replication",
+#[utoipa::path(post, path = "/strongroom/v1/replication/replicas/{backup_id}/commit", tag = "replication", security(("peer" = [])),
     params(BackupPath), request_body = CommitReplicaRequest, responses((status = 204)))]
 pub(crate) async fn commit_replica(
     State(state): State<ApiState>,
@@ -141,7 +141,7 @@ pub(crate) async fn commit_replica(
 
 /// Ask which blocks of a stretch are lacking. The body is the ids of its blocks, 32 bytes each.
 #[utoipa::path(post, path = "/strongroom/v1/replication/disks/{backup_id}/stretches/{number}/compare",
-    tag = "replication", params(StretchPath),
+    tag = "replication", security(("peer" = [])), params(StretchPath),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = CompareAnswer)))]
 pub(crate) async fn compare_stretch(
@@ -169,7 +169,7 @@ pub(crate) async fn compare_stretch(
 /// Send the lacking blocks of a stretch. The body is how many ids follow, in two bytes, the lower first; the ids of all
 /// blocks; and the lacking blocks. It is durable when the answer comes.
 #[utoipa::path(put, path = "/strongroom/v1/replication/disks/{backup_id}/stretches/{number}",
-    tag = "replication", params(StretchPath),
+    tag = "replication", security(("peer" = [])), params(StretchPath),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 204)))]
 pub(crate) async fn send_stretch(

@@ -17,6 +17,9 @@ macro_rules! object_path {
 }
 
 object_path!(VaultPath { vault_id: VaultId });
+object_path!(InstancePath {
+    instance_id: ResourceId
+});
 object_path!(VaultTagPath {
     vault_id: VaultId,
     key: String

@@ -172,6 +172,10 @@ fn extensions() -> OpenApiRouter<ApiState> {
         .routes(routes!(inventory::add_server, inventory::list_servers))
         .routes(routes!(inventory::remove_server))
         .routes(routes!(audit_list::list_audit))
+        .routes(routes!(
+            inventory::show_inventory_tags,
+            inventory::set_inventory_tags
+        ))
         .routes(routes!(orders::list_orders))
         .routes(routes!(orders::approve_order))
         .routes(routes!(orders::reject_order))

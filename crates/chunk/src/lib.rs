@@ -38,7 +38,9 @@ pub use parity::heal;
 pub use profile::{BLOCK_BYTES, Profile};
 pub use seal::SealKey;
 pub use sealed::{checksum, open_object, scrub_object, seal_object};
-pub use segment::{IndexEntry, IndexedPack, Lookup, Outline, Segment, SegmentEncoder};
+pub use segment::{
+    IndexEntry, IndexedPack, Lookup, Outline, Probe, Search, Segment, SegmentEncoder,
+};
 pub use trailer::{FOOTER_BYTES, HASH_BLOCK_BYTES, SectionKind, Trailer};
 
 #[cfg(test)]

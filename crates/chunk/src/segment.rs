@@ -10,7 +10,8 @@ mod fuse;
 mod outline;
 
 pub use encoder::SegmentEncoder;
-pub use outline::{Lookup, Outline};
+pub use fuse::Probe;
+pub use outline::{Lookup, Outline, Search};
 
 use crate::bytes_io::{Reader, to_usize};
 use crate::header::HEADER_BYTES;

@@ -211,7 +211,9 @@ impl Tx {
 
     /// The volume must be attached to no server.
     pub async fn delete_volume(&mut self, id: &VolumeId) -> Result<bool> {
+        const TAGS: &str = "DELETE FROM inventory_tag WHERE resource_id = $1";
         const SQL: &str = "DELETE FROM volume WHERE id = $1";
+        on!(self, c => sqlx::query(TAGS).bind(id).execute(c).await.map(|_| ()))?;
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }
@@ -219,7 +221,9 @@ impl Tx {
     /// Deletes a server and detaches its volumes.
     pub async fn delete_server(&mut self, id: &ServerId) -> Result<bool> {
         const DETACH: &str = "DELETE FROM server_volume WHERE server_id = $1";
+        const TAGS: &str = "DELETE FROM inventory_tag WHERE resource_id = $1";
         const SQL: &str = "DELETE FROM server WHERE id = $1";
+        on!(self, c => sqlx::query(TAGS).bind(id).execute(c).await.map(|_| ()))?;
         on!(self, c => sqlx::query(DETACH).bind(id).execute(c).await.map(|_| ()))?;
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)

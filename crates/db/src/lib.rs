@@ -35,6 +35,7 @@ mod retention;
 mod storage_units;
 mod trusted_clock;
 mod tx;
+mod unprotected;
 mod vault_resources;
 mod vault_tags;
 mod vaults;

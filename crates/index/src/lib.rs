@@ -2,6 +2,7 @@
 //!
 //! Synchronous and without an object store: the engine fetches segments and stores what a merge makes of them.
 
+mod batch;
 mod catalog;
 mod content;
 mod error;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use strongroom_chunk::{
     Error as Malformed, HASH_BLOCK_BYTES, Header, IndexEntry, IndexedPack, Keys, Lookup, ObjectId,
-    Outline, Place, Prefix, Segment,
+    Outline, Place, Prefix, Probe, Segment,
 };
 
 use crate::Result;
@@ -115,6 +115,31 @@ impl OpenSegment {
             .decode_packs(self.checked(&self.outline.packs())?)?)
     }
 
+    /// The partition in which the prefix is, if it is in the segment. Its filter is sound from then on.
+    #[inline]
+    pub(crate) fn partition(&self, prefix: Prefix) -> Result<Option<usize>> {
+        let Some(partition) = self.lookup.partition(prefix) else {
+            return Ok(None);
+        };
+        if !self.filters[partition].load(Ordering::Acquire) {
+            self.check(&self.lookup.fingerprints(partition))?;
+            self.filters[partition].store(true, Ordering::Release);
+        }
+        Ok(Some(partition))
+    }
+
+    /// What to ask [`Self::bytes`] about a prefix whose [`Self::partition`] this is.
+    #[inline]
+    pub(crate) fn probe(&self, partition: usize, prefix: Prefix) -> Probe {
+        self.lookup.probe(partition, prefix)
+    }
+
+    /// All of it, sound or not.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.content.in_place()
+    }
+
     /// Where the chunk or node lies, in a pack that `usable` accepts.
     #[inline]
     pub fn find(
@@ -122,20 +147,30 @@ impl OpenSegment {
         prefix: Prefix,
         usable: &mut dyn FnMut(ObjectId) -> bool,
     ) -> Result<Option<Place>> {
-        let Some(partition) = self.lookup.partition(prefix) else {
+        let Some(partition) = self.partition(prefix)? else {
             return Ok(None);
         };
-        let fingerprints = self.lookup.fingerprints(partition);
-        if !self.filters[partition].load(Ordering::Acquire) {
-            self.check(&fingerprints)?;
-            self.filters[partition].store(true, Ordering::Release);
-        }
-        let fingerprints = &self.content.in_place()[indices(&fingerprints)];
-        if !self.lookup.may_contain(partition, fingerprints, prefix) {
+        if !self.probe(partition, prefix).matches(self.bytes()) {
             return Ok(None);
         }
         let read = |offset| self.entry(offset).map(|entry| entry.prefix);
-        for number in self.lookup.search(partition, prefix, read)? {
+        let numbers = self.lookup.search(partition, prefix, read)?;
+        self.choose(numbers, prefix, usable)
+    }
+
+    pub(crate) fn lookup(&self) -> &Lookup {
+        &self.lookup
+    }
+
+    /// The first of these entries that is the prefix's and in a pack that `usable` accepts.
+    #[inline]
+    pub(crate) fn choose(
+        &self,
+        numbers: Range<u64>,
+        prefix: Prefix,
+        usable: &mut dyn FnMut(ObjectId) -> bool,
+    ) -> Result<Option<Place>> {
+        for number in numbers {
             let entry = self.entry(self.lookup.entry_offset(number))?;
             if entry.prefix != prefix {
                 break;
@@ -159,19 +194,24 @@ impl OpenSegment {
     }
 
     #[inline]
-    fn entry(&self, offset: u64) -> Result<IndexEntry> {
+    pub(crate) fn entry(&self, offset: u64) -> Result<IndexEntry> {
         let bytes = self.checked(&(offset..offset + IndexEntry::BYTES as u64))?;
         Ok(IndexEntry::from_bytes(bytes.try_into().expect("24 bytes")))
     }
 
     fn pack(&self, number: u32) -> Result<ObjectId> {
-        let table = self.outline.packs();
-        let from = table.start + u64::from(number) * IndexedPack::BYTES as u64;
-        if from >= table.end {
+        let from = self.pack_offset(number);
+        if from >= self.outline.packs().end {
             return Err(Malformed::Malformed("an index entry names no pack").into());
         }
         let id = self.checked(&(from..from + 16))?;
         Ok(ObjectId(id.try_into().expect("16 bytes")))
+    }
+
+    /// Where the pack with this number is told of, if there is one.
+    #[inline]
+    pub(crate) fn pack_offset(&self, number: u32) -> u64 {
+        self.outline.packs().start + u64::from(number) * IndexedPack::BYTES as u64
     }
 
     /// Bytes in place, once their blocks are known to be sound.

@@ -1,7 +1,8 @@
 //! Reading a point. A task walks the tree ahead of the caller and starts fetches of a few MiB each; a
-//! bounded number of them is under way, and their results are handed out in order.
+//! bounded number of them is under way, and their results are handed out in order: of the image, or of the packs.
 
 mod fetch;
+mod packed;
 mod plan;
 
 use std::collections::VecDeque;
@@ -35,6 +36,15 @@ pub enum Content {
     Hole(u64),
 }
 
+/// What comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// What lies first in the image.
+    Image,
+    /// What lies first in a pack; for whole images only.
+    Packs,
+}
+
 /// Bytes at an offset of the image.
 #[derive(Debug)]
 pub(crate) struct Piece {
@@ -62,21 +72,27 @@ type Fetch = JoinHandle<Result<Vec<Piece>>>;
 #[derive(Debug)]
 enum Planned {
     Fetch(Fetch),
-    /// Behind the last fetch there are only zeros.
+    /// Told in the order of packs only, where nobody sees them between the pieces.
+    Holes(Vec<Range<u64>>),
+    /// Behind the last fetch there are only zeros, in the order of the image.
     End,
 }
 
-/// Streams a point from its first byte to its last, holes included, without gaps.
+/// Streams a point, each byte once, holes included.
 #[derive(Debug)]
 pub struct PointReader {
     /// Of the whole image.
     image_bytes: u64,
     /// What of it is read.
     range: Range<u64>,
+    order: Order,
+    /// In the order of the image, all before it was handed out. In the order of packs, so many bytes were.
     position: u64,
     fetches: mpsc::Receiver<Result<Planned>>,
     all_planned: bool,
     ready: VecDeque<Piece>,
+    /// See [`Planned::Holes`].
+    holes: VecDeque<Range<u64>>,
     /// Collections wait for it, until the last byte is handed out.
     session: Option<Reading>,
 }
@@ -87,21 +103,24 @@ impl PointReader {
         point: &StoredPoint,
         range: Range<u64>,
         session: Reading,
+        order: Order,
     ) -> Result<Self> {
         let root = point
             .root()
             .map_err(|error| Error::decoding("a point", error))?;
         let (sender, fetches) = mpsc::channel(FETCHES_MAX);
         if let Some(root) = root {
-            tokio::spawn(plan::run(engine, root, range.clone(), sender));
+            tokio::spawn(plan::run(engine, root, range.clone(), order, sender));
         }
         Ok(Self {
             image_bytes: point.size_bytes,
             position: range.start,
             range,
+            order,
             fetches,
             all_planned: root.is_none(),
             ready: VecDeque::new(),
+            holes: VecDeque::new(),
             session: Some(session),
         })
     }
@@ -111,12 +130,28 @@ impl PointReader {
         self.range.end - self.range.start
     }
 
-    /// The next stretch, where the last one ended; nothing at the end. Every byte was checked against
-    /// the id of its chunk. [`Error::Corrupt`] and [`Error::Missing`] name the damaged object; the
-    /// reader is of no use behind an error.
+    /// The next stretch: where the last one ended, unless the reader was asked for the order of the packs; nothing at
+    /// the end. Every byte was checked against the id of its chunk. [`Error::Corrupt`] and [`Error::Missing`] name the
+    /// damaged object; the reader is of no use behind an error.
     pub async fn next(&mut self) -> Result<Option<Segment>> {
-        while self.ready.is_empty() {
+        loop {
+            if let Some(hole) = self.holes.pop_front() {
+                let length = hole.end - hole.start;
+                self.position += length;
+                return Ok(Some(Segment {
+                    offset: hole.start,
+                    content: Content::Hole(length),
+                }));
+            }
+            if let Some(piece) = self.ready.front() {
+                let offset = piece.offset;
+                return match self.hole_before(offset) {
+                    Some(hole) => Ok(Some(hole)),
+                    None => self.next_piece().map(Some),
+                };
+            }
             if self.all_planned {
+                self.check_whole()?;
                 let hole = self.hole_until(self.range.end);
                 if let (None, Some(session)) = (&hole, self.session.take()) {
                     session.end().await;
@@ -126,6 +161,7 @@ impl PointReader {
             let gone = Error::Broken("a task that walks a tree");
             match self.fetches.recv().await.ok_or(gone)?? {
                 Planned::End => self.all_planned = true,
+                Planned::Holes(holes) => self.holes.extend(holes),
                 Planned::Fetch(fetch) => {
                     let pieces = fetch.await.map_err(|_| Error::Broken("a reading task"))??;
                     let pieces: Vec<_> = pieces.into_iter().map(|p| self.trim(p)).collect();
@@ -133,10 +169,18 @@ impl PointReader {
                 }
             }
         }
-        let offset = self.ready[0].offset;
-        if let Some(hole) = self.hole_until(offset) {
-            return Ok(Some(hole));
+    }
+
+    /// In the order of packs, where nobody sees a gap: a point that is not all zeros is told of to its last byte.
+    fn check_whole(&self) -> Result<()> {
+        let half = self.position > 0 && self.position < self.range.end;
+        match self.order {
+            Order::Packs if half => Err(Error::Broken("a task that walks a tree")),
+            Order::Packs | Order::Image => Ok(()),
         }
+    }
+
+    fn next_piece(&mut self) -> Result<Segment> {
         let piece = self.ready.pop_front();
         let Some(piece) = piece.filter(|p| self.fits(p)) else {
             return Err(Error::Corrupt {
@@ -145,10 +189,10 @@ impl PointReader {
             });
         };
         self.position += piece.bytes.len() as u64;
-        Ok(Some(Segment {
-            offset,
+        Ok(Segment {
+            offset: piece.offset,
             content: Content::Data(piece.bytes),
-        }))
+        })
     }
 
     /// A chunk at either end of what is read may reach beyond it, but none beyond the image.
@@ -161,9 +205,19 @@ impl PointReader {
         }
     }
 
+    /// In the order of packs the walk has looked already.
     fn fits(&self, piece: &Piece) -> bool {
         let end = piece.offset.checked_add(piece.bytes.len() as u64);
-        piece.offset == self.position && end.is_some_and(|end| end <= self.range.end)
+        let in_place = piece.offset == self.position || self.order == Order::Packs;
+        in_place && end.is_some_and(|end| end <= self.range.end)
+    }
+
+    /// The zeros between the last piece and this one.
+    fn hole_before(&mut self, offset: u64) -> Option<Segment> {
+        match self.order {
+            Order::Image => self.hole_until(offset),
+            Order::Packs => None,
+        }
     }
 
     fn hole_until(&mut self, end: u64) -> Option<Segment> {

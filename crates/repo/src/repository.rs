@@ -8,6 +8,7 @@ use strongroom_types::{Clock, IdSource};
 use crate::config::{Config, PACK_BYTES_TARGETS};
 use crate::engine::Engine;
 use crate::keyring::{LiveKeys, NextRoot, Opener};
+use crate::reader::Order;
 use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
@@ -217,8 +218,18 @@ impl Repository {
         self.engine.points.delete(object_id(id)).await
     }
 
-    /// Starts reading a point from its first byte.
+    /// Starts reading a point from its first byte to its last.
     pub async fn read_point(&self, id: &PointId) -> Result<PointReader> {
+        self.read_in(id, Order::Image).await
+    }
+
+    /// Starts reading a point in whatever order is quickest. What lies scattered over packs is fetched and opened once for
+    /// some GiB of the image, instead of once for each place that needs it.
+    pub async fn read_point_in_any_order(&self, id: &PointId) -> Result<PointReader> {
+        self.read_in(id, Order::Packs).await
+    }
+
+    async fn read_in(&self, id: &PointId, order: Order) -> Result<PointReader> {
         // Before the point: what one that is there still needs is not removed any more.
         let session = Reading::begin(&self.engine).await;
         let point = match self.engine.points.read(object_id(id)).await {
@@ -227,7 +238,7 @@ impl Repository {
         };
         self.engine.refresh_marks().await?;
         let whole = 0..point.size_bytes;
-        PointReader::start(Arc::clone(&self.engine), &point, whole, session)
+        PointReader::start(Arc::clone(&self.engine), &point, whole, session, order)
     }
 
     /// As [`Repository::read_point`], of a part of the image; nodes and chunks outside of it are not read.
@@ -243,7 +254,13 @@ impl Repository {
             ));
         }
         self.engine.refresh_marks().await?;
-        PointReader::start(Arc::clone(&self.engine), &point, range, session)
+        PointReader::start(
+            Arc::clone(&self.engine),
+            &point,
+            range,
+            session,
+            Order::Image,
+        )
     }
 
     /// The id that a point of this name has or would have.

@@ -18,6 +18,7 @@ mod opening;
 mod parents;
 mod power;
 mod ranges;
+mod reading;
 mod repairing;
 mod round_trip;
 mod s3;

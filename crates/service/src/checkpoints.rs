@@ -17,7 +17,7 @@ use crate::disks::{Findings, examine_all};
 use crate::resources::NewResource;
 use crate::stock::Stock;
 use crate::vaults::{self, check_description};
-use crate::{Action, App, Caller, Error, audit};
+use crate::{Action, App, Caller, Error, audit, auto_bind};
 
 pub(crate) use run::{check_room, start};
 
@@ -80,6 +80,7 @@ pub async fn create(
 ) -> Result<CheckpointView, Error> {
     caller.authorise(Action::VaultsBackup, project)?;
     check_new(&new)?;
+    bind_first(app, project, &new).await?;
     let findings = examine(app, project, &new).await?;
     let mut tx = app.db.begin().await?;
     let view = run::start(app, &mut tx, &new, &findings, &caller.request_id).await?;
@@ -87,6 +88,20 @@ pub async fn create(
     tx.commit().await?;
     app.wake.notify_one();
     Ok(view)
+}
+
+/// A vault that takes in what nobody protects does so before all of it is backed up.
+async fn bind_first(app: &App, project: &ProjectId, new: &NewCheckpoint) -> Result<(), Error> {
+    if !matches!(new.selection, Selection::WholeVault) {
+        return Ok(());
+    }
+    let mut tx = app.db.read().await?;
+    let vault = vaults::owned(tx.find_vault(&new.vault_id).await?, project, &new.vault_id)?;
+    drop(tx);
+    if vault.auto_bind {
+        auto_bind::bind_for(app, &vault.id).await?;
+    }
+    Ok(())
 }
 
 /// Looks at the disks of what is selected, before the transaction that decides: they may be slow.

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_db::{Attachment, InventoryFilter, Page, Server, Tx, Volume};
+use strongroom_db::{Attachment, InventoryFilter, Page, Server, Tag, Tx, Volume};
 use strongroom_types::{ProjectId, ResourceId, ResourceType, ServerId, Timestamp, VolumeId};
 
 use crate::stock::Stock;
+use crate::vaults::rules::check_tags;
 use crate::{Action, App, Caller, DiskFacts, Error, audit};
 
 const NAME_LENGTH_MAX: usize = 255;
+/// As many as vaults may have for their rules.
+const TAGS_MAX: u64 = 20;
 /// More disks than any machine has.
 const DISKS_MAX: usize = 64;
 /// The inventory is listed whole; this bounds the answer.
@@ -21,6 +24,7 @@ pub struct NewVolume {
     pub name: String,
     /// Absolute.
     pub path: String,
+    pub tags: Vec<Tag>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +35,7 @@ pub struct NewServer {
     pub disks: Vec<String>,
     pub qmp_socket: Option<String>,
     pub guest_agent_socket: Option<String>,
+    pub tags: Vec<Tag>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +59,7 @@ pub async fn add_volume(
 ) -> Result<VolumeView, Error> {
     caller.authorise(Action::InventoryAdd, project)?;
     check_name(&new.name)?;
+    check_tags(&new.tags, TAGS_MAX)?;
     let facts = examine(app, &new.path).await?;
     let now = app.now();
     let id = new.id.unwrap_or_else(|| VolumeId::random(&*app.ids));
@@ -71,6 +77,8 @@ pub async fn add_volume(
         .await
         .map_err(|e| taken(e, &volume.path))?;
     audit::made("volume", &volume.id);
+    tx.set_inventory_tags(&volume.id.clone().into(), &new.tags)
+        .await?;
     tx.commit().await?;
     Ok(VolumeView {
         volume,
@@ -140,6 +148,7 @@ pub async fn add_server(
 ) -> Result<ServerView, Error> {
     caller.authorise(Action::InventoryAdd, project)?;
     check_name(&new.name)?;
+    check_tags(&new.tags, TAGS_MAX)?;
     if new.disks.is_empty() || new.disks.len() > DISKS_MAX {
         return Err(Error::invalid(format!(
             "A server has 1 to {DISKS_MAX} disks."
@@ -171,6 +180,8 @@ pub async fn add_server(
     check_project(&mut tx, project).await?;
     insert_server(&mut tx, &server, &volumes).await?;
     audit::made("server", &server.id);
+    tx.set_inventory_tags(&server.id.clone().into(), &new.tags)
+        .await?;
     tx.commit().await?;
     Ok(ServerView { server, volumes })
 }
@@ -255,6 +266,48 @@ pub async fn remove_server(
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Replaces the tags of a server or volume, by which vaults with `auto_bind` choose. Answers them.
+pub async fn set_tags(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    id: &ResourceId,
+    tags: Vec<Tag>,
+) -> Result<Vec<Tag>, Error> {
+    caller.authorise(Action::InventoryAdd, project)?;
+    check_tags(&tags, TAGS_MAX)?;
+    let mut tx = app.db.begin().await?;
+    check_known(&mut tx, project, id).await?;
+    tx.set_inventory_tags(id, &tags).await?;
+    let tags = tx.inventory_tags_of(id).await?;
+    tx.commit().await?;
+    Ok(tags)
+}
+
+pub async fn tags(
+    app: &App,
+    caller: &Caller,
+    project: &ProjectId,
+    id: &ResourceId,
+) -> Result<Vec<Tag>, Error> {
+    caller.authorise(Action::InventoryList, project)?;
+    let mut tx = app.db.read().await?;
+    check_known(&mut tx, project, id).await?;
+    Ok(tx.inventory_tags_of(id).await?)
+}
+
+async fn check_known(tx: &mut Tx, project: &ProjectId, id: &ResourceId) -> Result<(), Error> {
+    let server = tx.find_server(&id.clone().into()).await?;
+    let volume = tx.find_volume(&id.clone().into()).await?;
+    let projects = [server.map(|s| s.project_id), volume.map(|v| v.project_id)];
+    if projects.iter().flatten().any(|owner| owner == project) {
+        return Ok(());
+    }
+    Err(Error::ResourceNotFound {
+        resource_id: id.clone(),
+    })
 }
 
 /// Locks the volumes and makes sure that no vault and no restore needs them or the `others`.

@@ -6,6 +6,7 @@
 mod actions;
 mod app;
 pub mod audit;
+pub mod auto_bind;
 pub mod backups;
 mod caller;
 pub mod checkpoints;

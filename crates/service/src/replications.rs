@@ -69,7 +69,7 @@ pub struct NewVaultReplication {
 }
 
 /// Who wants copies.
-struct Request<'a> {
+struct Wish<'a> {
     new: NewReplication,
     auto_trigger: bool,
     policy_id: Option<&'a PolicyId>,
@@ -97,13 +97,13 @@ pub async fn copy_backup(
     // What was read before the vault's lock may have changed meanwhile.
     let backup = backups::find(&mut tx, project, backup_id).await?;
     check_backup(&backup)?;
-    let request = Request {
+    let wish = Wish {
         new,
         auto_trigger: false,
         policy_id: None,
         request_id: &caller.request_id,
     };
-    let replication = begin(app, &mut tx, &vault, &backup, &request).await?;
+    let replication = begin(app, &mut tx, &vault, &backup, &wish).await?;
     tx.commit().await?;
     app.wake.notify_one();
     Ok(replication)
@@ -120,13 +120,13 @@ pub async fn copy_vault(
     caller.authorise(Action::VaultsReplicate, project)?;
     let vault = app.db.read().await?.find_vault(vault_id).await?;
     let vault = vaults::owned(vault, project, vault_id)?;
-    let request = Request {
+    let wish = Wish {
         new: of_vault(new.destination),
         auto_trigger: new.auto_trigger,
         policy_id: None,
         request_id: &caller.request_id,
     };
-    let started = start_vault(app, &vault, &request).await?;
+    let started = start_vault(app, &vault, &wish).await?;
     if started.is_empty() {
         return Err(Error::NothingToReplicate);
     }
@@ -206,13 +206,13 @@ pub async fn run_policy(
     destination: Destination,
     request_id: &str,
 ) -> Result<u64, Error> {
-    let request = Request {
+    let wish = Wish {
         new: of_vault(destination),
         auto_trigger: true,
         policy_id: Some(policy_id),
         request_id,
     };
-    match start_vault(app, vault, &request).await {
+    match start_vault(app, vault, &wish).await {
         Err(Error::VaultBeingReplicated) => Ok(0),
         started => Ok(started?.len() as u64),
     }
@@ -226,15 +226,11 @@ const fn of_vault(destination: Destination) -> NewReplication {
     }
 }
 
-async fn start_vault(
-    app: &App,
-    vault: &Vault,
-    request: &Request<'_>,
-) -> Result<Vec<Replication>, Error> {
+async fn start_vault(app: &App, vault: &Vault, wish: &Wish<'_>) -> Result<Vec<Replication>, Error> {
     if vault.object_type != ObjectType::Server {
         return Err(Error::VaultNotReplicable);
     }
-    let destination = &request.new.destination;
+    let destination = &wish.new.destination;
     check_destination(app, &vault.project_id, destination).await?;
     let mut tx = app.db.begin().await?;
     let vault = vaults::owned(
@@ -253,7 +249,7 @@ async fn start_vault(
     let left = tx.unreplicated_backups(&vault.id, &destination.region, BACKUPS_MAX);
     let mut started = Vec::new();
     for backup in left.await? {
-        started.push(begin(app, &mut tx, &vault, &backup, request).await?);
+        started.push(begin(app, &mut tx, &vault, &backup, wish).await?);
     }
     tx.commit().await?;
     app.wake.notify_one();
@@ -330,10 +326,10 @@ async fn begin(
     tx: &mut Tx,
     vault: &Vault,
     backup: &Backup,
-    request: &Request<'_>,
+    wish: &Wish<'_>,
 ) -> Result<Replication, Error> {
     let now = app.now();
-    let (new, to) = (&request.new, &request.new.destination);
+    let (new, to) = (&wish.new, &wish.new.destination);
     let replication = Replication {
         id: ReplicationId::random(&*app.ids),
         project_id: backup.project_id.clone(),
@@ -350,7 +346,7 @@ async fn begin(
             .description
             .clone()
             .unwrap_or_else(|| backup.description.clone()),
-        auto_trigger: request.auto_trigger,
+        auto_trigger: wish.auto_trigger,
         status: ReplicationStatus::Waiting,
         progress: 0,
         trouble: None,
@@ -366,7 +362,7 @@ async fn begin(
         }
         inserted => inserted?,
     }
-    let log = new_log(app, vault, backup, &replication, request);
+    let log = new_log(app, vault, backup, &replication, wish);
     tx.insert_operation_log(&log).await?;
     let job = NewJob {
         id: JobId::random(&*app.ids),
@@ -385,7 +381,7 @@ fn new_log(
     vault: &Vault,
     backup: &Backup,
     replication: &Replication,
-    request: &Request<'_>,
+    wish: &Wish<'_>,
 ) -> OperationLog {
     let subject = Subject {
         id: &backup.resource_id,
@@ -407,13 +403,13 @@ fn new_log(
     let extra = OperationExtra::Replication(task);
     OperationLog {
         checkpoint_id: Some(backup.checkpoint_id.clone()),
-        policy_id: request.policy_id.cloned(),
+        policy_id: wish.policy_id.cloned(),
         ..work::new_log(
             app,
             vault,
             Some(&subject),
             extra,
-            request.request_id,
+            wish.request_id,
             app.now(),
         )
     }

@@ -10,7 +10,7 @@ use strongroom_types::{
 
 use crate::checkpoints::{self, NewCheckpoint, Selection};
 use crate::work::{self, NotStarted, Subject};
-use crate::{App, Error, replications};
+use crate::{App, Error, auto_bind, replications};
 
 /// Rows read at once.
 const PAGE: u64 = 500;
@@ -114,6 +114,7 @@ impl Run<'_> {
             retention_days: -1,
             selection: Selection::AutoProtected,
         };
+        auto_bind::bind_for(self.app, &self.candidate.applied.vault_id).await?;
         if self.has_nothing_to_do().await? {
             let mut tx = self.app.db.begin().await?;
             self.lock_first(&mut tx).await?;

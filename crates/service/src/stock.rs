@@ -164,6 +164,12 @@ impl Stock {
         }
     }
 
+    /// The sizes of all disks of a server together.
+    pub(crate) fn size_gb_of(&self, server: &ServerId) -> u64 {
+        let disks = self.disks_of(server).into_iter();
+        disks.map(|disk| gib_ceil(disk.volume.size_bytes)).sum()
+    }
+
     /// The size that a resource of a vault allocates there.
     pub(crate) fn allocated_gb(&self, resource: &VaultResource) -> u64 {
         let disks = self.protected_disks(resource);

@@ -85,6 +85,16 @@ pub(crate) async fn apply_at_birth(
         destination: None,
         now,
     };
+    let policy = policies::owned(
+        tx.find_policy(policy_id).await?,
+        &vault.project_id,
+        policy_id,
+    )?;
+    if policy.operation_type != PolicyOperation::Backup {
+        return Err(Error::PolicyDoesNotFit {
+            message: "backup_policy_id names a replication policy".to_owned(),
+        });
+    }
     let policy = target.fitting(tx, policy_id).await?;
     target.apply(tx, &policy).await?;
     Ok(())

@@ -64,7 +64,6 @@ pub enum Charging {
 }
 
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one is made per request")]
 pub enum VaultCreation {
     Created(Box<VaultView>),
     /// The vault is or will be created under the order's `vault_id`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_types::{ProjectId, ServerId, VolumeFormat, VolumeId};
 use utoipa::ToSchema;
 
+use crate::tags::{NewTag, Tag};
 use crate::time::CbrTime;
 use crate::values::{DiskPath, InventoryName};
 
@@ -13,6 +14,8 @@ pub struct AddVolumeRequest {
     /// Absolute, on the host that runs the service.
     pub path: DiskPath,
     pub id: Option<VolumeId>,
+    #[schema(max_items = 20)]
+    pub tags: Option<Vec<NewTag>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,6 +54,20 @@ pub struct AddServerRequest {
     pub qmp: Option<DiskPath>,
     /// The socket of its guest agent.
     pub guest_agent: Option<DiskPath>,
+    #[schema(max_items = 20)]
+    pub tags: Option<Vec<NewTag>>,
+}
+
+/// The tags that a server or volume shall have instead of those that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SetInventoryTagsRequest {
+    #[schema(max_items = 20)]
+    pub tags: Vec<NewTag>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InventoryTags {
+    pub tags: Vec<Tag>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

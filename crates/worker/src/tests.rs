@@ -1,7 +1,9 @@
-//! Disks through an engine in memory and back.
+//! Disks through an engine in memory and back, and what happens by itself.
 
 mod failures;
 mod guests;
 mod notify;
+mod replicas;
 mod repositories;
 mod transfer;
+mod upkeep;

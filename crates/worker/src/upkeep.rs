@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use strongroom_service::auto_bind::bind_unprotected;
 use strongroom_service::replicas::give_up_silent;
 use strongroom_service::retention::{apply_numbers, clear_failed_backups, expire_backups};
 use strongroom_service::schedules::run_due;
@@ -40,6 +41,10 @@ pub(crate) async fn run(app: App, stop: CancellationToken) {
 
 async fn retain(app: &App) {
     let now = app.now();
+    report(
+        "resources that nobody protected are in vaults now",
+        bind_unprotected(app).await,
+    );
     report("backups have expired", expire_backups(app, now).await);
     report(
         "backups are more than their policies keep",

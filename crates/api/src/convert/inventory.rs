@@ -2,23 +2,34 @@
 
 use strongroom_service::inventory::{NewServer, NewVolume, ServerView, VolumeView};
 use strongroom_service::orders::{OrderRequest, OrderView};
+use strongroom_service::rows;
 use strongroom_wire::CbrTime;
 use strongroom_wire::inventory::{AddServerRequest, AddVolumeRequest, Server, Volume};
 use strongroom_wire::orders::Order;
+use strongroom_wire::tags::NewTag;
 use strongroom_wire::values::DiskPath;
 
 use super::check_count;
+use super::vaults::tags;
 use crate::ApiError;
 
 /// More disks than any machine has.
 const DISKS_MAX: usize = 60;
 
-pub(crate) fn new_volume(request: AddVolumeRequest) -> NewVolume {
-    NewVolume {
+/// More than any use of tags as a filter needs.
+const TAGS_MAX: usize = 20;
+
+pub(crate) fn inventory_tags(given: Vec<NewTag>) -> Result<Vec<rows::Tag>, ApiError> {
+    tags("tags", given, TAGS_MAX)
+}
+
+pub(crate) fn new_volume(request: AddVolumeRequest) -> Result<NewVolume, ApiError> {
+    Ok(NewVolume {
         id: request.id,
         name: request.name.into_string(),
         path: request.path.into_string(),
-    }
+        tags: inventory_tags(request.tags.unwrap_or_default())?,
+    })
 }
 
 pub(crate) fn new_server(request: AddServerRequest) -> Result<NewServer, ApiError> {
@@ -33,6 +44,7 @@ pub(crate) fn new_server(request: AddServerRequest) -> Result<NewServer, ApiErro
             .collect(),
         qmp_socket: request.qmp.map(DiskPath::into_string),
         guest_agent_socket: request.guest_agent.map(DiskPath::into_string),
+        tags: inventory_tags(request.tags.unwrap_or_default())?,
     })
 }
 

@@ -93,7 +93,7 @@ fn bind_rules(rules: Option<NewBindRules>) -> Result<Option<Vec<rows::Tag>>, Api
         .transpose()
 }
 
-fn tags(field: &str, tags: Vec<NewTag>, max: usize) -> Result<Vec<rows::Tag>, ApiError> {
+pub(super) fn tags(field: &str, tags: Vec<NewTag>, max: usize) -> Result<Vec<rows::Tag>, ApiError> {
     check_count(field, &tags, 0..=max)?;
     let mut keys = HashSet::new();
     if !tags.iter().all(|tag| keys.insert(tag.key.as_str())) {

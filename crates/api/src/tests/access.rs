@@ -19,6 +19,11 @@ fn is_ours(operation: &Operation) -> bool {
     operation.path.starts_with("/v3/{project_id}/") || operation.path.starts_with("/strongroom/")
 }
 
+/// What other regions ask, with a secret of their own; no user is anybody there.
+fn is_for_peers(operation: &Operation) -> bool {
+    operation.path.starts_with("/strongroom/v1/replication/")
+}
+
 /// A path with ids of the right form that name nothing.
 pub(super) fn filled(path: &str) -> String {
     let filled = with_ids(path);
@@ -81,7 +86,9 @@ async fn readers_change_nothing_and_run_no_installation() {
                 let changes = operation.method != "GET" && !searches;
                 // What an account pushes to all its projects is no single project's to see.
                 let of_account = operation.path.contains("/organization-policies");
-                if changes || of_account || operation.path.starts_with("/strongroom/") {
+                if is_for_peers(operation) {
+                    assert_eq!(answer.refusal(), "APIGW.0301 401", "{operation:?}");
+                } else if changes || of_account || operation.path.starts_with("/strongroom/") {
                     assert_eq!(
                         answer.refusal(),
                         "APIGW.0302 403",

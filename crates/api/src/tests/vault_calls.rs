@@ -196,3 +196,21 @@ async fn new_ends_are_told_as_a_task_that_is_over() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn servers_of_the_inventory_have_tags() {
+    on_each_server(|server| async move {
+        server.disks.put("/disks/web.raw", 40);
+        let body = json!({"name": "web", "disks": ["/disks/web.raw"], "tags": [{"key": "env", "value": "prod"}]});
+        let added = server.post("/strongroom/v1/{project_id}/servers", body).await.expect(201);
+        let id = added["server"]["id"].as_str().unwrap();
+        let path = format!("/strongroom/v1/{{project_id}}/inventory/{id}/tags");
+        let shown = server.get(&path).await.expect(200);
+        assert_eq!(shown, json!({"tags": [{"key": "env", "value": "prod"}]}));
+        let body = json!({"tags": [{"key": "team", "value": ""}]});
+        assert_eq!(server.put(&path, body.clone()).await.expect(200), body);
+        let unknown = "/strongroom/v1/{project_id}/inventory/11111111-2222-4333-8444-555555555555/tags";
+        assert_eq!(server.get(unknown).await.refusal(), "6302 404");
+    })
+    .await;
+}

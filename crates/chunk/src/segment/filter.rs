@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::fuse::{self, Shape};
+use super::fuse::{self, Probe, Shape};
 use crate::bytes_io::{Reader, to_u32, to_usize};
 use crate::ids::Prefix;
 use crate::{Error, Result};
@@ -23,12 +23,14 @@ struct Partition {
 }
 
 /// Which partitions a segment has, and how to ask their filters.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Partitions {
     list: Vec<Partition>,
     last: Prefix,
     entries: u64,
     section_bytes: usize,
+    /// Partitions for each unit of the prefixes' first half.
+    per_unit: f64,
 }
 
 impl Partitions {
@@ -76,6 +78,7 @@ impl Partitions {
             return Err(Error::Malformed("partitions do not fill the section"));
         }
         Ok(Self {
+            per_unit: per_unit(&list, last, entries),
             list,
             last,
             entries,
@@ -100,7 +103,7 @@ impl Partitions {
             return None;
         }
         // Ids are uniform: the guess is hardly ever wrong by more than one.
-        let mut at = interpolate(prefix, first, last, self.list.len() as u64 - 1);
+        let mut at = self.guess(prefix.0[0] - first.0[0]);
         while self.list[at].first > prefix {
             at -= 1;
         }
@@ -112,6 +115,18 @@ impl Partitions {
             at += 1;
         }
         Some(at)
+    }
+
+    /// Which partition lies so far behind the first prefix, if all are of one width.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is a guess, and bounded"
+    )]
+    #[inline]
+    fn guess(&self, distance: u64) -> usize {
+        ((distance as f64 * self.per_unit) as usize).min(self.list.len() - 1)
     }
 
     /// Numbers of the partition's entries.
@@ -136,20 +151,23 @@ impl Partitions {
         self.list[partition].fingerprints_from..end
     }
 
+    /// What to ask the partition's fingerprints, by offsets in the section.
     #[inline]
-    pub(crate) fn contains(&self, partition: usize, fingerprints: &[u8], prefix: Prefix) -> bool {
-        self.list[partition]
+    pub(crate) fn probe(&self, partition: usize, prefix: Prefix) -> Probe {
+        let partition = &self.list[partition];
+        partition
             .shape
-            .contains(fingerprints, prefix.0[1])
+            .probe(prefix.0[1])
+            .behind(partition.fingerprints_from)
     }
 }
 
-/// Which of the numbers 0 to `most` the prefix stands for, if they are spread evenly from `first` to `last`.
-fn interpolate(prefix: Prefix, first: Prefix, last: Prefix, most: u64) -> usize {
-    let span = u128::from(last.0[0].saturating_sub(first.0[0])) + 1;
-    let way = u128::from(prefix.0[0].saturating_sub(first.0[0]));
-    let guess = (way * u128::from(most) / span).min(u128::from(most));
-    usize::try_from(guess).expect("below a count of entries")
+/// All partitions but the last have as many entries as the first.
+#[expect(clippy::cast_precision_loss, reason = "for a guess")]
+fn per_unit(list: &[Partition], last: Prefix, entries: u64) -> f64 {
+    let first = list.first().map_or(0, |first| first.first.0[0]);
+    let of_each = list.get(1).map_or(entries, |next| next.entries_from).max(1);
+    entries as f64 / of_each as f64 / (last.0[0].saturating_sub(first) as f64 + 1.0)
 }
 
 fn decode_partition(reader: &mut Reader<'_>) -> Result<Partition> {

@@ -17,6 +17,37 @@ pub(crate) struct Shape {
     pub(crate) segment_count: u32,
 }
 
+/// One question to one filter. Whoever has many works them all out before looking at any bytes: then the reads wait
+/// for the memory together.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Probe {
+    places: [usize; 3],
+    fingerprint: u8,
+}
+
+impl Probe {
+    /// May the key be in the filter with these fingerprints? True if they are not of the filter's shape: such a
+    /// filter rules nothing out.
+    #[inline]
+    pub fn matches(&self, fingerprints: &[u8]) -> bool {
+        let [a, b, c] = self.places.map(|place| fingerprints.get(place));
+        match (a, b, c) {
+            (Some(a), Some(b), Some(c)) => self.fingerprint == a ^ b ^ c,
+            _ => true,
+        }
+    }
+
+    /// The same question to bytes of which the filter's are a part, from `start` on.
+    #[inline]
+    #[must_use]
+    pub fn behind(self, start: usize) -> Self {
+        Self {
+            places: self.places.map(|place| place.saturating_add(start)),
+            ..self
+        }
+    }
+}
+
 impl Shape {
     /// Nothing for lengths that no writer makes.
     pub(crate) fn new(seed: u64, segment_length: u32, segment_count: u32) -> Option<Self> {
@@ -56,15 +87,13 @@ impl Shape {
         usize::try_from(segments * u64::from(self.segment_length)).expect("bounded by `new`")
     }
 
-    /// May the key be in the filter with these fingerprints? True if they are not of this shape: such a filter
-    /// rules nothing out.
+    /// Where to look for a key, worked out before any byte of the filter is touched.
     #[inline]
-    pub(crate) fn contains(&self, fingerprints: &[u8], key: u64) -> bool {
+    pub(crate) fn probe(&self, key: u64) -> Probe {
         let hash = self.hash(key);
-        let [a, b, c] = self.places(hash).map(|place| fingerprints.get(place));
-        match (a, b, c) {
-            (Some(a), Some(b), Some(c)) => fingerprint(hash) == a ^ b ^ c,
-            _ => true,
+        Probe {
+            places: self.places(hash),
+            fingerprint: fingerprint(hash),
         }
     }
 

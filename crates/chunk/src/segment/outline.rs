@@ -3,14 +3,13 @@
 use std::ops::Range;
 
 use super::filter::Partitions;
+use super::fuse::Probe;
 use super::{ENTRY_BYTES, IndexedPack, PACK_BYTES, block_mac_input, decode_packs};
 use crate::header::HEADER_BYTES;
 use crate::ids::Prefix;
 use crate::trailer::{HASH_BLOCK_BYTES, SectionKind, Trailer};
 use crate::{Error, Keys, Kind, ObjectId, Result};
 
-/// How often a guess is corrected before the search around it begins.
-const CORRECTIONS: usize = 2;
 const BLOCK: u64 = HASH_BLOCK_BYTES as u64;
 
 /// Where the parts of a segment lie, and authentic hashes of its blocks: with them each block can be checked
@@ -193,16 +192,17 @@ impl Lookup {
         self.partitions.of(prefix)
     }
 
-    /// Where the bytes lie that [`Lookup::may_contain`] asks.
+    /// Where the bytes lie that the partition's filter has.
     pub fn fingerprints(&self, partition: usize) -> Range<u64> {
         let range = self.partitions.fingerprints(partition);
         self.filter_from + range.start as u64..self.filter_from + range.end as u64
     }
 
-    /// `fingerprints` are the partition's.
+    /// What to ask the bytes of the segment about a prefix.
     #[inline]
-    pub fn may_contain(&self, partition: usize, fingerprints: &[u8], prefix: Prefix) -> bool {
-        self.partitions.contains(partition, fingerprints, prefix)
+    pub fn probe(&self, partition: usize, prefix: Prefix) -> Probe {
+        let probe = self.partitions.probe(partition, prefix);
+        probe.behind(index(self.filter_from))
     }
 
     /// The numbers of the partition's entries from the first on that is not before the prefix. `read` gives an entry's
@@ -215,43 +215,63 @@ impl Lookup {
         prefix: Prefix,
         mut read: impl FnMut(u64) -> std::result::Result<Prefix, E>,
     ) -> std::result::Result<Range<u64>, E> {
-        let numbers = self.partitions.entries(partition);
-        let (first, last) = self.partitions.bounds(partition);
-        let spread = Spread::new(first, last, numbers.end - numbers.start);
-        let (mut low, mut high) = (numbers.start, numbers.end);
-        let mut at = (low + spread.distance(first, prefix)).min(high - 1);
-        for _ in 0..CORRECTIONS {
-            let found = read(self.entry_offset(at))?;
-            if found < prefix {
-                low = at + 1;
-                at = at.saturating_add(spread.distance(found, prefix));
-            } else {
-                high = at;
-                at = at.saturating_sub(spread.distance(prefix, found));
-            }
-            if low >= high {
-                return Ok(low..numbers.end);
-            }
-            at = at.clamp(low, high - 1);
+        let mut search = self.start(partition, prefix);
+        for _ in 0..Search::CORRECTIONS {
+            let Some(number) = search.next() else { break };
+            search.correct(read(self.entry_offset(number))?);
         }
-        // Ever larger steps away from the guess until the prefix is between two of them.
+        self.finish(search, read)
+    }
+
+    /// Begins what [`Lookup::search`] does in one go, for those who do it for many at once.
+    #[inline]
+    pub fn start(&self, partition: usize, prefix: Prefix) -> Search {
+        let Range { start, end } = self.partitions.entries(partition);
+        let (first, last) = self.partitions.bounds(partition);
+        let spread = Spread::new(first, last, end - start);
+        Search {
+            at: (start + spread.distance(first, prefix)).min(end - 1),
+            low: start,
+            high: end,
+            end,
+            prefix,
+            spread,
+        }
+    }
+
+    /// Ends a search that was corrected or not: ever larger steps away from the guess until the prefix is between two
+    /// of them.
+    pub fn finish<E>(
+        &self,
+        search: Search,
+        mut read: impl FnMut(u64) -> std::result::Result<Prefix, E>,
+    ) -> std::result::Result<Range<u64>, E> {
+        let Search {
+            mut low,
+            mut high,
+            mut at,
+            end,
+            prefix,
+            ..
+        } = search;
+        let mut is_before = |number| Ok(read(self.entry_offset(number))? < prefix);
         let mut step = 2;
-        if read(self.entry_offset(at))? < prefix {
+        if low < high && is_before(at)? {
             low = at + 1;
             while low < high {
                 at = (low + step).min(high - 1);
-                if read(self.entry_offset(at))? >= prefix {
+                if !is_before(at)? {
                     high = at;
                     break;
                 }
                 low = at + 1;
                 step *= 2;
             }
-        } else {
+        } else if low < high {
             high = at;
             while low < high {
                 at = high.saturating_sub(step).max(low);
-                if read(self.entry_offset(at))? < prefix {
+                if is_before(at)? {
                     low = at + 1;
                     break;
                 }
@@ -261,13 +281,13 @@ impl Lookup {
         }
         while low < high {
             let middle = low + (high - low) / 2;
-            if read(self.entry_offset(middle))? < prefix {
+            if is_before(middle)? {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        Ok(low..numbers.end)
+        Ok(low..end)
     }
 
     #[inline]
@@ -276,7 +296,47 @@ impl Lookup {
     }
 }
 
+/// A prefix that is looked for among the entries of a partition: which numbers are left, and which is the likeliest.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    low: u64,
+    high: u64,
+    at: u64,
+    end: u64,
+    prefix: Prefix,
+    spread: Spread,
+}
+
+impl Search {
+    /// How often a guess is worth correcting before the search around it begins.
+    pub const CORRECTIONS: usize = 2;
+
+    /// The number of the entry to be read next; none when the place is known.
+    #[inline]
+    pub fn next(&self) -> Option<u64> {
+        (self.low < self.high).then_some(self.at)
+    }
+
+    /// Takes what the entry at [`Search::next`] has for a prefix.
+    #[inline]
+    pub fn correct(&mut self, found: Prefix) {
+        if found < self.prefix {
+            self.low = self.at + 1;
+            let on = self.spread.distance(found, self.prefix);
+            self.at = self.at.saturating_add(on);
+        } else {
+            self.high = self.at;
+            let back = self.spread.distance(self.prefix, found);
+            self.at = self.at.saturating_sub(back);
+        }
+        if self.low < self.high {
+            self.at = self.at.clamp(self.low, self.high - 1);
+        }
+    }
+}
+
 /// How many entries there are between two prefixes, if they are spread evenly.
+#[derive(Debug, Clone, Copy)]
 struct Spread(f64);
 
 #[expect(
@@ -291,7 +351,7 @@ impl Spread {
     }
 
     #[inline]
-    fn distance(&self, from: Prefix, to: Prefix) -> u64 {
+    fn distance(self, from: Prefix, to: Prefix) -> u64 {
         (to.0[0].saturating_sub(from.0[0]) as f64 * self.0) as u64
     }
 }

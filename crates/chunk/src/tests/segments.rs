@@ -52,10 +52,8 @@ impl<'a> Open<'a> {
     }
 
     fn may_contain(&self, prefix: Prefix) -> bool {
-        self.lookup.partition(prefix).is_some_and(|partition| {
-            let fingerprints = slice(self.bytes, self.lookup.fingerprints(partition));
-            self.lookup.may_contain(partition, fingerprints, prefix)
-        })
+        let partition = self.lookup.partition(prefix);
+        partition.is_some_and(|p| self.lookup.probe(p, prefix).matches(self.bytes))
     }
 
     fn entry(&self, offset: u64) -> IndexEntry {

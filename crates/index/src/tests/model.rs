@@ -167,7 +167,24 @@ impl World {
         let used = self.model.values().flatten().map(|place| place.pack);
         assert!(used.clone().all(|pack| listed.contains(&pack)));
         assert!(listed.iter().all(|pack| self.catalog.lists_pack(*pack)));
+        self.check_many(&snapshot);
         self.check_slots();
+    }
+
+    /// Many at once are found where each by itself is, whatever is refused, the same id twice included.
+    fn check_many(&self, snapshot: &Snapshot) {
+        let known = self.model.keys().rev().copied();
+        let strangers = (1 << 20..(1 << 20) + 2500).map(prefix);
+        let again = self.model.keys().copied();
+        let prefixes: Vec<_> = known.chain(strangers).chain(again).collect();
+        for refused in 0..6 {
+            let usable = |id| id != pack(refused);
+            let refuse = |_, error| panic!("{error}");
+            let found = snapshot.find_each(&prefixes, usable, refuse);
+            let alone = prefixes.iter();
+            let alone: Vec<_> = alone.map(|p| snapshot.find(*p, usable, refuse)).collect();
+            assert_eq!(found, alone);
+        }
     }
 
     fn check_slots(&self) {

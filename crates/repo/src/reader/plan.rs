@@ -5,8 +5,9 @@ use std::sync::Arc;
 use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
 use tokio::sync::mpsc;
 
-use super::Planned;
 use super::fetch::{self, Wanted};
+use super::packed::Window;
+use super::{Order, Planned};
 use crate::buffers::Buffers;
 use crate::engine::Engine;
 use crate::points::Root;
@@ -24,6 +25,7 @@ pub(super) async fn run(
     engine: Arc<Engine>,
     root: Root,
     range: Range<u64>,
+    order: Order,
     fetches: mpsc::Sender<Result<Planned>>,
 ) {
     let frame_bytes = engine.options.profile.frame_bytes_max();
@@ -31,8 +33,12 @@ pub(super) async fn run(
         buffers: Buffers::new(frame_bytes, BUFFERS_IDLE_MAX),
         engine,
         fetches,
-        range,
         batch: Batch::default(),
+        window: match order {
+            Order::Image => None,
+            Order::Packs => Some(Window::new(range.end)),
+        },
+        range,
     };
     match planner.walk(root).await {
         Err(Stop::ReaderGone) => {}
@@ -68,6 +74,8 @@ struct Planner {
     /// What of the image is read.
     range: Range<u64>,
     batch: Batch,
+    /// Where chunks wait to be put in the order of their packs, if they are.
+    window: Option<Window>,
 }
 
 /// What the next fetch brings.
@@ -106,6 +114,10 @@ impl Planner {
             let node = self.engine.read_node(child.id, child.place).await?;
             self.visit(offset, node, &mut waiting).await?;
         }
+        if let Some(window) = &mut self.window {
+            window.close(self.range.end);
+        }
+        self.empty_window().await?;
         self.flush().await
     }
 
@@ -155,18 +167,44 @@ impl Planner {
                 detail: "a chunk has another length than its node says".to_owned(),
             }));
         }
+        let wanted = Wanted {
+            offset: span.saturating_add(entry.offset.into()),
+            pack: located.pack,
+            entry: located.entry,
+        };
+        let Some(window) = &mut self.window else {
+            return self.fetch(wanted).await;
+        };
+        window.push(wanted)?;
+        if window.is_full() {
+            self.empty_window().await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches what waits in the window, if there is one.
+    async fn empty_window(&mut self) -> Result<(), Stop> {
+        let Some(window) = &mut self.window else {
+            return Ok(());
+        };
+        let (holes, wanted) = window.take();
+        let holes = self.fetches.send(Ok(Planned::Holes(holes))).await;
+        holes.map_err(|_| Stop::ReaderGone)?;
+        for wanted in wanted {
+            self.fetch(wanted).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, wanted: Wanted) -> Result<(), Stop> {
         // A fetch ends with a frame, so that no frame is fetched twice in a row.
         let same_frame = self.batch.wanted.last().is_some_and(|last| {
-            last.pack.id == located.pack.id && last.entry.frame == located.entry.frame
+            last.pack.id == wanted.pack.id && last.entry.frame == wanted.entry.frame
         });
         if self.batch.is_full() && !same_frame {
             self.flush().await?;
         }
-        self.batch.push(Wanted {
-            offset: span.saturating_add(entry.offset.into()),
-            pack: located.pack,
-            entry: located.entry,
-        });
+        self.batch.push(wanted);
         Ok(())
     }
 

@@ -93,31 +93,49 @@ impl Chooser {
     }
 
     fn take(&mut self, hashed: &HashJob) -> Result<()> {
-        for (cut, id) in hashed.chunks.iter().zip(&hashed.ids) {
-            self.chunk(&hashed.portion, cut, *id)?;
+        let places = self.places(hashed);
+        let chunks = hashed.chunks.iter().zip(&hashed.ids);
+        for ((cut, id), place) in chunks.zip(places) {
+            self.chunk(&hashed.portion, cut, *id, place)?;
         }
         self.plain.detach();
         Ok(())
     }
 
-    fn chunk(&mut self, portion: &bytes::Bytes, cut: &Cut, id: ContentId) -> Result<()> {
+    /// Where those chunks lie that the parent or the index has.
+    fn places(&self, hashed: &HashJob) -> Vec<Option<Place>> {
+        let known = hashed.chunks.iter();
+        let mut places: Vec<_> = known.map(|cut| cut.known.map(|(_, place)| place)).collect();
+        let is_open = |number: &usize| {
+            places[*number].is_none() && !self.session.is_recent(hashed.ids[*number].prefix())
+        };
+        let open: Vec<usize> = (0..places.len()).filter(is_open).collect();
+        let prefixes: Vec<_> = open.iter().map(|n| hashed.ids[*n].prefix()).collect();
+        let usable = |pack| self.session.usable(pack);
+        let found = self.engine.index.find_each(&prefixes, usable);
+        for (number, place) in open.into_iter().zip(found) {
+            places[number] = place;
+        }
+        places
+    }
+
+    fn chunk(
+        &mut self,
+        portion: &bytes::Bytes,
+        cut: &Cut,
+        id: ContentId,
+        place: Option<Place>,
+    ) -> Result<()> {
         let prefix = id.prefix();
         let length = u32::try_from(cut.bytes.len()).expect("chunks are bounded");
-        let mut place = cut.known.map(|(_, place)| place);
         if place.is_none() && !self.session.is_recent(prefix) {
-            let usable = |pack| self.session.usable(pack);
-            place = self.engine.index.find(prefix, usable);
-            if place.is_none() {
-                if self.plain.len() + cut.bytes.len()
-                    > self.engine.options.profile.frame_bytes_max()
-                {
-                    self.close_step()?;
-                }
-                self.session.expect(prefix);
-                self.plain.push(portion, &cut.bytes);
-                self.new.push((id, length));
-                self.bytes_new += u64::from(length);
+            if self.plain.len() + cut.bytes.len() > self.engine.options.profile.frame_bytes_max() {
+                self.close_step()?;
             }
+            self.session.expect(prefix);
+            self.plain.push(portion, &cut.bytes);
+            self.new.push((id, length));
+            self.bytes_new += u64::from(length);
         }
         self.chunks.push(CutChunk {
             offset: cut.offset,

@@ -124,7 +124,7 @@ proptest! {
         for (second, seconds) in looks {
             now += Duration::from_secs(seconds);
             let (seen, looked_at) = workers[usize::from(second)];
-            trusted = run(trusted, at(9999), seen, now - looked_at, &rules);
+            trusted = run(trusted, at(9999), seen, now.saturating_sub(looked_at), &rules);
             workers[usize::from(second)] = (trusted.trusted_at, now);
             prop_assert!(trusted.trusted_at.since(at(0)) <= now);
         }

@@ -9,6 +9,7 @@ fn new_volume(path: &str) -> NewVolume {
         id: None,
         name: "v".to_owned(),
         path: path.to_owned(),
+        tags: Vec::new(),
     }
 }
 
@@ -19,6 +20,7 @@ fn new_server(disks: &[&str]) -> NewServer {
         disks: disks.iter().map(|path| (*path).to_owned()).collect(),
         qmp_socket: None,
         guest_agent_socket: None,
+        tags: Vec::new(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Resources that change their vault, and what both vaults then show.
 
-use strongroom_types::{CheckpointStatus, ResourceId, VaultId, VaultStatus};
+use strongroom_db::Backup;
+use strongroom_types::{CheckpointId, CheckpointStatus, ResourceId, VaultId, VaultStatus};
 
 use super::state::assert_state;
 use super::world::protect_server;
 use super::{World, on_each_database, refused};
-use crate::checkpoints::{self, NewCheckpoint};
+use crate::checkpoints::{self, CheckpointView, NewCheckpoint};
 use crate::progress::{self, MigrationUsage};
 use crate::vaults::VaultChange;
 use crate::{Error, backups, migrations, vaults};
@@ -28,6 +29,38 @@ async fn set(world: &World, id: &VaultId, change: impl Fn(&mut strongroom_db::Va
     tx.commit().await.unwrap();
 }
 
+async fn shown(world: &World, id: &CheckpointId) -> CheckpointView {
+    checkpoints::get(&world.app, &world.caller, &world.project, id)
+        .await
+        .unwrap()
+}
+
+/// A checkpoint that held both resources is two now.
+async fn checkpoints_were_split(
+    world: &World,
+    (from, to): (&VaultId, &VaultId),
+    both: &[Backup],
+    web: &ResourceId,
+) {
+    let now = async |is_web: bool| {
+        let backup = both
+            .iter()
+            .find(|backup| (backup.resource_id == *web) == is_web);
+        world.backup(&backup.unwrap().id).await.unwrap()
+    };
+    let (kept, went) = (now(false).await, now(true).await);
+    assert_eq!((&kept.vault_id, &went.vault_id), (from, to));
+    assert_ne!(kept.checkpoint_id, went.checkpoint_id);
+    let checkpoint = shown(world, &went.checkpoint_id).await.checkpoint;
+    assert_eq!(checkpoint.status, CheckpointStatus::Available);
+    for child in world.children(&went.id).await {
+        assert_eq!(
+            (&child.vault_id, &child.checkpoint_id),
+            (to, &went.checkpoint_id)
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_resource_moves_with_its_backups_and_both_vaults_show_what_they_hold() {
     on_each_database(|world| async move {
@@ -44,7 +77,7 @@ async fn a_resource_moves_with_its_backups_and_both_vaults_show_what_they_hold()
         let web: ResourceId = web.server.id.clone().into();
 
         let moved = migrate(&world, &from, &to, &[&web]).await.unwrap();
-        assert_eq!(moved, [web.clone()]);
+        assert_eq!(moved, std::slice::from_ref(&web));
         let state = world.state().await;
         assert!(state.contains("web migrating"), "{state}");
         world.run_jobs().await;
@@ -69,46 +102,12 @@ async fn a_resource_moves_with_its_backups_and_both_vaults_show_what_they_hold()
             (2, 400)
         );
 
-        // A checkpoint that held both resources is two now; the other one went along.
-        let shown = checkpoints::get(
-            &world.app,
-            &world.caller,
-            &world.project,
-            &alone.checkpoint.id,
-        )
-        .await
-        .unwrap();
+        checkpoints_were_split(&world, (&from, &to), &both, &web).await;
+        let alone = shown(&world, &alone.checkpoint.id).await;
         assert_eq!(
-            (shown.checkpoint.vault_id, shown.resources.len()),
+            (alone.checkpoint.vault_id, alone.resources.len()),
             (to.clone(), 1)
         );
-        let kept = both
-            .iter()
-            .find(|backup| backup.resource_id != web)
-            .unwrap();
-        let went = both
-            .iter()
-            .find(|backup| backup.resource_id == web)
-            .unwrap();
-        let kept = world.backup(&kept.id).await.unwrap();
-        let went = world.backup(&went.id).await.unwrap();
-        assert_eq!((kept.vault_id, went.vault_id), (from.clone(), to.clone()));
-        assert_ne!(kept.checkpoint_id, went.checkpoint_id);
-        let shown = checkpoints::get(
-            &world.app,
-            &world.caller,
-            &world.project,
-            &went.checkpoint_id,
-        )
-        .await
-        .unwrap();
-        assert_eq!(shown.checkpoint.status, CheckpointStatus::Available);
-        for child in world.children(&went.id).await {
-            assert_eq!(
-                (child.vault_id, child.checkpoint_id),
-                (to.clone(), went.checkpoint_id.clone())
-            );
-        }
 
         // Either vault can go without the other's backups, and the resource is backed up in its new one.
         world.backed_up(&to).await;

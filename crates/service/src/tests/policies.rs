@@ -364,6 +364,10 @@ async fn policies_and_vaults_must_fit() {
             world.create(with_policy(unknown)).await,
             Error::PolicyNotFound { .. }
         );
+        refused!(
+            world.create(with_policy(away.clone())).await,
+            Error::PolicyDoesNotFit { .. }
+        );
         let born = world.vault_of(with_policy(daily)).await.vault.id;
         assert_eq!(world.policies_of(&born).await, ["daily"]);
     })

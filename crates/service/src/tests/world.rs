@@ -181,6 +181,7 @@ impl World {
             disks: paths,
             qmp_socket: None,
             guest_agent_socket: None,
+            tags: Vec::new(),
         };
         inventory::add_server(&self.app, &self.caller, &self.project, new)
             .await
@@ -195,6 +196,7 @@ impl World {
             id: None,
             name: name.to_owned(),
             path,
+            tags: Vec::new(),
         };
         let view = inventory::add_volume(&self.app, &self.caller, &self.project, new).await;
         view.unwrap().volume.id

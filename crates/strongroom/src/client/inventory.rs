@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::connection::encode;
+use super::vault_tags::written;
 use super::{Column, Context};
 
 #[derive(Debug, Subcommand)]
@@ -15,6 +16,12 @@ pub(crate) enum VolumeVerb {
     Add(AddVolume),
     /// List volumes.
     List,
+    /// Give a volume these tags and no others.
+    Tag {
+        volume: String,
+        #[arg(value_name = "KEY=VALUE")]
+        tags: Vec<String>,
+    },
     /// Forget a volume that nothing protects; its file stays.
     Remove { volume: String },
 }
@@ -25,6 +32,9 @@ pub(crate) struct AddVolume {
     name: String,
     #[arg(long)]
     path: PathBuf,
+    /// By which vaults with `auto_bind` choose.
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    tags: Vec<String>,
     /// The id it shall have; a random one when absent.
     #[arg(long)]
     id: Option<String>,
@@ -36,6 +46,12 @@ pub(crate) enum ServerVerb {
     Add(AddServer),
     /// List servers.
     List,
+    /// Give a server these tags and no others.
+    Tag {
+        server: String,
+        #[arg(value_name = "KEY=VALUE")]
+        tags: Vec<String>,
+    },
     /// Forget a server that nothing protects; its disks' files stay.
     Remove { server: String },
 }
@@ -46,6 +62,9 @@ pub(crate) struct AddServer {
     name: String,
     #[arg(long = "disk", value_name = "PATH", required = true)]
     disks: Vec<PathBuf>,
+    /// By which vaults with `auto_bind` choose.
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    tags: Vec<String>,
     /// The machine's QMP socket.
     #[arg(long, value_name = "SOCKET")]
     qmp: Option<PathBuf>,
@@ -64,6 +83,7 @@ const VOLUME_COLUMNS: &[Column] = &[
     ("size bytes", "/size_bytes"),
     ("path", "/path"),
 ];
+const TAG_COLUMNS: &[Column] = &[("key", "/key"), ("value", "/value")];
 const SERVER_COLUMNS: &[Column] = &[
     ("id", "/id"),
     ("name", "/name"),
@@ -76,7 +96,8 @@ pub(super) async fn run_volume(context: &Context, verb: VolumeVerb) -> anyhow::R
     let root = format!("//strongroom/v1/{}/volumes", connection.project_id());
     match verb {
         VolumeVerb::Add(add) => {
-            let mut body = json!({ "name": add.name, "path": absolute(&add.path)? });
+            let tags = written(&add.tags)?;
+            let mut body = json!({ "name": add.name, "path": absolute(&add.path)?, "tags": tags });
             insert(&mut body, "id", add.id);
             context.print(
                 &connection.post(&root, &body).await?,
@@ -87,6 +108,7 @@ pub(super) async fn run_volume(context: &Context, verb: VolumeVerb) -> anyhow::R
         VolumeVerb::List => {
             context.print(&connection.get(&root).await?, "/volumes", VOLUME_COLUMNS)
         }
+        VolumeVerb::Tag { volume, tags } => tag(context, &volume, &tags).await,
         VolumeVerb::Remove { volume } => {
             let answer = connection
                 .delete(&format!("{root}/{}", encode(&volume)))
@@ -109,7 +131,8 @@ pub(super) async fn run_server(context: &Context, verb: ServerVerb) -> anyhow::R
                 .iter()
                 .map(|disk| absolute(disk))
                 .collect::<anyhow::Result<Vec<_>>>()?;
-            let mut body = json!({ "name": add.name, "disks": disks });
+            let tags = written(&add.tags)?;
+            let mut body = json!({ "name": add.name, "disks": disks, "tags": tags });
             insert(&mut body, "id", add.id);
             insert(
                 &mut body,
@@ -130,6 +153,7 @@ pub(super) async fn run_server(context: &Context, verb: ServerVerb) -> anyhow::R
         ServerVerb::List => {
             context.print(&connection.get(&root).await?, "/servers", SERVER_COLUMNS)
         }
+        ServerVerb::Tag { server, tags } => tag(context, &server, &tags).await,
         ServerVerb::Remove { server } => {
             let answer = connection
                 .delete(&format!("{root}/{}", encode(&server)))
@@ -140,6 +164,14 @@ pub(super) async fn run_server(context: &Context, verb: ServerVerb) -> anyhow::R
             )
         }
     }
+}
+
+async fn tag(context: &Context, instance: &str, tags: &[String]) -> anyhow::Result<()> {
+    let connection = &context.connection;
+    let (project, instance) = (connection.project_id(), encode(instance));
+    let path = format!("//strongroom/v1/{project}/inventory/{instance}/tags");
+    let body = json!({ "tags": written(tags)? });
+    context.print(&connection.put(&path, &body).await?, "/tags", TAG_COLUMNS)
 }
 
 /// Paths are resolved here, against the caller's working directory, and written in the one spelling that the

@@ -12,6 +12,8 @@ mod peers;
 mod policies;
 mod sharing;
 mod tasks;
+mod vault_calls;
+mod vault_tags;
 mod vaults;
 mod wait;
 

@@ -51,6 +51,46 @@ pub(crate) enum Verb {
     },
     /// Take a policy off a vault; the backups that it made stay.
     Dissociate { vault: String, policy: String },
+    /// Lock automatic backups against deletion, for ever.
+    Lock { vault: String },
+    /// Leave resources out of automatic backups.
+    Suspend {
+        vault: String,
+        #[arg(required = true)]
+        resources: Vec<String>,
+    },
+    /// Take resources into automatic backups again.
+    Resume {
+        vault: String,
+        #[arg(required = true)]
+        resources: Vec<String>,
+    },
+    /// Move resources and their backups to another vault of the same type.
+    Migrate {
+        vault: String,
+        #[arg(long, value_name = "VAULT")]
+        to: String,
+        #[arg(required = true)]
+        resources: Vec<String>,
+        /// Return when they have left this vault.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Keep the expiring backups of a vault to the end of another day.
+    Expire {
+        vault: String,
+        /// `YYYY-MM-DD`.
+        #[arg(long)]
+        day: String,
+        /// Where that day is counted.
+        #[arg(long, default_value = "UTC+00:00")]
+        zone: String,
+    },
+    /// Show the capacity and use of all vaults together.
+    Summary,
+    /// The tags of a vault.
+    #[command(subcommand)]
+    Tag(super::vault_tags::Verb),
     /// Stop protecting resources; deletes their backups in this vault.
     Remove {
         vault: String,
@@ -199,6 +239,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             resources,
             wait,
         } => remove(context, &vault, &resources, wait).await,
+        other => super::vault_calls::run(context, other).await,
     }
 }
 
@@ -290,7 +331,7 @@ async fn remove(
     )
 }
 
-fn any_left(answer: &Value, resources: &[String]) -> bool {
+pub(super) fn any_left(answer: &Value, resources: &[String]) -> bool {
     let left = answer.pointer("/vault/resources").and_then(Value::as_array);
     left.is_some_and(|left| {
         left.iter()
@@ -299,7 +340,7 @@ fn any_left(answer: &Value, resources: &[String]) -> bool {
 }
 
 /// A vault takes one type of resource, so nobody need name it.
-fn object_type(answer: &Value) -> String {
+pub(super) fn object_type(answer: &Value) -> String {
     text(answer.pointer("/vault/billing/object_type"))
 }
 
@@ -310,7 +351,7 @@ fn resource_type(object_type: &str) -> &'static str {
     }
 }
 
-async fn path(context: &Context, vault: &str) -> anyhow::Result<String> {
+pub(super) async fn path(context: &Context, vault: &str) -> anyhow::Result<String> {
     Ok(format!(
         "/vaults/{}",
         vault_id(&context.connection, vault).await?

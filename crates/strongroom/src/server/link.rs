@@ -280,7 +280,7 @@ impl HttpPeers {
         ];
         for (name, value) in filters {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encode(value)));
+                path = format!("{path}&{name}={}", encode(value));
             }
         }
         self.ask(region, self.request(region, Method::GET, &path)?)

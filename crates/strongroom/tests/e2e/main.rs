@@ -29,4 +29,6 @@ mod restore;
 mod s3;
 mod seed;
 mod server;
+mod vault_verbs;
+mod sharing;
 mod verbs;

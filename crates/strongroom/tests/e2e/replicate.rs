@@ -86,15 +86,16 @@ impl Site {
         if let Some(peer) = peer {
             let token = self.folder.join("token");
             write_private(&token, TOKEN);
-            text.push_str(&format!(
-                "[[peers]]\nregion = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\ntoken_file = \"{}\"\n\
+            text = text
+                + &format!(
+                    "[[peers]]\nregion = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\ntoken_file = \"{}\"\n\
                  [[peers.projects]]\nhere = \"{}\"\nthere = \"{}\"\n",
-                peer.region,
-                peer.port,
-                token.display(),
-                self.api().project,
-                peer.api().project
-            ));
+                    peer.region,
+                    peer.port,
+                    token.display(),
+                    self.api().project,
+                    peer.api().project
+                );
         }
         std::fs::write(self.config(), text).unwrap();
     }
@@ -267,6 +268,43 @@ fn lacking(before: &[u8], now: &[u8]) -> usize {
     bytes
 }
 
+/// Changes a disk, copies its server's new backup, and counts what was sent.
+async fn only_changes_go(
+    from: &Site,
+    to: &Site,
+    vault: &str,
+    copies: &str,
+    system: &Path,
+    seed: u64,
+) {
+    let before = (std::fs::read(system).unwrap(), to.received());
+    disks::change(system, seed);
+    let backup = from.api().back_up(&vault).await;
+    let body = json!({ "replicate": { "vault_id": vault, "destination_region": to.region, "destination_project_id": to.api().project, "destination_vault_id": copies } });
+    let (status, answer) = from
+        .api()
+        .post("/checkpoints/replicate", body.clone())
+        .await;
+    assert_eq!(
+        (status, &answer["replication"]["backups"][0]["backup_id"]),
+        (200, &json!(backup)),
+        "{answer}"
+    );
+    let record = from.wait_for_copy(&backup).await;
+    assert_eq!(record["status"], "success", "{record}");
+    assert_eq!(
+        to.received() - before.1,
+        lacking(&before.0, &std::fs::read(system).unwrap())
+    );
+    let replica = record["destination_backup_id"].as_str().unwrap();
+    assert_eq!(
+        to.restored(replica, true, (18 << 20) + 4096).await,
+        disks::hash(system)
+    );
+    let none = from.api().post("/checkpoints/replicate", body).await;
+    assert_eq!(refusal(&none), (400, "BackupService.0001"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_go_both_ways_and_come_back_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
@@ -279,8 +317,19 @@ async fn copies_go_both_ways_and_come_back_byte_for_byte() {
         let copies = to.replication_vault().await;
         let backup = from.api().back_up(&vault).await;
 
-        let (status, answer) = copy(from, &backup, to, &copies).await;
-        assert_eq!(status, 200, "{answer}");
+        let project = &to.api().project;
+        let verb = [
+            "backup",
+            "replicate",
+            &backup,
+            "--region",
+            to.region,
+            "--project",
+            project,
+            "--vault",
+            &copies,
+        ];
+        let answer = from.server().verb(&verb);
         assert_eq!(answer["replication"]["source_region"], from.region);
         assert_eq!(
             refusal(&copy(from, &backup, to, &copies).await),
@@ -327,33 +376,7 @@ async fn copies_go_both_ways_and_come_back_byte_for_byte() {
                 (&json!(backup), &json!(replica))
             );
         }
-        // Only what changed goes the second time.
-        let before = (std::fs::read(&system).unwrap(), to.received());
-        disks::change(&system, seed);
-        let backup = from.api().back_up(&vault).await;
-        let body = json!({ "replicate": { "vault_id": vault, "destination_region": to.region, "destination_project_id": to.api().project, "destination_vault_id": copies } });
-        let (status, answer) = from
-            .api()
-            .post("/checkpoints/replicate", body.clone())
-            .await;
-        assert_eq!(
-            (status, &answer["replication"]["backups"][0]["backup_id"]),
-            (200, &json!(backup)),
-            "{answer}"
-        );
-        let record = from.wait_for_copy(&backup).await;
-        assert_eq!(record["status"], "success", "{record}");
-        assert_eq!(
-            to.received() - before.1,
-            lacking(&before.0, &std::fs::read(&system).unwrap())
-        );
-        let replica = record["destination_backup_id"].as_str().unwrap();
-        assert_eq!(
-            to.restored(replica, true, (18 << 20) + 4096).await,
-            disks::hash(&system)
-        );
-        let none = from.api().post("/checkpoints/replicate", body).await;
-        assert_eq!(refusal(&none), (400, "BackupService.0001"));
+        only_changes_go(from, to, &vault, &copies, &system, seed).await;
     }
     here.server().repositories_are_clean();
     there.server().repositories_are_clean();
@@ -375,6 +398,8 @@ async fn what_a_tenant_may_not_copy_is_refused() {
         capabilities,
         json!({ "regions": [{ "name": "here", "replication_destinations": ["there"] }] })
     );
+    let listed = here.server().verb(&["peer", "list"]);
+    assert_eq!(listed, json!({ "peers": [{ "region": "there" }] }));
     for spelling in ["object_type", "objcet_type"] {
         let path = format!(
             "/vaults/external?region_id=there&external_project_id={}&protect_type=replication&{spelling}=server",
@@ -413,8 +438,12 @@ async fn what_a_tenant_may_not_copy_is_refused() {
         .post(&format!("/backups/{backup}/replicate"), foreign)
         .await;
     assert_eq!(refusal(&answer), (400, "BackupService.1011"));
+}
 
-    // Nobody speaks for a peer without its token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_speaks_for_a_region_without_its_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_here, there) = pair(folder.path()).await;
     let http = reqwest::Client::new();
     let url = format!(
         "{}/strongroom/v1/replication/vaults?project_id={}",

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_db::{Db, JsonText, Notice, NoticeEvent};
+use strongroom_service::peers::NoPeers;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds, TestDatabase, test_databases};
-use strongroom_types::{GIB, IdSource, NoticeChannel, NoticeState, ProjectId, VaultId};
+use strongroom_types::{GIB, NoticeChannel, NoticeState, ProjectId, VaultId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::LocalDisks;
 use crate::notify::{Channels, Mail, MailSettings, MailTls, Notifier, Webhook};
+use crate::{LocalDisks, LocalGuests};
 
 const SECRET: &[u8] = b"0123456789abcdef";
 
@@ -23,6 +24,8 @@ async fn app(clock: &Arc<MockClock>) -> (App, TestDatabase) {
         clock: clock.clone(),
         ids: Arc::new(SeededIds::default()),
         disks: Arc::new(LocalDisks),
+        guests: Arc::new(LocalGuests),
+        peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),
         seal: Arc::new(SecretSeal::new(&[7; 32])),

@@ -31,7 +31,7 @@ pub async fn restore(
     cancel: &CancellationToken,
 ) -> Result<Restored, TransferError> {
     let mut reader = repository
-        .read_point(point)
+        .read_point_in_any_order(point)
         .await
         .map_err(TransferError::Repository)?;
     let (point_bytes, target_bytes) = (reader.size_bytes(), sink.size_bytes());
