@@ -36,16 +36,20 @@ pub fn get(
 }
 
 fn all(app: &App) -> BTreeMap<&'static str, Feature> {
-    let none = Feature::List(Vec::new());
+    let peers = app.settings.peers.iter();
+    let regions: Vec<_> = peers.map(|peer| peer.region.clone()).collect();
     BTreeMap::from([
-        // No other installation is known to this one.
-        ("replication.enable", Feature::Flag(false)),
+        ("replication.enable", Feature::Flag(!regions.is_empty())),
         (
             "replication.source_region",
             Feature::Text(app.settings.region.clone()),
         ),
-        ("replication.destination_regions", none.clone()),
-        ("replication.destination_dgw_regions", none),
+        ("replication.destination_regions", Feature::List(regions)),
+        // Copies go to peers directly, through no gateway.
+        (
+            "replication.destination_dgw_regions",
+            Feature::List(Vec::new()),
+        ),
         // Everything lies in one place.
         ("features.backup_double_az", Feature::Flag(false)),
         ("features.bccrack_enable", Feature::Flag(false)),

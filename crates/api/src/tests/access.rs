@@ -24,18 +24,18 @@ fn is_for_peers(operation: &Operation) -> bool {
     operation.path.starts_with("/strongroom/v1/replication/")
 }
 
-/// A path with ids of the right form that name nothing.
+/// A path with ids of the right form that name nothing, and with what its query needs.
 pub(super) fn filled(path: &str) -> String {
-    let filled = with_ids(path);
-    // The one list that cannot be asked for without saying of what.
-    if path.ends_with("/organization-policies") {
-        return format!("{filled}?operation_type=backup");
-    }
-    filled
-}
-
-fn with_ids(path: &str) -> String {
-    path.split('/')
+    let needed = match path {
+        "/v3/{project_id}/vaults/external" => {
+            "?region_id=west&external_project_id=0123456789abcdef0123456789abcdef"
+        }
+        // A list that cannot be asked for without saying of what.
+        "/v3/{project_id}/organization-policies" => "?operation_type=backup",
+        _ => "",
+    };
+    let parts: Vec<_> = path
+        .split('/')
         .map(|part| match part {
             "{project_id}" => part,
             "{protectable_type}" => "server",
@@ -44,8 +44,8 @@ fn with_ids(path: &str) -> String {
             part if part.starts_with('{') => "11111111-2222-4333-8444-555555555555",
             part => part,
         })
-        .collect::<Vec<_>>()
-        .join("/")
+        .collect();
+    parts.join("/") + needed
 }
 
 #[tokio::test]

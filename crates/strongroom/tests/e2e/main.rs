@@ -29,6 +29,6 @@ mod restore;
 mod s3;
 mod seed;
 mod server;
-mod vault_verbs;
 mod sharing;
+mod vault_verbs;
 mod verbs;

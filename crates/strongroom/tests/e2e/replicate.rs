@@ -82,22 +82,23 @@ impl Site {
     }
 
     fn write_config(&self, peer: Option<&Site>) {
-        let mut text = format!("region = \"{}\"\n", self.region);
-        if let Some(peer) = peer {
-            let token = self.folder.join("token");
-            write_private(&token, TOKEN);
-            text = text
-                + &format!(
-                    "[[peers]]\nregion = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\ntoken_file = \"{}\"\n\
-                 [[peers.projects]]\nhere = \"{}\"\nthere = \"{}\"\n",
-                    peer.region,
-                    peer.port,
-                    token.display(),
-                    self.api().project,
-                    peer.api().project
-                );
-        }
-        std::fs::write(self.config(), text).unwrap();
+        let region = format!("region = \"{}\"\n", self.region);
+        let peer = peer.map(|peer| self.peer_section(peer)).unwrap_or_default();
+        std::fs::write(self.config(), region + &peer).unwrap();
+    }
+
+    fn peer_section(&self, peer: &Site) -> String {
+        let token = self.folder.join("token");
+        write_private(&token, TOKEN);
+        format!(
+            "[[peers]]\nregion = \"{}\"\nendpoint = \"http://127.0.0.1:{}\"\ntoken_file = \"{}\"\n\
+             [[peers.projects]]\nhere = \"{}\"\nthere = \"{}\"\n",
+            peer.region,
+            peer.port,
+            token.display(),
+            self.api().project,
+            peer.api().project
+        )
     }
 
     /// Starts once more, with what the other one writes as a storage unit.
@@ -268,6 +269,23 @@ fn lacking(before: &[u8], now: &[u8]) -> usize {
     bytes
 }
 
+/// Both sides have a task that tells the copy.
+async fn both_tell_it(from: &Site, to: &Site, backup: &str, replica: &str) {
+    for site in [from, to] {
+        let (_, tasks) = site
+            .api()
+            .get("/operation-logs?operation_type=replication")
+            .await;
+        let task = &tasks["operation_logs"][0];
+        assert_eq!(task["status"], "success", "{task}");
+        let told = &task["extra_info"]["replication"];
+        assert_eq!(
+            (&told["source_backup_id"], &told["destination_backup_id"]),
+            (&json!(backup), &json!(replica))
+        );
+    }
+}
+
 /// Changes a disk, copies its server's new backup, and counts what was sent.
 async fn only_changes_go(
     from: &Site,
@@ -279,7 +297,7 @@ async fn only_changes_go(
 ) {
     let before = (std::fs::read(system).unwrap(), to.received());
     disks::change(system, seed);
-    let backup = from.api().back_up(&vault).await;
+    let backup = from.api().back_up(vault).await;
     let body = json!({ "replicate": { "vault_id": vault, "destination_region": to.region, "destination_project_id": to.api().project, "destination_vault_id": copies } });
     let (status, answer) = from
         .api()
@@ -363,19 +381,7 @@ async fn copies_go_both_ways_and_come_back_byte_for_byte() {
             (400, "BackupService.1002")
         );
 
-        for site in [from, to] {
-            let (_, tasks) = site
-                .api()
-                .get("/operation-logs?operation_type=replication")
-                .await;
-            let task = &tasks["operation_logs"][0];
-            assert_eq!(task["status"], "success", "{task}");
-            let told = &task["extra_info"]["replication"];
-            assert_eq!(
-                (&told["source_backup_id"], &told["destination_backup_id"]),
-                (&json!(backup), &json!(replica))
-            );
-        }
+        both_tell_it(from, to, &backup, replica).await;
         only_changes_go(from, to, &vault, &copies, &system, seed).await;
     }
     here.server().repositories_are_clean();

@@ -61,7 +61,7 @@ fn roles_contain_each_other_and_only_reading_is_for_all() {
         assert!(!permitted(Role::Reader) || permitted(Role::BackupUser));
         assert!(!permitted(Role::BackupUser) || permitted(Role::Operator));
         let verb = action.name().rsplit(':').next().unwrap();
-        let reads = ["get", "list", "show"]
+        let reads = ["get", "list", "show", "query"]
             .iter()
             .any(|word| verb.starts_with(word));
         let ours = action.name().starts_with("strongroom:");
