@@ -209,7 +209,6 @@ async fn a_path_and_an_order_are_taken_once() {
             id: OrderId::random(&scene.ids),
             project_id: scene.vault.project_id.clone(),
             user_id: scene.vault.user_id.clone(),
-            kind: OrderKind::Create,
             vault_id: scene.vault.id.clone(),
             kind: OrderKind::Create,
             request: "{}".to_owned(),
