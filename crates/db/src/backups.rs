@@ -185,7 +185,7 @@ impl Ownership {
     }
 }
 
-fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> String {
+pub(crate) fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> String {
     let own = filter.ownership == Ownership::Own;
     let asks = [
         filter.checkpoint_id.is_some(),

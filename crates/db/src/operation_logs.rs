@@ -168,7 +168,7 @@ macro_rules! bind_filter {
 
 const ORDER: &str = "created_at DESC, id DESC";
 
-fn matching_logs(filter: &OperationLogFilter, dialect: Dialect) -> String {
+pub(crate) fn matching_logs(filter: &OperationLogFilter, dialect: Dialect) -> String {
     let is_narrow = filter.vault_id.is_some() || filter.resource_id.is_some();
     let owned = if is_narrow {
         OF_PROJECT_TOO

@@ -103,7 +103,7 @@ macro_rules! bind_filter {
 
 const ORDER: &str = "created_at DESC, id DESC";
 
-fn matching_vaults(filter: &VaultFilter, dialect: Dialect) -> String {
+pub(crate) fn matching_vaults(filter: &VaultFilter, dialect: Dialect) -> String {
     let (ids, resources) = (dialect.values_of("$3"), dialect.values_of("$5"));
     let mut sql = Conditions::new(format_args!("FROM vault WHERE {OF_PROJECT}"));
     sql.given(filter.name.as_ref(), text(2), "name = $2");
