@@ -15,7 +15,6 @@ mod vaults;
 
 use serde_json::{Value, json};
 
-use super::NOT_YET;
 use super::requests::Request;
 use crate::tests::server::TestServer;
 
@@ -39,40 +38,19 @@ pub(super) struct Scenario {
 
 /// Objects for all operations, each its own, so that none spoils what another needs.
 pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
-    let is_offered = |operation| !NOT_YET.contains(&operation);
     let mut all = vaults::scenarios(server).await;
     all.extend(backups::scenarios(server).await);
-    if is_offered("CreatePolicy") {
-        all.extend(policies::scenarios(server).await);
-    }
-    if is_offered("SetVaultResource") {
-        all.extend(changes::scenarios(server).await);
-    }
-    if is_offered("CreateVaultTags") {
-        all.extend(tags::scenarios(server).await);
-    }
-    if is_offered("ChangeOrder") {
-        all.extend(orders::scenarios(server).await);
-    }
-    if is_offered("AddMember") {
-        all.extend(sharing::scenarios(server).await);
-    }
-    if is_offered("ShowDomain") {
-        all.extend(accounts::scenarios(server).await);
-    }
-    if is_offered("ImportBackup") {
-        all.extend(imports::scenarios(server).await);
-    }
-    if is_offered("CopyBackup") {
-        all.extend(replication::scenarios(server).await);
-    }
-    if is_offered("RegisterAgent") {
-        all.extend(agents::scenarios(server).await);
-    }
+    all.extend(policies::scenarios(server).await);
+    all.extend(changes::scenarios(server).await);
+    all.extend(tags::scenarios(server).await);
+    all.extend(orders::scenarios(server).await);
+    all.extend(sharing::scenarios(server).await);
+    all.extend(accounts::scenarios(server).await);
+    all.extend(imports::scenarios(server).await);
+    all.extend(replication::scenarios(server).await);
+    all.extend(agents::scenarios(server).await);
     // Their copies are made by jobs, which would come before the backups of others.
-    if is_offered("CreateOrganizationPolicy") {
-        all.extend(organization::scenarios(server).await);
-    }
+    all.extend(organization::scenarios(server).await);
     all
 }
 
