@@ -5,6 +5,7 @@
 //! database may be awaited: on SQLite it holds the only writer.
 
 mod audit;
+mod backup_lists;
 mod backups;
 mod checkpoints;
 mod conditions;

@@ -81,9 +81,9 @@ async fn features_are_what_is_configured() {
             .get("/v3/{project_id}/cbr-features")
             .await
             .expect(200);
-        assert_eq!(all["replication.enable"], false);
+        assert_eq!(all["replication.enable"], true);
         assert_eq!(all["replication.source_region"], "region-1");
-        assert_eq!(all["replication.destination_regions"], json!([]));
+        assert_eq!(all["replication.destination_regions"], json!(["region-2"]));
         let part = server
             .get("/v3/{project_id}/cbr-features?limit=1&offset=1")
             .await;

@@ -187,6 +187,8 @@ async fn vaults_are_found_by_tags() {
         for (name, set) in vaults {
             let vault = server.add_vault(name).await;
             change(&server, &vault, "create", set).await;
+            // The newest come first, and only the clock says which those are.
+            server.clock.advance(std::time::Duration::from_secs(1));
         }
         let mut other = vault_body("other");
         other["vault"]["enterprise_project_id"] = json!("ep");

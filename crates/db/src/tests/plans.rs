@@ -4,7 +4,7 @@ use strongroom_testkit::SeededIds;
 use strongroom_types::{ResourceId, VaultId};
 
 use super::on_each_database;
-use crate::backups::matching_backups;
+use crate::backup_lists::matching_backups;
 use crate::operation_logs::matching_logs;
 use crate::tx::{Dialect, on};
 use crate::vaults::matching_vaults;
