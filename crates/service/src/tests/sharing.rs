@@ -625,26 +625,29 @@ async fn receivers_cannot_change_a_backup_or_see_the_other_receivers() {
 }
 
 #[tokio::test]
-async fn a_full_vault_takes_no_shared_backup_unless_it_may_grow() {
+async fn a_full_vault_takes_no_shared_backup_and_one_that_may_grows_by_it() {
     on_each_database(async |owner| {
         let scene = Scene::new(&owner).await;
         let (receiver, id) = (&scene.receiver, &scene.backup.id);
         share(&owner, id, receiver).await.unwrap();
         let accepted = MemberStatus::Accepted;
-        for (name, auto_expand) in [("fixed", false), ("growing", true)] {
+        let full = 10 * strongroom_types::GIB;
+        for (name, auto_expand, used_bytes) in [("full", false, full), ("growing", true, full - 1)]
+        {
             let new = vaults::NewVault {
                 size_gb: 10,
                 auto_expand,
                 ..World::new_vault(name, ObjectType::Disk)
             };
             let mut vault = receiver.vault_of(new).await.vault;
-            vault.used_bytes = 10 * strongroom_types::GIB;
+            vault.used_bytes = used_bytes;
             let mut tx = owner.app.db.begin().await.unwrap();
             assert!(tx.update_vault(&vault).await.unwrap());
             tx.commit().await.unwrap();
             let answered = answer(receiver, id, accepted, Some(&vault.id)).await;
             if auto_expand {
                 assert_eq!(answered.unwrap().vault_id, Some(vault.id.clone()));
+                owner.run_jobs().await;
                 let grown = receiver.get_vault(&vault.id).await.unwrap();
                 assert_eq!(grown.vault.size_gb, 13);
             } else {

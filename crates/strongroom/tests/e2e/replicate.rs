@@ -110,7 +110,10 @@ impl Site {
             "[[storage_units]]\nname = \"{name}\"\nproject = \"{}\"\nplace = \"{}\"\nkey_file = \"{}\"\n",
             self.api().project,
             data_dir.join("repositories").join(project).display(),
-            data_dir.join("keys").join(format!("{project}.key")).display()
+            data_dir
+                .join("keys")
+                .join(format!("{project}.key"))
+                .display()
         );
         std::fs::write(self.config(), text).unwrap();
         self.kill();
