@@ -1,7 +1,7 @@
 //! What a locked vault keeps, and how late it is there.
 //!
-//! [`may_delete`] is the one rule: whatever deletes a backup asks it, for every role and for the service's own jobs. It is
-//! told the time by [`TrustedNow`], which follows what a monotonic clock has confirmed: setting the host's clock forward
+//! `may_delete` is the one rule: whatever deletes a backup asks it, for every role and for the service's own jobs. It is
+//! told the time by `TrustedNow`, which follows what a monotonic clock has confirmed: setting the host's clock forward
 //! ends nobody's time. `docs/locking.md` explains both.
 
 use std::time::Duration;

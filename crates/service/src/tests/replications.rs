@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use strongroom_db::{OperationExtra, Page, VaultFilter};
+use strongroom_db::{OperationExtra, OperationLogFilter, Page, VaultFilter};
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, JobKind, ObjectType, OperationStatus, OperationType,
     PolicyId, ProjectId, ProtectType, ReplicationId, ReplicationStatus, VaultId,
@@ -218,7 +218,7 @@ async fn a_copy_is_recorded_and_ends_with_its_task() {
         assert_eq!(records[0].status, ReplicationStatus::Success);
         let mut tx = world.app.db.read().await.unwrap();
         let logs = tx
-            .list_operation_logs(&world.project, &Default::default(), &Page::first(1))
+            .list_operation_logs(&world.project, &OperationLogFilter::default(), &Page::first(1))
             .await
             .unwrap();
         let log = &logs.rows[0];

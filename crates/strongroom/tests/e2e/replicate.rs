@@ -106,7 +106,7 @@ impl Site {
         let project = &writer.api().project;
         let data_dir = writer.server().data_dir();
         let mut text = std::fs::read_to_string(self.config()).unwrap();
-        text += &format!(
+        let unit = format!(
             "[[storage_units]]\nname = \"{name}\"\nproject = \"{}\"\nplace = \"{}\"\nkey_file = \"{}\"\n",
             self.api().project,
             data_dir.join("repositories").join(project).display(),
@@ -115,6 +115,7 @@ impl Site {
                 .join(format!("{project}.key"))
                 .display()
         );
+        text += &unit;
         std::fs::write(self.config(), text).unwrap();
         self.kill();
         self.start().await;
