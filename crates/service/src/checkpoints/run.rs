@@ -17,7 +17,7 @@ use crate::disks::Findings;
 use crate::stock::{Disk, Stock};
 use crate::vaults::rules;
 use crate::work::{self, Subject};
-use crate::{App, DiskFacts, Error, metadata};
+use crate::{App, DiskFacts, Error, locks, metadata};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 /// How many reasons a refusal lists.
@@ -70,6 +70,7 @@ pub(crate) async fn start(
         policy: policy.as_ref(),
         request_id,
         now,
+        kept_from: locks::retention_start(app, tx).await?,
     };
     let mut resources = Vec::with_capacity(runnable.len());
     for resource in runnable {
@@ -164,6 +165,8 @@ struct Run<'a> {
     policy: Option<&'a Policy>,
     request_id: &'a str,
     now: Timestamp,
+    /// When the time that a policy keeps them for begins: the host's clock may have been set back.
+    kept_from: Timestamp,
 }
 
 impl Run<'_> {
@@ -236,7 +239,7 @@ impl Run<'_> {
         let retention = self.policy.map(|policy| policy.rules.0.retention.clone());
         let by_policy = retention
             .as_ref()
-            .and_then(|rules| rules.expires_at(self.now));
+            .and_then(|rules| rules.expires_at(self.kept_from));
         Backup {
             id: BackupId::random(&*self.app.ids),
             project_id: self.vault.project_id.clone(),

@@ -2,7 +2,7 @@ use strongroom_db::{Backup, Lease, Member, Tx};
 use strongroom_types::{MemberId, MemberStatus, ProjectId, ResourceType, VaultId};
 
 use super::Failure;
-use crate::{App, Error, vaults};
+use crate::{App, Error, notices, vaults};
 
 /// An accepted backup whose place in the receiver's vault is to be measured.
 #[derive(Debug, Clone)]
@@ -64,9 +64,12 @@ pub async fn finish_measure_share(
     match (vault, find_accepted(&mut tx, member_id).await?) {
         (Some(mut vault), Some((member, vault_id))) if vault_id == vault.id => {
             tx.account_member(member_id, &vault_id, bytes).await?;
-            vault.used_bytes = vault.used_bytes.saturating_sub(member.accounted_bytes) + bytes;
+            let before = vault.clone();
+            let used = vault.used_bytes.saturating_sub(member.accounted_bytes) + bytes;
+            vaults::rules::set_used(&mut vault, used);
             vault.updated_at = now;
             vaults::save(&mut tx, &vault).await?;
+            notices::tell_of_use(app, &mut tx, &before, &vault, now).await?;
             super::finish(&mut tx, lease, now).await?;
         }
         // It was turned down and accepted into another vault meanwhile.

@@ -6,11 +6,13 @@ use strongroom_db::Backup;
 use strongroom_types::{
     BackupId, BackupStatus, PolicyId, RetentionTerms, Timestamp, UtcOffset, VaultId,
 };
+use tokio::sync::Mutex;
 
 use super::policies::{backup_policy, definition};
 use super::world::failure;
 use super::{World, on_each_database};
 use crate::checkpoints::NewCheckpoint;
+use crate::locks::{ClockSeen, observe_clock};
 use crate::policies::{self, Definition, PolicyChange};
 use crate::vaults::VaultChange;
 use crate::{progress, retention, schedules, vaults};
@@ -47,10 +49,13 @@ struct Kept<'a> {
     world: &'a World,
     vault: VaultId,
     policy: PolicyId,
+    /// What the worker saw of its clock, and when.
+    seen: Mutex<(ClockSeen, Timestamp)>,
 }
 
 impl<'a> Kept<'a> {
     async fn by(world: &'a World, definition: Definition) -> Self {
+        let seen = observe_clock(&world.app, None).await.unwrap();
         let data = world.volume("data").await;
         let vault = world.disk_vault("vault", &[&data]).await;
         let mut new = backup_policy("daily");
@@ -61,7 +66,16 @@ impl<'a> Kept<'a> {
             world,
             vault,
             policy,
+            seen: Mutex::new((seen, world.app.now())),
         }
+    }
+
+    /// The worker looks at its clock, which goes as the host's does.
+    async fn look_at_clock(&self) {
+        let (app, mut seen) = (&self.world.app, self.seen.lock().await);
+        let passed = app.now().since(seen.1);
+        let now = observe_clock(app, Some((seen.0, passed))).await.unwrap();
+        *seen = (now, app.now());
     }
 
     async fn change(&self, definition: Definition) {
@@ -108,6 +122,7 @@ impl<'a> Kept<'a> {
 
     /// What happens each minute, but for new backups.
     async fn tidy(&self) {
+        self.look_at_clock().await;
         let (app, now) = (&self.world.app, self.world.app.now());
         retention::expire_backups(app, now).await.unwrap();
         retention::apply_numbers(app, now).await.unwrap();
