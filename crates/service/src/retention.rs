@@ -55,7 +55,8 @@ pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
     }
 }
 
-/// Starts the deletion of backups that the numbers of their policies let go at `now`, at most 100 a call.
+/// Starts the deletion of backups that the numbers of their policies let go at `now`, at most 100 a call. In a locked vault
+/// numbers let nothing go.
 pub async fn apply_numbers(app: &App, now: Timestamp) -> Result<u64, Error> {
     let mut started = 0;
     let mut after: Option<(VaultId, PolicyId)> = None;
@@ -94,13 +95,7 @@ async fn apply_to_vault(
     let resources = tx.resources_with_more_backups(vault_id, &policy.id, u64::from(newest));
     let mut surplus = Vec::new();
     for resource in resources.await? {
-        let Some(vault) = tx.find_vault(vault_id).await? else {
-            return Ok(0);
-        };
-        let Some(now) = believed(app, &mut tx, &vault, now).await? else {
-            return Ok(0);
-        };
-        surplus.extend(surplus_of(&mut tx, &vault, policy, &resource, now).await?);
+        surplus.extend(surplus_of(&mut tx, vault_id, policy, &resource, now).await?);
     }
     drop(tx);
     let mut started = 0;
@@ -116,10 +111,11 @@ async fn apply_to_vault(
         let Some(policy) = policy_today(&mut tx, &vault, &backup).await? else {
             continue;
         };
-        let Some(now) = believed(app, &mut tx, &vault, now).await? else {
+        // Whoever can make backups, or change a schedule, could push the old ones out of a locked vault.
+        if vault.locked {
             continue;
-        };
-        let surplus = surplus_of(&mut tx, &vault, &policy, &backup.resource_id, now).await?;
+        }
+        let surplus = surplus_of(&mut tx, &vault.id, &policy, &backup.resource_id, now).await?;
         if policy.enabled && surplus.iter().any(|other| other.id == backup.id) {
             delete(app, tx, &vault, &backup).await?;
             started += 1;
@@ -128,34 +124,18 @@ async fn apply_to_vault(
     Ok(started)
 }
 
-/// The moment that a vault goes by: for a locked one not later than what has been confirmed of the host's clock.
-async fn believed(
-    app: &App,
-    tx: &mut Tx,
-    vault: &Vault,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, Error> {
-    if !vault.locked {
-        return Ok(Some(now));
-    }
-    let trusted = locks::trusted_now(app, tx).await?;
-    Ok(trusted.at().map(|trusted| trusted.min(now)))
-}
-
-/// The backups of a resource that today's rules let go, and that the rules they were made under do not hold.
+/// The backups of a resource that today's rules let go, and that no mark from when they were made holds.
 ///
 /// New rules begin to count with the first backup that is made under them.
 async fn surplus_of(
     tx: &mut Tx,
-    vault: &Vault,
+    vault: &VaultId,
     policy: &Policy,
     resource: &ResourceId,
     now: Timestamp,
 ) -> Result<Vec<Backup>, Error> {
     let today = &policy.rules.0.retention;
-    let rows = tx
-        .backups_of_policy(&vault.id, &policy.id, resource)
-        .await?;
+    let rows = tx.backups_of_policy(vault, &policy.id, resource).await?;
     let rules_of_newest = rows.last().and_then(|newest| newest.retention.as_ref());
     if rules_of_newest.is_none_or(|rules| rules.0 != *today) {
         return Ok(Vec::new());
@@ -163,14 +143,9 @@ async fn surplus_of(
     let made: Vec<_> = rows.iter().map(|row| row.created_at).collect();
     let let_go = today.let_go(&made, now);
     let surplus = rows.into_iter().enumerate().filter(|(index, row)| {
-        let is_held = match &row.retention {
-            Some(rules) if vault.locked => !rules.0.let_go(&made, now)[*index],
-            Some(rules) => rules
-                .0
-                .marked_until(row.created_at)
-                .is_some_and(|end| end > now),
-            None => vault.locked,
-        };
+        let marked = row.retention.as_ref();
+        let end = marked.and_then(|rules| rules.0.marked_until(row.created_at));
+        let is_held = end.is_some_and(|end| end > now);
         let_go[*index] && !is_held && row.status == BackupStatus::Available
     });
     Ok(surplus.map(|(_, row)| row).collect())

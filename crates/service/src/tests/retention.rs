@@ -282,18 +282,15 @@ async fn a_deletion_by_a_policy_has_a_task_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_locked_vault_keeps_what_either_rule_keeps() {
+async fn in_a_locked_vault_numbers_let_nothing_go() {
     on_each_database(|world| async move {
         let kept = Kept::by(&world, newest(3)).await;
         kept.lock().await;
-        kept.days(3).await;
+        kept.days(4).await;
+        // Neither new backups nor a smaller number push the old ones out.
         kept.change(newest(1)).await;
         kept.days(2).await;
-        // Made under the rule of three: until three newer ones are there. Under the rule of one: until the next.
-        assert_eq!(kept.there().await, [4, 6]);
-        kept.change(newest(5)).await;
-        kept.days(2).await;
-        assert_eq!(kept.there().await, [4, 6, 7, 8]);
+        assert_eq!(kept.there().await, [2, 3, 4, 5, 6, 7]);
     })
     .await;
 }
@@ -333,8 +330,8 @@ async fn the_lock_of_a_vault_counts_from_when_it_is_set() {
         kept.change(newest(1)).await;
         kept.lock().await;
         kept.days(2).await;
-        // Those made under no rule stay for ever.
-        assert_eq!(kept.there().await, [2, 3, 4, 6]);
+        // The number would have let all but the last go.
+        assert_eq!(kept.there().await, [2, 3, 4, 5, 6]);
     })
     .await;
 }
