@@ -247,7 +247,11 @@ async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Bac
     let by_members = tx
         .count_restores_by_members(&vault.id, None, Some(&backup.id))
         .await?;
-    let is_read = by_members > 0 || children.iter().any(|child| child.status.is_restoring());
+    let copies = tx
+        .count_active_replications(&vault.id, Some(&backup.id))
+        .await?;
+    let is_restored = children.iter().any(|child| child.status.is_restoring());
+    let is_read = by_members > 0 || copies > 0 || is_restored;
     Ok((!is_read).then_some((vault, backup)))
 }
 

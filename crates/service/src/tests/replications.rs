@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom_db::{OperationExtra, OperationLogFilter, Page, VaultFilter};
@@ -16,6 +17,7 @@ use crate::peers::{
 };
 use crate::progress::{self, ReplicationTurn};
 use crate::replications::{self, Destination, NewReplication, NewVaultReplication};
+use crate::retention::expire_backups;
 use crate::vaults::{self, NewVault};
 use crate::{Error, Settings, backups, replicas};
 
@@ -232,6 +234,25 @@ async fn a_copy_is_recorded_and_ends_with_its_task() {
             .unwrap();
         world.run_jobs().await;
         assert_eq!(world.backup(&backup).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_that_has_expired_stays_until_it_is_copied() {
+    on_each_database(async |mut world| {
+        world.join_west();
+        let (_, backup) = backed_up(&world).await;
+        let mut tx = world.app.db.begin().await.unwrap();
+        let now = world.app.now();
+        tx.update_backup_end(&backup, now, now).await.unwrap();
+        tx.commit().await.unwrap();
+        world.copy_to(&backup, to_west()).await.unwrap();
+        world.clock.advance(Duration::from_secs(60));
+        let expire = async || expire_backups(&world.app, world.app.now()).await.unwrap();
+        assert_eq!(expire().await, 0);
+        world.run_jobs().await;
+        assert_eq!(expire().await, 1);
     })
     .await;
 }
