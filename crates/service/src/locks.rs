@@ -37,16 +37,12 @@ impl Default for LockedTime {
     }
 }
 
-/// The moment that locked vaults go by. Only [`trusted_now`] makes one.
+/// The moment that locked vaults go by; none until a worker has looked at its clock for the first time. Only [`trusted_now`]
+/// makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TrustedNow(Option<Timestamp>);
 
 impl TrustedNow {
-    /// `None` until a worker has looked at its clock for the first time.
-    pub(crate) const fn at(self) -> Option<Timestamp> {
-        self.0
-    }
-
     fn is_past(self, end: Timestamp) -> bool {
         self.0.is_some_and(|now| now >= end)
     }

@@ -248,7 +248,7 @@ async fn a_backup_that_has_expired_stays_until_it_is_copied() {
         tx.update_backup_end(&backup, now, now).await.unwrap();
         tx.commit().await.unwrap();
         world.copy_to(&backup, to_west()).await.unwrap();
-        world.clock.advance(Duration::from_secs(60));
+        world.clock.advance(Duration::from_mins(1));
         let expire = async || expire_backups(&world.app, world.app.now()).await.unwrap();
         assert_eq!(expire().await, 0);
         world.run_jobs().await;
