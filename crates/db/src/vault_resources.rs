@@ -106,14 +106,6 @@ impl Tx {
         Ok(changed == 1)
     }
 
-    /// Whether policies back a resource up.
-    pub async fn set_auto_protect(&mut self, id: &ResourceId, auto_protect: bool) -> Result<bool> {
-        const SQL: &str = "UPDATE vault_resource SET auto_protect = $1 WHERE resource_id = $2";
-        let changed = on!(self, c => sqlx::query(SQL).bind(auto_protect).bind(id)
-            .execute(c).await.map(|done| done.rows_affected()))?;
-        Ok(changed == 1)
-    }
-
     /// Moves a resource from one of the states `from` to `to`; `false` when it is in none of them.
     pub async fn move_vault_resource(
         &mut self,

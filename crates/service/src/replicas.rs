@@ -13,9 +13,8 @@ use strongroom_db::{
     ReplicationTask, Tx, Vault, VaultFilter,
 };
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, CheckpointStatus, GIB, ImageType, JobId, JobKind,
-    ObjectType, OperationStatus, ProjectId, ProtectType, ResourceType, Timestamp, VaultStatus,
-    gib_ceil,
+    BackupId, BackupStatus, CheckpointId, CheckpointStatus, ImageType, JobId, JobKind, ObjectType,
+    OperationStatus, ProjectId, ProtectType, ResourceType, Timestamp, VaultStatus, gib_ceil,
 };
 
 use crate::peers::{
@@ -114,7 +113,7 @@ fn check_vault(vault: &Vault) -> Result<(), Error> {
     if !takes {
         return Err(Error::DestinationTakesNoReplicas);
     }
-    if vault.used_bytes >= vault.size_gb * GIB && !vault.auto_expand {
+    if vaults::rules::is_full(vault) && !vault.auto_expand {
         return Err(Error::DestinationFull);
     }
     Ok(())

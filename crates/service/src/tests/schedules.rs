@@ -272,10 +272,11 @@ async fn suspended_resources_and_empty_vaults_are_passed_over() {
         world.apply(&vault, &policy).await.unwrap();
         world.apply(&empty, &policy).await.unwrap();
         let suspend = |id: &ResourceId| {
-            let (world, id) = (&world, id.clone());
+            let (world, vault, id) = (&world, vault.clone(), id.clone());
             async move {
                 let mut tx = world.app.db.begin().await.unwrap();
-                assert!(tx.set_auto_protect(&id, false).await.unwrap());
+                let set = tx.update_vault_resource_auto_protect(&vault, &id, false);
+                assert!(set.await.unwrap());
                 tx.commit().await.unwrap();
             }
         };
