@@ -6,9 +6,9 @@ use strongroom_types::{MemberStatus, ProjectId};
 use crate::backups::{
     Backup, BackupFilter, BackupSort, BackupSortKey, Direction, Ownership, RetentionFilter,
 };
-use crate::conditions::{Conditions, OF_PROJECT_TOO, boolean, number, text};
+use crate::conditions::{Conditions, Matching, OF_PROJECT_TOO, boolean, number, text};
 use crate::json_text::list_or_null;
-use crate::page::{Extent, stored};
+use crate::page::{Extent, NEWEST, NewestExtent, stored};
 use crate::tx::{Dialect, on};
 use crate::{JsonText, Listed, Page, Result, Tx};
 
@@ -61,7 +61,7 @@ impl Ownership {
     }
 }
 
-pub(crate) fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> String {
+pub(crate) fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> Matching {
     let own = filter.ownership == Ownership::Own;
     let asks = [
         filter.checkpoint_id.is_some(),
@@ -108,15 +108,15 @@ pub(crate) fn matching_backups(filter: &BackupFilter, dialect: Dialect) -> Strin
         text(15),
         format_args!("{of_vaults} enterprise_project_id = $15)"),
     );
-    let top_level = match filter.parent_id {
-        None => " AND parent_id IS NULL",
-        Some(_) => "",
-    };
-    let by_quantity = match filter.retention {
-        RetentionFilter::Any => "",
-        RetentionFilter::ByQuantity => " AND auto_trigger AND expired_at IS NULL",
-    };
-    sql.into_sql() + top_level + by_quantity
+    if filter.retention == RetentionFilter::ByQuantity {
+        sql.add("auto_trigger AND expired_at IS NULL");
+    }
+    let mut matching = sql.into_matching();
+    if filter.parent_id.is_none() {
+        matching.sql.push_str(" AND parent_id IS NULL");
+    }
+    matching.is_whole &= own;
+    matching
 }
 
 /// What ORDER BY says for a sort; the id makes every order total.
@@ -158,12 +158,37 @@ impl Tx {
     ) -> Result<Listed<Backup>> {
         let matching = matching_backups(filter, self.dialect());
         let order = order(sort);
+        if order == NEWEST {
+            return self.newest_backups(project, filter, &matching, page).await;
+        }
+        let matching = matching.sql;
         let extent = page.extent_sql(&matching, &order, "$17");
         let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
         let sql = format!("SELECT * {matching} ORDER BY {order} LIMIT $17 OFFSET $18");
         let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Backup>(AssertSqlSafe(sql)), project, filter)
             .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
+        Ok(Listed {
+            rows,
+            total: extent.total,
+        })
+    }
+
+    async fn newest_backups(
+        &mut self,
+        project: &ProjectId,
+        filter: &BackupFilter,
+        matching: &Matching,
+        page: &Page,
+    ) -> Result<Listed<Backup>> {
+        let extent = Page::newest_extent_sql(matching, "backup", "$17");
+        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, NewestExtent>(AssertSqlSafe(extent)), project, filter)
+            .bind(&page.marker).fetch_one(c).await)?;
+        let after = page.after_sql(&extent, "$19", "$20")?;
+        let matching = &matching.sql;
+        let sql = format!("SELECT * {matching} {after} ORDER BY {NEWEST} LIMIT $17 OFFSET $18");
+        let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Backup>(AssertSqlSafe(sql)), project, filter)
+            .bind(stored(page.limit)).bind(stored(page.offset)).bind(extent.place).bind(&page.marker).fetch_all(c).await)?;
         Ok(Listed {
             rows,
             total: extent.total,

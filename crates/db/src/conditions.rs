@@ -12,11 +12,32 @@ pub(crate) const OF_PROJECT_TOO: &str = "project_id || '' = $1";
 /// Conditions that are joined by AND, of which those that nobody asked for name no column: the planner may then count from
 /// an index alone, and use the index of what was asked for.
 #[derive(Debug)]
-pub(crate) struct Conditions(String);
+pub(crate) struct Conditions {
+    sql: String,
+    /// Nothing was asked for beyond the first condition.
+    is_whole: bool,
+}
+
+/// The rows of a list: `FROM … WHERE …`.
+#[derive(Debug)]
+pub(crate) struct Matching {
+    pub(crate) sql: String,
+    /// All that a project has in the list: how many these are is kept, not counted.
+    pub(crate) is_whole: bool,
+}
 
 impl Conditions {
     pub(crate) fn new(first: impl Display) -> Self {
-        Self(format!("{first}"))
+        Self {
+            sql: format!("{first}"),
+            is_whole: true,
+        }
+    }
+
+    /// A condition that is not all there is to the list.
+    pub(crate) fn add(&mut self, condition: impl Display) {
+        self.is_whole = false;
+        write!(self.sql, " AND {condition}").expect("writing to a String cannot fail");
     }
 
     /// `condition` where `filter` is given. The parameter is named in any case, since PostgreSQL wants to know its type.
@@ -26,17 +47,20 @@ impl Conditions {
         parameter: Parameter,
         condition: impl Display,
     ) {
-        let written = match (filter, parameter) {
-            (Some(_), _) => write!(self.0, " AND {condition}"),
+        match (filter, parameter) {
+            (Some(_), _) => self.add(condition),
             (None, Parameter(number, kind)) => {
-                write!(self.0, " AND CAST(${number} AS {kind}) IS NULL")
+                write!(self.sql, " AND CAST(${number} AS {kind}) IS NULL")
+                    .expect("writing to a String cannot fail");
             }
-        };
-        written.expect("writing to a String cannot fail");
+        }
     }
 
-    pub(crate) fn into_sql(self) -> String {
-        self.0
+    pub(crate) fn into_matching(self) -> Matching {
+        Matching {
+            sql: self.sql,
+            is_whole: self.is_whole,
+        }
     }
 }
 

@@ -22,4 +22,12 @@ impl Dialect {
             }
         }
     }
+
+    /// The first text of the JSON array that a parameter holds.
+    pub(crate) fn first_value_of(self, parameter: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_extract({parameter}, '$[0]')"),
+            Self::Postgres => format!("(CAST({parameter} AS JSONB) ->> 0)"),
+        }
+    }
 }

@@ -7,9 +7,9 @@ use strongroom_types::{
     ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
-use crate::conditions::{Conditions, OF_PROJECT, OF_PROJECT_TOO, number, text};
+use crate::conditions::{Conditions, Matching, OF_PROJECT, OF_PROJECT_TOO, number, text};
 use crate::json_text::list_or_null;
-use crate::page::{Extent, stored};
+use crate::page::{NEWEST, NewestExtent, stored};
 use crate::tx::{Dialect, on};
 use crate::{JsonText, Listed, Page, Result, Tx};
 
@@ -166,23 +166,22 @@ macro_rules! bind_filter {
     };
 }
 
-const ORDER: &str = "created_at DESC, id DESC";
-
-pub(crate) fn matching_logs(filter: &OperationLogFilter, dialect: Dialect) -> String {
+pub(crate) fn matching_logs(filter: &OperationLogFilter, dialect: Dialect) -> Matching {
     let is_narrow = filter.vault_id.is_some() || filter.resource_id.is_some();
     let owned = if is_narrow {
         OF_PROJECT_TOO
     } else {
         OF_PROJECT
     };
-    let statuses = dialect.values_of("$3");
+    // One state has its rows in the order of the list in an index. Those of several would have to be sorted, all of them,
+    // and SQLite would not see that.
+    let of_status = match filter.statuses.len() {
+        1 => format!("status = {}", dialect.first_value_of("$3")),
+        _ => format!("status || '' IN ({})", dialect.values_of("$3")),
+    };
     let mut sql = Conditions::new(format_args!("FROM operation_log WHERE {owned}"));
     sql.given(filter.operation_type, text(2), "operation_type = $2");
-    sql.given(
-        filter.statuses.first(),
-        text(3),
-        format_args!("status IN ({statuses})"),
-    );
+    sql.given(filter.statuses.first(), text(3), of_status);
     sql.given(filter.provider_id.as_ref(), text(4), "provider_id = $4");
     sql.given(filter.resource_id.as_ref(), text(5), "resource_id = $5");
     sql.given(filter.resource_name.as_ref(), text(6), "resource_name = $6");
@@ -195,7 +194,7 @@ pub(crate) fn matching_logs(filter: &OperationLogFilter, dialect: Dialect) -> St
         text(11),
         "vault_id IN (SELECT id FROM vault WHERE enterprise_project_id = $11)",
     );
-    sql.into_sql()
+    sql.into_matching()
 }
 
 impl Tx {
@@ -230,12 +229,14 @@ impl Tx {
         page: &Page,
     ) -> Result<Listed<OperationLog>> {
         let matching = matching_logs(filter, self.dialect());
-        let extent = page.extent_sql(&matching, ORDER, "$12");
-        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
+        let extent = Page::newest_extent_sql(&matching, "operation_log", "$12");
+        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, NewestExtent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
-        let sql = format!("SELECT * {matching} ORDER BY {ORDER} LIMIT $12 OFFSET $13");
+        let after = page.after_sql(&extent, "$14", "$15")?;
+        let matching = matching.sql;
+        let sql = format!("SELECT * {matching} {after} ORDER BY {NEWEST} LIMIT $12 OFFSET $13");
         let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, OperationLog>(AssertSqlSafe(sql)), project, filter)
-            .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
+            .bind(stored(page.limit)).bind(stored(page.offset)).bind(extent.place).bind(&page.marker).fetch_all(c).await)?;
         Ok(Listed {
             rows,
             total: extent.total,

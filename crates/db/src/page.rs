@@ -1,6 +1,13 @@
 //! One way of paging for every list.
 
+use strongroom_types::Timestamp;
+
+use crate::conditions::Matching;
 use crate::{Error, Result};
+
+/// The order of the long lists, newest first. A page of such a list begins where the marker's row stands in an index, not
+/// after so many rows that somebody has to count.
+pub(crate) const NEWEST: &str = "created_at DESC, id DESC";
 
 /// Which part of a list to read. `marker` is the id of the row before the part; `offset` counts from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,14 @@ pub(crate) struct Extent {
     #[sqlx(try_from = "i64")]
     pub(crate) total: u64,
     place: Option<i64>,
+}
+
+/// As [`Extent`], of a list in the order of [`NEWEST`]: the marker's row was created at `place`.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct NewestExtent {
+    #[sqlx(try_from = "i64")]
+    pub(crate) total: u64,
+    pub(crate) place: Option<Timestamp>,
 }
 
 impl Page {
@@ -49,6 +64,38 @@ impl Page {
             "WITH matching AS (SELECT id, ROW_NUMBER() OVER (ORDER BY {order}) AS place {matching}) \
              SELECT COUNT(*) AS total, MAX(CASE WHEN id = {parameter} THEN place END) AS place FROM matching"
         )
+    }
+
+    /// The SQL that answers a [`NewestExtent`] of what `matching` selects from `table`; the project is `$1`, the marker
+    /// `marker`.
+    pub(crate) fn newest_extent_sql(matching: &Matching, table: &str, marker: &str) -> String {
+        let sql = &matching.sql;
+        let total = if matching.is_whole {
+            format!(
+                "SELECT CAST(COALESCE(SUM(length), 0) AS BIGINT) FROM list_length \
+                 WHERE project_id = $1 AND list = '{table}'"
+            )
+        } else {
+            format!("SELECT COUNT(*) {sql}")
+        };
+        format!("SELECT ({total}) AS total, (SELECT created_at {sql} AND id = {marker}) AS place")
+    }
+
+    /// The condition for a row to come after the marker's, which was created at the moment `place`; `UnknownMarker` when
+    /// that is no row of the list.
+    pub(crate) fn after_sql(
+        &self,
+        extent: &NewestExtent,
+        place: &str,
+        marker: &str,
+    ) -> Result<String> {
+        match (&self.marker, extent.place) {
+            (None, _) => Ok(format!(
+                "AND CAST({place} AS BIGINT) IS NULL AND CAST({marker} AS TEXT) IS NULL"
+            )),
+            (Some(_), Some(_)) => Ok(format!("AND (created_at, id) < ({place}, {marker})")),
+            (Some(_), None) => Err(Error::UnknownMarker),
+        }
     }
 
     /// Rows to pass over; `UnknownMarker` when the marker is no row of the list.

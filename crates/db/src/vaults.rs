@@ -7,9 +7,9 @@ use strongroom_types::{
     ProtectType, ResourceId, Timestamp, UserId, VaultId, VaultStatus,
 };
 
-use crate::conditions::{Conditions, OF_PROJECT, text};
+use crate::conditions::{Conditions, Matching, OF_PROJECT, text};
 use crate::json_text::list_or_null;
-use crate::page::{Extent, stored};
+use crate::page::{NEWEST, NewestExtent, stored};
 use crate::tx::{Dialect, on};
 use crate::{JsonText, Listed, Page, Result, Tx};
 
@@ -101,9 +101,7 @@ macro_rules! bind_filter {
     };
 }
 
-const ORDER: &str = "created_at DESC, id DESC";
-
-pub(crate) fn matching_vaults(filter: &VaultFilter, dialect: Dialect) -> String {
+pub(crate) fn matching_vaults(filter: &VaultFilter, dialect: Dialect) -> Matching {
     let (ids, resources) = (dialect.values_of("$3"), dialect.values_of("$5"));
     let mut sql = Conditions::new(format_args!("FROM vault WHERE {OF_PROJECT}"));
     sql.given(filter.name.as_ref(), text(2), "name = $2");
@@ -134,7 +132,7 @@ pub(crate) fn matching_vaults(filter: &VaultFilter, dialect: Dialect) -> String 
         text(11),
         "id IN (SELECT vault_id FROM vault_policy WHERE policy_id = $11)",
     );
-    sql.into_sql()
+    sql.into_matching()
 }
 
 impl Tx {
@@ -177,12 +175,14 @@ impl Tx {
         page: &Page,
     ) -> Result<Listed<Vault>> {
         let matching = matching_vaults(filter, self.dialect());
-        let extent = page.extent_sql(&matching, ORDER, "$12");
-        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, Extent>(AssertSqlSafe(extent)), project, filter)
+        let extent = Page::newest_extent_sql(&matching, "vault", "$12");
+        let extent = on!(self, c => bind_filter!(sqlx::query_as::<_, NewestExtent>(AssertSqlSafe(extent)), project, filter)
             .bind(&page.marker).fetch_one(c).await)?;
-        let sql = format!("SELECT * {matching} ORDER BY {ORDER} LIMIT $12 OFFSET $13");
+        let after = page.after_sql(&extent, "$14", "$15")?;
+        let matching = matching.sql;
+        let sql = format!("SELECT * {matching} {after} ORDER BY {NEWEST} LIMIT $12 OFFSET $13");
         let rows = on!(self, c => bind_filter!(sqlx::query_as::<_, Vault>(AssertSqlSafe(sql)), project, filter)
-            .bind(stored(page.limit)).bind(page.start(&extent)?).fetch_all(c).await)?;
+            .bind(stored(page.limit)).bind(stored(page.offset)).bind(extent.place).bind(&page.marker).fetch_all(c).await)?;
         Ok(Listed {
             rows,
             total: extent.total,

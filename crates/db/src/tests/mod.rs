@@ -3,6 +3,7 @@
 mod connections;
 mod identity;
 mod jobs;
+mod lists;
 mod plans;
 mod policies;
 mod protection;

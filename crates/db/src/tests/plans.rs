@@ -1,18 +1,23 @@
 //! Plans of the long lists on SQLite, which knows nothing of how large a table is: each must be right by its indexes alone.
 
 use strongroom_testkit::SeededIds;
-use strongroom_types::{ResourceId, VaultId};
+use strongroom_types::{OperationStatus, ResourceId, VaultId};
 
 use super::on_each_database;
 use crate::backup_lists::matching_backups;
+use crate::conditions::Matching;
 use crate::operation_logs::matching_logs;
+use crate::page::NEWEST;
 use crate::tx::{Dialect, on};
 use crate::vaults::matching_vaults;
 use crate::{BackupFilter, OperationLogFilter, Tx, VaultFilter};
 
-/// What the database would do for the first page and for the count, a line for each step.
-async fn plans(tx: &mut Tx, matching: &str) -> [String; 2] {
-    let page = format!("SELECT * {matching} ORDER BY created_at DESC, id DESC LIMIT 100");
+/// What the database would do for the page after a marker and for the count, a line for each step.
+async fn plans(tx: &mut Tx, matching: &Matching) -> [String; 2] {
+    let matching = &matching.sql;
+    let page = format!(
+        "SELECT * {matching} AND (created_at, id) < ($98, $99) ORDER BY {NEWEST} LIMIT 100"
+    );
     let count = format!("SELECT COUNT(*) {matching}");
     let mut plans = [String::new(), String::new()];
     for (plan, sql) in plans.iter_mut().zip([page, count]) {
@@ -28,13 +33,11 @@ async fn plans(tx: &mut Tx, matching: &str) -> [String; 2] {
 #[track_caller]
 fn assert_flat([page, count]: &[String; 2], index: &str) {
     assert!(
-        page.contains(index) && !page.contains("TEMP B-TREE"),
+        page.contains(index) && page.contains("(created_at,id)<(?,?)"),
         "{page}"
     );
-    assert!(
-        count.contains("COVERING INDEX") && count.contains(index),
-        "{count}"
-    );
+    assert!(!page.contains("TEMP B-TREE"), "{page}");
+    assert!(count.contains("COVERING INDEX"), "{count}");
 }
 
 #[tokio::test]
@@ -51,6 +54,12 @@ async fn lists_of_a_project_sort_nothing_and_count_in_an_index() {
         assert_flat(&plans(&mut tx, &backups).await, "backup_listed");
         let logs = matching_logs(&OperationLogFilter::default(), dialect);
         assert_flat(&plans(&mut tx, &logs).await, "operation_log_listed");
+        let failed = OperationLogFilter {
+            statuses: vec![OperationStatus::Failed],
+            ..OperationLogFilter::default()
+        };
+        let failed = matching_logs(&failed, dialect);
+        assert_flat(&plans(&mut tx, &failed).await, "operation_log_of_status");
     })
     .await;
 }
@@ -82,18 +91,18 @@ async fn what_belongs_to_a_vault_or_a_resource_is_found_without_reading_the_proj
             ..OperationLogFilter::default()
         };
         for (matching, index) in [
-            (matching_backups(&of_vault, Dialect::Sqlite), "(vault_id=?)"),
+            (matching_backups(&of_vault, Dialect::Sqlite), "(vault_id=?"),
             (
                 matching_backups(&of_resource, Dialect::Sqlite),
-                "(resource_id=?)",
+                "(resource_id=?",
             ),
             (
                 matching_logs(&logs_of_vault, Dialect::Sqlite),
-                "operation_log_of_vault (vault_id=?)",
+                "operation_log_of_vault (vault_id=?",
             ),
             (
                 matching_logs(&logs_of_resource, Dialect::Sqlite),
-                "operation_log_of_resource (resource_id=?)",
+                "operation_log_of_resource (resource_id=?",
             ),
         ] {
             for plan in plans(&mut tx, &matching).await {

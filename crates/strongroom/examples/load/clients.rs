@@ -176,10 +176,7 @@ pub(crate) async fn prepare(
         token,
         tables,
     };
-    let inventory = format!(
-        "{}/strongroom/v1/{project}/volumes",
-        server.endpoint
-    );
+    let inventory = format!("{}/strongroom/v1/{project}/volumes", server.endpoint);
     let mut vaults = Vec::new();
     for client in 0..CLIENTS {
         let disk = folder.join(format!("disk-{share}-{client}.raw"));
