@@ -3,6 +3,7 @@
 mod corpus;
 mod goals;
 mod interrupt;
+mod load;
 mod measure;
 mod options;
 mod page;
@@ -40,6 +41,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         if *word == "requests" {
             let (place, rest) = rest.split_first().context(USAGE)?;
             return requests::run(&options::parse(rest)?, place);
+        }
+        if *word == "load" {
+            let folder = options::parse(rest)?.folder;
+            return load::run(&folder.unwrap_or_else(|| shell::root().join("target/bench")));
         }
         if let Some(section) = sections::SECTIONS
             .iter()

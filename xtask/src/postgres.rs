@@ -24,8 +24,22 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Initialises and starts a server, and waits until it answers.
+    /// A server for tests, which forgets in a power cut what it acknowledged, and is fast.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(&[
+            "fsync=off",
+            "full_page_writes=off",
+            "synchronous_commit=off",
+        ])
+    }
+
+    /// A server as it would be used.
+    pub(crate) fn start_durable() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Initialises and starts a server, and waits until it answers.
+    fn start_with(settings: &[&str]) -> Result<Self> {
         let programs =
             programs().context("no PostgreSQL server is installed: run `cargo xtask setup`")?;
         remove_abandoned();
@@ -46,15 +60,13 @@ impl Cluster {
             File::create(shell::root().join(LOG)).with_context(|| format!("cannot write {LOG}"))?;
         let mut server = as_server_user(&programs.join("postgres"));
         server.arg("-D").arg(&data).arg("-k").arg(&folder);
-        for setting in [
+        let always = [
             "listen_addresses=",
             // In the folder, so that even a killed server leaves nothing elsewhere.
             "dynamic_shared_memory_type=mmap",
             "max_connections=300",
-            "fsync=off",
-            "full_page_writes=off",
-            "synchronous_commit=off",
-        ] {
+        ];
+        for setting in always.iter().chain(settings) {
             server.args(["-c", setting]);
         }
         let server = server

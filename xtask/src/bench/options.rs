@@ -10,6 +10,7 @@ pub(crate) const USAGE: &str = "\
 cargo xtask bench [--size 4G] [--runs 3] [--quick] [--tools restic,rustic,…] [--folder FOLDER]
 cargo xtask bench corpus --folder FOLDER [--size 4G]
 cargo xtask bench index [--folder FOLDER]
+cargo xtask bench load [--folder FOLDER]
 cargo xtask bench requests s3://BUCKET/PREFIX [--size 1G] [--folder FOLDER] [--program STRONGROOM]";
 
 /// The goals are stated for images of this size.
