@@ -6,6 +6,9 @@ use tempfile::TempDir;
 /// The base address of a PostgreSQL server for tests, e.g. `postgres:///postgres?host=/run/x&user=postgres`.
 const POSTGRES_VARIABLE: &str = "STRONGROOM_TEST_POSTGRES";
 
+/// A file system in memory, which every commit need not wait for a disk on.
+const IN_MEMORY: &str = "/dev/shm";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// An empty database of one kind, gone with this value (SQLite) or with its server (PostgreSQL).
@@ -44,7 +47,9 @@ fn report_missing_postgres() {
 }
 
 fn sqlite() -> TestDatabase {
-    let directory = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir_in(IN_MEMORY)
+        .or_else(|_| tempfile::tempdir())
+        .expect("a temporary folder");
     let address = format!("sqlite:{}", directory.path().join("test.db").display());
     TestDatabase {
         kind: "sqlite",
