@@ -1,0 +1,107 @@
+//! Every example in the documentation does what its page says.
+//!
+//! Fenced blocks of a page are run in their order, against an installation of the page's own: `sh` in one shell,
+//! whose commands have to succeed unless the remark behind one says `# refused: CODE`; `http` as a request of
+//! whoever is signed in; `toml` as the configuration that the installation is started with again; `json` is the
+//! answer of what was run last, in which `"…"` stands for anything. What only a real installation has is put in:
+//! `BACKUP` and `{backup_id}` are the id in the newest answer that told one.
+
+mod answers;
+mod before;
+mod blocks;
+mod hook;
+mod names;
+mod session;
+mod stage;
+
+use blocks::Block;
+
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
+
+/// Blocks that are not run here: how each begins, and why.
+const ELSEWHERE: [(&str, &str, &str); 4] = [
+    (
+        "benchmarks.md",
+        "strongroom  repo init",
+        "what `cargo xtask bench` measures",
+    ),
+    (
+        "compatibility.md",
+        "target/clients-venv/",
+        "`clients.rs` runs this script, among the others",
+    ),
+    (
+        "policies.md",
+        "FREQ=DAILY;INTERVAL=<1 to 30>",
+        "a grammar; the examples below it are run",
+    ),
+    (
+        "storage.md",
+        "aws s3api",
+        "needs an account and a program of AWS",
+    ),
+];
+
+/// Kinds of blocks that the API's own tests read (`policy_page.rs`).
+const KINDS_OF_POLICIES: [&str; 2] = ["retention", "schedule"];
+
+/// All pages but decisions, which have no examples; by their paths in `docs`.
+fn pages() -> Vec<(String, String)> {
+    let mut pages = Vec::new();
+    for folder in ["", "formats/"] {
+        for entry in std::fs::read_dir(format!("{DOCS}{folder}")).unwrap() {
+            let file = entry.unwrap().path();
+            if file.extension().is_some_and(|end| end == "md") {
+                let name = file.file_name().unwrap().to_str().unwrap();
+                let text = std::fs::read_to_string(&file).unwrap();
+                pages.push((format!("{folder}{name}"), text));
+            }
+        }
+    }
+    pages
+}
+
+/// The blocks that are run here; those that are not leave the list of `elsewhere`.
+fn runnable(page: &str, text: &str, elsewhere: &mut Vec<(&str, &str, &str)>) -> Vec<Block> {
+    let mut found = blocks::blocks(page, text);
+    found.retain(|block| {
+        let known =
+            |entry: &(&str, &str, &str)| entry.0 == page && block.first_line().starts_with(entry.1);
+        let here = elsewhere.len();
+        elsewhere.retain(|entry| !known(entry));
+        let of_policies = page == "policies.md" && KINDS_OF_POLICIES.contains(&&*block.kind);
+        here == elsewhere.len() && !of_policies
+    });
+    found
+}
+
+async fn run(page: String, blocks: Vec<Block>) {
+    let mut stage = before::page(&page).await;
+    for (n, block) in blocks.iter().enumerate() {
+        before::block(&mut stage, block).await;
+        stage.run(block).await;
+        let next = blocks.get(n + 1).map(|next| next.kind.as_str());
+        let told = block.kind != "http" || next == Some("json") || !stage.was_refused();
+        assert!(told, "{}: was refused: {}", block.place, stage.answer);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_example_on_every_page_does_what_the_page_says() {
+    let mut elsewhere = ELSEWHERE.to_vec();
+    let mut running = Vec::new();
+    for (page, text) in pages() {
+        let blocks = runnable(&page, &text, &mut elsewhere);
+        if !blocks.is_empty() {
+            running.push((page.clone(), tokio::spawn(run(page, blocks))));
+        }
+    }
+    assert_eq!(elsewhere, [], "blocks that are gone need no reason");
+    let mut wrong = Vec::new();
+    for (page, running) in running {
+        if running.await.is_err() {
+            wrong.push(page);
+        }
+    }
+    assert_eq!(wrong, [""; 0], "what is wrong stands above");
+}
