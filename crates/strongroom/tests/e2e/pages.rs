@@ -14,12 +14,26 @@ mod names;
 mod session;
 mod stage;
 
+use std::process::Command;
+
 use blocks::Block;
+
+use crate::server::BINARY;
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 4] = [
+const ELSEWHERE: [(&str, &str, &str); 6] = [
+    (
+        "../README.md",
+        "cargo run --release --bin strongroom -- demo",
+        "`verbs.rs` runs the demonstration, and this is one of all tests",
+    ),
+    (
+        "../README.md",
+        "cargo build --release",
+        "builds the program that is tested here",
+    ),
     (
         "benchmarks.md",
         "strongroom  repo init",
@@ -45,9 +59,11 @@ const ELSEWHERE: [(&str, &str, &str); 4] = [
 /// Kinds of blocks that the API's own tests read (`policy_page.rs`).
 const KINDS_OF_POLICIES: [&str; 2] = ["retention", "schedule"];
 
-/// All pages but decisions, which have no examples; by their paths in `docs`.
+/// All pages but decisions, which have no examples; by their paths from `docs`.
 fn pages() -> Vec<(String, String)> {
-    let mut pages = Vec::new();
+    let readme = "../README.md";
+    let text = std::fs::read_to_string(format!("{DOCS}{readme}")).unwrap();
+    let mut pages = vec![(readme.to_owned(), text)];
     for folder in ["", "formats/"] {
         for entry in std::fs::read_dir(format!("{DOCS}{folder}")).unwrap() {
             let file = entry.unwrap().path();
@@ -104,4 +120,30 @@ async fn every_example_on_every_page_does_what_the_page_says() {
         }
     }
     assert_eq!(wrong, [""; 0], "what is wrong stands above");
+}
+
+/// Commands that stand in sentences are not run, but they exist, and so do their flags.
+#[test]
+fn commands_in_sentences_exist() {
+    let pages = pages();
+    for (page, text) in pages
+        .iter()
+        .filter(|(page, _)| !page.starts_with("formats/"))
+    {
+        let outside = text.split("```").step_by(2);
+        let spans = outside.flat_map(|text| text.split('`').skip(1).step_by(2));
+        for span in spans.filter_map(|span| span.strip_prefix("strongroom ")) {
+            let is_verb = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let words = span.split(' ');
+            let verbs: Vec<_> = words.clone().take_while(is_verb).collect();
+            let output = Command::new(BINARY).args(&verbs).arg("--help").output();
+            let output = output.unwrap();
+            let help = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{page}: {span}");
+            let flags = words.map(|word| word.trim_matches(['[', ']']));
+            for flag in flags.filter(|word| word.starts_with("--")) {
+                assert!(help.contains(flag), "{page}: {span}: {flag}");
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
+use strongroom_types::{Clock, SystemClock};
 
 use super::blocks::Block;
 use super::hook::Hook;
@@ -27,6 +28,7 @@ strongroom backup list
 pub(crate) async fn page(page: &str) -> Stage {
     let mut stage = Stage::new();
     stage.disk("/images/data.raw", DISK_BYTES);
+    no_start_comes_due(&mut stage);
     match page {
         "vaults.md" => vaults(&stage),
         "policies.md" => {
@@ -36,6 +38,10 @@ pub(crate) async fn page(page: &str) -> Stage {
         "locking.md" => locking(&mut stage).await,
         "sharing.md" => sharing(&mut stage).await,
         "replication.md" => replication(&mut stage).await,
+        "../README.md" => {
+            stage.disk("/srv/data.img", DISK_BYTES);
+            stage.stop();
+        }
         "recovery.md" => {
             stage.shell(page, A_BACKUP).await;
             stage.stop();
@@ -45,6 +51,16 @@ pub(crate) async fn page(page: &str) -> Stage {
         _ => {}
     }
     stage
+}
+
+/// Moves the hour of policies to half a day from now, so that what they begin is not counted with what the page does.
+fn no_start_comes_due(stage: &mut Stage) {
+    let now = SystemClock.now().to_blank();
+    let hour: u32 = now[11..13].parse().unwrap();
+    let far = format!("BYHOUR={};", (hour + 12) % 24);
+    for shown in ["BYHOUR=2;", "BYHOUR=02;"] {
+        stage.names.text(shown, &far);
+    }
 }
 
 fn vaults(stage: &Stage) {

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use crate::server::BINARY;
 
 /// No command of a page takes longer.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(2);
 const END: &str = "=== end of a command";
 
 /// Answers of the program are read by the test, so they come as JSON whatever the page says.
@@ -60,11 +60,14 @@ impl Session {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (send, lines) = mpsc::channel();
+        let (send, lines) = mpsc::sync_channel(64);
         let output = BufReader::new(shell.stdout.take().unwrap());
         std::thread::spawn(move || {
+            // Ends with the shell, or when nobody listens any more.
             for line in output.lines().map_while(Result::ok) {
-                drop(send.send(line));
+                if send.send(line).is_err() {
+                    break;
+                }
             }
         });
         let mut input = shell.stdin.take().unwrap();
@@ -84,7 +87,7 @@ impl Session {
         let name = if stays { "serve.log" } else { "stderr" };
         let err = self.folder.join(name);
         let script = format!(
-            "{{\n{command}\n}} </dev/null 2>{}\nprintf '\\n{END} %s %s\\n' $? \"$STRONGROOM_CREDENTIALS\"\n",
+            "{{\n{command}\n}} </dev/null 2>'{}'\nprintf '\\n{END} %s %s\\n' $? \"$STRONGROOM_CREDENTIALS\"\n",
             err.display()
         );
         self.input.write_all(script.as_bytes()).unwrap();

@@ -18,11 +18,12 @@ use crate::disks;
 use crate::server::{BINARY, Server};
 
 /// Folders that pages name as if the host were theirs.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "/backup/",
     "/etc/strongroom/",
     "/images/",
     "/mnt/",
+    "/root/",
     "/srv/",
     "/var/lib/strongroom",
 ];
