@@ -4,7 +4,7 @@
 //! whose commands have to succeed unless the remark behind one says `# refused: CODE`; `http` as a request of
 //! whoever is signed in; `toml` as the configuration that the installation is started with again; `json` is the
 //! answer of what was run last, in which `"…"` stands for anything. What only a real installation has is put in:
-//! `BACKUP` and `{backup_id}` are the id in the newest answer that told one.
+//! `BACKUP` and `{backup_id}` are the id in the newest answer that told one, `VAULT_DAILY` is that of the vault called `daily`.
 
 mod answers;
 mod before;

@@ -33,18 +33,20 @@ pub(crate) fn assert_shown(shown: &Value, real: &Value, place: &str) {
     }
 }
 
-/// The ids in an answer under the names that pages have for them: `{"vault": {"id": …}}` is VAULT,
-/// and so is the first of `{"vaults": […]}`.
+/// The ids in an answer under what pages call them: `{"vault": {"id": …, "name": "daily"}}` tells VAULT and VAULT_DAILY,
+/// and so does the first of `{"vaults": […]}`.
 pub(crate) fn ids(answer: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for (name, value) in answer.as_object().into_iter().flatten() {
-        let (one, name) = match value {
-            Value::Array(list) => (list.first(), singular(name)),
-            _ => (Some(value), name.clone()),
+    for (kind, value) in answer.as_object().into_iter().flatten() {
+        let (one, kind) = match value {
+            Value::Array(list) => (list.first(), singular(kind)),
+            _ => (Some(value), kind.clone()),
         };
-        let id = one.and_then(|one| one.get("id").or_else(|| one.get("orderId")));
-        if let Some(id) = id.and_then(Value::as_str) {
-            found.push((name.to_uppercase(), id.to_owned()));
+        let field = |name: &str| one.and_then(|one| one.get(name)?.as_str());
+        if let Some(id) = field("id").or_else(|| field("orderId")) {
+            let full = field("name").map(|name| format!("{kind}_{name}"));
+            let words = [Some(kind), full].into_iter().flatten();
+            found.extend(words.map(|word| (word.to_uppercase(), id.to_owned())));
         }
     }
     found
@@ -62,10 +64,10 @@ fn what_is_not_shown_may_be_there_and_what_is_shown_must() {
     let shown = serde_json::json!({ "a": ["…"], "b": { "c": "…" } });
     let real = serde_json::json!({ "a": [1, 2], "b": { "c": 3, "d": 4 }, "e": 5 });
     assert_shown(&shown, &real, "answer");
-    let lists = serde_json::json!({ "policies": [{ "id": "1" }], "backup": { "id": "2" } });
-    let expected = [("BACKUP", "2"), ("POLICY", "1")];
+    let lists = serde_json::json!({ "policies": [{ "id": "1", "name": "nightly" }], "size": 2 });
+    let expected = [("POLICY", "1"), ("POLICY_NIGHTLY", "1")];
     assert_eq!(
         ids(&lists),
-        expected.map(|(name, id)| (name.to_owned(), id.to_owned()))
+        expected.map(|(word, id)| (word.to_owned(), id.to_owned()))
     );
 }
