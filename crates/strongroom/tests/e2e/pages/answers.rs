@@ -34,7 +34,7 @@ pub(crate) fn assert_shown(shown: &Value, real: &Value, place: &str) {
 }
 
 /// The ids in an answer under what pages call them: `{"vault": {"id": …, "name": "daily"}}` tells VAULT and VAULT_DAILY,
-/// and so does the first of `{"vaults": […]}`.
+/// and so does the first of `{"vaults": […]}`. Access keys have ids of their own.
 pub(crate) fn ids(answer: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (kind, value) in answer.as_object().into_iter().flatten() {
@@ -47,6 +47,9 @@ pub(crate) fn ids(answer: &Value) -> Vec<(String, String)> {
             let full = field("name").map(|name| format!("{kind}_{name}"));
             let words = [Some(kind), full].into_iter().flatten();
             found.extend(words.map(|word| (word.to_uppercase(), id.to_owned())));
+        }
+        for name in ["access_key", "secret_key"] {
+            found.extend(field(name).map(|key| (name.to_uppercase(), key.to_owned())));
         }
     }
     found

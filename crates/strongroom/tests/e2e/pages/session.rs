@@ -16,8 +16,10 @@ use crate::server::BINARY;
 const DEADLINE: Duration = Duration::from_mins(2);
 const END: &str = "=== end of a command";
 
-/// Answers of the program are read by the test, so they come as JSON whatever the page says.
+/// Answers of the program are read by the test, so they come as JSON whatever the page says. What a page leaves running
+/// ends with the shell, and that with the test.
 const PRELUDE: &str = r#"
+trap 'kill 0' EXIT
 strongroom() {
   case " $* " in
     *" -o "*) command strongroom "$@" ;;

@@ -189,7 +189,11 @@ impl Stage {
     pub(crate) async fn api(&mut self) -> Api {
         let text = std::fs::read_to_string(&self.credentials).unwrap();
         if !self.apis.contains_key(&text) {
-            let credentials = serde_json::from_str(&text).unwrap();
+            let mut credentials: Value = serde_json::from_str(&text).unwrap();
+            if credentials.get("password").is_none() {
+                // Only looked after, by the administrator.
+                credentials = self.administrator_of(&credentials["project_id"]);
+            }
             let api = Api::sign_in_as(&credentials).await;
             self.apis.insert(text.clone(), api);
         }
@@ -198,10 +202,15 @@ impl Stage {
 
     /// The credentials file of the administrator, for another project.
     pub(crate) fn credentials_for(&self, file: &str, project: &str) {
-        let text = std::fs::read_to_string(&self.credentials).unwrap();
-        let mut credentials: Value = serde_json::from_str(&text).unwrap();
-        credentials["project_id"] = json!(project);
+        let credentials = self.administrator_of(&json!(project));
         std::fs::write(self.folder.path().join(file), credentials.to_string()).unwrap();
+    }
+
+    fn administrator_of(&self, project: &Value) -> Value {
+        let text = std::fs::read_to_string(self.data_dir().join("credentials.json")).unwrap();
+        let mut credentials: Value = serde_json::from_str(&text).unwrap();
+        credentials["project_id"] = project.clone();
+        credentials
     }
 }
 
