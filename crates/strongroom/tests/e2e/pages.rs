@@ -101,7 +101,7 @@ async fn run(page: &str, blocks: &[Block]) {
         before::block(&mut stage, block).await;
         stage.run(block).await;
         let next = blocks.get(n + 1).map(|next| next.kind.as_str());
-        let told = block.kind != "http" || next == Some("json") || !stage.was_refused();
+        let told = block.kind != "http" || next == Some("json") || !stage.was_refused;
         assert!(told, "{}: was refused: {}", block.place, stage.answer);
     }
 }

@@ -84,6 +84,7 @@ strongroom vault show daily
     let automatic = "POST /v3/{project_id}/checkpoints\n\n\
         {\"checkpoint\": {\"vault_id\": \"{vault_id}\", \"parameters\": {\"auto_trigger\": true}}}";
     stage.request("locking.md", automatic).await;
+    assert!(!stage.was_refused, "{}", stage.answer);
 }
 
 /// A second project, whose disk is VOLUME.
@@ -182,6 +183,7 @@ pub(crate) async fn block(stage: &mut Stage, block: &Block) {
     let vault = "POST /v3/{project_id}/vaults\n\n{\"vault\": {\"name\": \"web\", \"smn_notify\": true, \"resources\": [], \
         \"billing\": {\"consistent_level\": \"crash_consistent\", \"object_type\": \"disk\", \"protect_type\": \"backup\", \"size\": 10}}}";
     stage.request(&block.place, vault).await;
+    assert!(!stage.was_refused, "{}", stage.answer);
     let fill = "
 strongroom volume add --name full --path /images/full.raw
 strongroom vault add web full

@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     credentials: PathBuf,
     /// What the last command or request of the page was answered.
     pub(crate) answer: Value,
+    /// Whether that was a refusal of a request, which the page then has to show.
+    pub(crate) was_refused: bool,
     /// Last, since what runs in it ends before it goes.
     pub(crate) folder: TempDir,
 }
@@ -68,6 +70,7 @@ impl Stage {
             apis: HashMap::new(),
             credentials,
             answer: Value::Null,
+            was_refused: false,
         };
         stage.serve(&[]);
         stage
@@ -133,6 +136,7 @@ impl Stage {
             self.credentials = ran.credentials;
             if let Some(code) = command.refusal {
                 assert!(ran.status == 1 && ran.err.contains(&code), "{said}");
+                self.answer = Value::Null;
                 continue;
             }
             assert_eq!(ran.status, 0, "{said}");
@@ -158,7 +162,8 @@ impl Stage {
         let answer = api.try_call(method, &format!("/{path}"), body).await;
         let (status, answer) = answer.unwrap();
         self.take(answer);
-        if status < 400 {
+        self.was_refused = status >= 400;
+        if !self.was_refused {
             self.until_nothing_runs().await;
         }
     }
@@ -168,11 +173,6 @@ impl Stage {
             self.names.word(&name, &id);
         }
         self.answer = answer;
-    }
-
-    /// Whether the last answer refuses something, which the page then has to show.
-    pub(crate) fn was_refused(&self) -> bool {
-        self.answer.get("error_code").is_some() || self.answer.get("error").is_some()
     }
 
     /// What a page begins has ended when it goes on.
@@ -191,7 +191,7 @@ impl Stage {
         if !self.apis.contains_key(&text) {
             let mut credentials: Value = serde_json::from_str(&text).unwrap();
             if credentials.get("password").is_none() {
-                // Only looked after, by the administrator.
+                // Such a file serves verbs alone; what they begin is watched by the administrator.
                 credentials = self.administrator_of(&credentials["project_id"]);
             }
             let api = Api::sign_in_as(&credentials).await;
