@@ -6,17 +6,25 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// Written by the first start of `serve`, readable by its owner alone.
+/// Written by the first start of `serve`, readable by its owner alone. Verbs need the address, the project and the access
+/// key; a file that somebody writes for a user may have those alone.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Credentials {
     pub(crate) endpoint: String,
+    #[serde(default)]
     pub(crate) region: String,
+    #[serde(default)]
     pub(crate) domain_id: String,
+    #[serde(default)]
     pub(crate) domain_name: String,
     pub(crate) project_id: String,
+    #[serde(default)]
     pub(crate) project_name: String,
+    #[serde(default)]
     pub(crate) user_id: String,
+    #[serde(default)]
     pub(crate) user_name: String,
+    #[serde(default)]
     pub(crate) password: String,
     pub(crate) access_key: String,
     pub(crate) secret_key: String,

@@ -22,14 +22,19 @@ pub(crate) struct Api {
 impl Api {
     /// Signs in with the password of the credentials file.
     pub(crate) async fn sign_in(server: &Server) -> Self {
-        let credentials = server.credentials();
+        Self::sign_in_as(&server.credentials()).await
+    }
+
+    /// Signs in with the password of these, for their project.
+    pub(crate) async fn sign_in_as(credentials: &Value) -> Self {
+        let endpoint = credentials["endpoint"].as_str().unwrap();
         let body = json!({ "auth": {
             "identity": { "methods": ["password"], "password": { "user": {
                 "name": credentials["user_name"], "password": credentials["password"], "domain": { "name": credentials["domain_name"] } } } },
             "scope": { "project": { "id": credentials["project_id"] } } } });
         let http = reqwest::Client::new();
         let answer = http
-            .post(format!("{}/v3/auth/tokens", server.endpoint))
+            .post(format!("{endpoint}/v3/auth/tokens"))
             .body(body.to_string())
             .send()
             .await
@@ -42,7 +47,7 @@ impl Api {
         let project = credentials["project_id"].as_str().unwrap().to_owned();
         Self {
             http,
-            endpoint: server.endpoint.clone(),
+            endpoint: endpoint.to_owned(),
             project,
             token,
         }

@@ -19,6 +19,7 @@ mod full_disk;
 mod import;
 mod keys;
 mod kill;
+mod pages;
 mod recover;
 mod replicate;
 mod repo;
