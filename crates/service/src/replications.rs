@@ -10,7 +10,7 @@ use strongroom_types::{
     VaultId, VaultStatus,
 };
 
-use crate::peers::{ExternalVaultList, ExternalVaults, PeerError};
+use crate::peers::{ExternalVaultList, ExternalVaults, PeerError, PeerSetting};
 use crate::work::{self, NotStarted, Subject};
 use crate::{Action, App, Caller, Error, backups, vaults};
 
@@ -42,7 +42,8 @@ pub fn destinations(app: &App, caller: &Caller, project: &ProjectId) -> Result<V
     Ok(peers.map(|peer| peer.region.clone()).collect())
 }
 
-/// The vaults of a project in another region, as far as backups of this project may go there; else none.
+/// The vaults of a project in another region, none unless backups of this project may go there. `RegionNotReplicable` when
+/// the region is no peer's.
 pub async fn list_external_vaults(
     app: &App,
     caller: &Caller,
@@ -51,9 +52,7 @@ pub async fn list_external_vaults(
     query: &ExternalVaults,
 ) -> Result<ExternalVaultList, Error> {
     caller.authorise(Action::VaultsListExternal, project)?;
-    let mut peers = app.settings.peers.iter();
-    let joined = peers.any(|peer| peer.region == region && peer.joins(project, &query.project_id));
-    if !joined {
+    if !find_peer(app, region)?.joins(project, &query.project_id) {
         return Ok(ExternalVaultList::default());
     }
     let listed = app.peers.list_vaults(region, query).await;
@@ -277,14 +276,17 @@ fn check_backup(backup: &Backup) -> Result<(), Error> {
     Ok(())
 }
 
+fn find_peer<'a>(app: &'a App, region: &str) -> Result<&'a PeerSetting, Error> {
+    let mut peers = app.settings.peers.iter();
+    let peer = peers.find(|peer| peer.region == region);
+    peer.ok_or_else(|| Error::RegionNotReplicable {
+        region: region.to_owned(),
+    })
+}
+
 /// Asks the peer before anything is promised; never while a transaction is open.
 async fn check_destination(app: &App, project: &ProjectId, to: &Destination) -> Result<(), Error> {
-    let mut peers = app.settings.peers.iter();
-    let peer = peers.find(|peer| peer.region == to.region);
-    let peer = peer.ok_or_else(|| Error::RegionNotReplicable {
-        region: to.region.clone(),
-    })?;
-    if !peer.joins(project, &to.project_id) {
+    if !find_peer(app, &to.region)?.joins(project, &to.project_id) {
         return Err(Error::ProjectNotReplicable {
             project_id: to.project_id.clone(),
         });

@@ -61,6 +61,7 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
             "cbr:vaults:listExternalVaults",
             external.clone().query("region_id", REGION),
         )
+        .refuses(external.clone().query("region_id", "nowhere"), "1005 400")
         .refuses(
             external.query("region_id", REGION).query("limit", "0"),
             "9900 400",
