@@ -15,6 +15,7 @@ mod organization_policies;
 mod policies;
 mod progress;
 mod protectables;
+mod recovered_policies;
 mod recovery;
 mod removal;
 mod replications;
