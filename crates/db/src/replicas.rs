@@ -60,6 +60,16 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, Replica>(SQL).bind(backup).fetch_optional(c).await)?)
     }
 
+    /// Whether a transfer that goes on is compared with a disk of this backup.
+    pub async fn is_compared_with(&mut self, backup: &BackupId) -> Result<bool> {
+        const SQL: &str = "SELECT COUNT(*) FROM backup child JOIN replica_disk ON replica_disk.reference = child.point_id \
+             JOIN backup replica ON replica.id = replica_disk.replica_id \
+             WHERE child.parent_id = $1 AND replica.status IN ('waiting_protect', 'protecting')";
+        let (count,) =
+            on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(backup).fetch_one(c).await)?;
+        Ok(count > 0)
+    }
+
     /// The replica that a transfer of the source makes.
     pub async fn find_replica_of(
         &mut self,

@@ -19,11 +19,11 @@ use strongroom_types::{
 
 use crate::peers::{
     BegunDisk, BegunReplica, Comparison, DiskDigest, NewReplica, NewReplicaDisk, PeerCaller,
-    ReplicaState, Stretch,
+    ReplicaRules, ReplicaState, Stretch,
 };
 use crate::vaults::{self, VaultView};
 use crate::work::{self, Subject};
-use crate::{App, Error};
+use crate::{App, Error, locks};
 
 /// As long as a sender asks again.
 const SILENCE_MAX: Duration = Duration::from_hours(14 * 24);
@@ -154,7 +154,12 @@ async fn insert(
     let now = app.now();
     let checkpoint = new_checkpoint(app, vault, new, now);
     tx.insert_checkpoint(&checkpoint).await?;
-    let top = new_backup(app, vault, &checkpoint, new, now);
+    let kept_from = locks::retention_start(app, tx).await?;
+    let top = kept_by(
+        new_backup(app, vault, &checkpoint, new, now),
+        new,
+        kept_from,
+    );
     tx.insert_backup(&top).await?;
     let log = new_log(app, caller, vault, &top, new);
     tx.insert_operation_log(&log).await?;
@@ -232,7 +237,6 @@ fn new_backup(
         stored_bytes: 0,
         trouble: None,
         trouble_message: String::new(),
-        // No policy of this region made it.
         policy_id: None,
         retention: None,
         created_at: now,
@@ -240,6 +244,23 @@ fn new_backup(
         // Of the source's data, and shown as soon as there is something to show it of.
         protected_at: Some(new.protected_at),
         expired_at: None,
+    }
+}
+
+/// The backup as the rules that come with the copy keep it. What nobody's policy sends has none.
+fn kept_by(top: Backup, new: &NewReplica, kept_from: Timestamp) -> Backup {
+    let Some(ReplicaRules {
+        policy_id,
+        retention,
+    }) = new.rules.clone().filter(|_| new.auto_trigger)
+    else {
+        return top;
+    };
+    Backup {
+        policy_id: Some(policy_id),
+        expired_at: retention.copy_expires_at(new.protected_at, kept_from),
+        retention: Some(JsonText(retention)),
+        ..top
     }
 }
 

@@ -1,13 +1,13 @@
 //! Copies of backups to other regions, as the region sees them where they come from.
 
 use strongroom_db::{
-    AppliedPolicy, Backup, NewJob, OperationExtra, OperationLog, Replication, ReplicationTask, Tx,
-    Vault,
+    AppliedPolicy, Backup, JsonText, NewJob, OperationExtra, OperationLog, Policy, Replication,
+    ReplicationTask, Tx, Vault,
 };
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, JobId, JobKind, ObjectType, OperationStatus, OperationType,
-    PolicyId, ProjectId, ReplicationId, ReplicationStatus, ResourceType, Timestamp, Trouble,
-    VaultId, VaultStatus,
+    ProjectId, ReplicationId, ReplicationStatus, ResourceType, Timestamp, Trouble, VaultId,
+    VaultStatus,
 };
 
 use crate::peers::{ExternalVaultList, ExternalVaults, PeerError, PeerSetting};
@@ -71,7 +71,7 @@ pub struct NewVaultReplication {
 struct Wish<'a> {
     new: NewReplication,
     auto_trigger: bool,
-    policy_id: Option<&'a PolicyId>,
+    policy: Option<&'a Policy>,
     request_id: &'a str,
 }
 
@@ -99,7 +99,7 @@ pub async fn copy_backup(
     let wish = Wish {
         new,
         auto_trigger: false,
-        policy_id: None,
+        policy: None,
         request_id: &caller.request_id,
     };
     let replication = begin(app, &mut tx, &vault, &backup, &wish).await?;
@@ -122,7 +122,7 @@ pub async fn copy_vault(
     let wish = Wish {
         new: of_vault(new.destination),
         auto_trigger: new.auto_trigger,
-        policy_id: None,
+        policy: None,
         request_id: &caller.request_id,
     };
     let started = start_vault(app, &vault, &wish).await?;
@@ -154,7 +154,7 @@ pub(crate) async fn run_start(
         })
     });
     let outcome = match destination {
-        Some(destination) => run_policy(app, &policy.id, vault, destination, &request_id).await,
+        Some(destination) => run_policy(app, policy, vault, destination, &request_id).await,
         None => Err(unknown()),
     };
     let (status, trouble, message) = match outcome {
@@ -200,7 +200,7 @@ pub(crate) async fn run_start(
 /// copied well. Answers how many copies it began; a vault that is being copied still is left alone.
 pub async fn run_policy(
     app: &App,
-    policy_id: &PolicyId,
+    policy: &Policy,
     vault: &Vault,
     destination: Destination,
     request_id: &str,
@@ -208,7 +208,7 @@ pub async fn run_policy(
     let wish = Wish {
         new: of_vault(destination),
         auto_trigger: true,
-        policy_id: Some(policy_id),
+        policy: Some(policy),
         request_id,
     };
     match start_vault(app, vault, &wish).await {
@@ -355,6 +355,10 @@ async fn begin(
         trouble_message: String::new(),
         created_at: now,
         updated_at: now,
+        policy_id: wish.policy.map(|policy| policy.id.clone()),
+        retention: wish
+            .policy
+            .map(|policy| JsonText(policy.rules.0.retention.clone())),
     };
     match tx.insert_replication(&replication).await {
         Err(strongroom_db::Error::Conflict(_)) => {
@@ -405,7 +409,7 @@ fn new_log(
     let extra = OperationExtra::Replication(task);
     OperationLog {
         checkpoint_id: Some(backup.checkpoint_id.clone()),
-        policy_id: wish.policy_id.cloned(),
+        policy_id: wish.policy.map(|policy| policy.id.clone()),
         ..work::new_log(
             app,
             vault,

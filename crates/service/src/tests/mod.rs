@@ -18,6 +18,7 @@ mod protectables;
 mod recovered_policies;
 mod recovery;
 mod removal;
+mod replica_retention;
 mod replications;
 mod resources;
 mod restores;

@@ -13,7 +13,7 @@ use crate::recovery::{group, list_again, restore_project};
 use crate::{Caller, Provenance, policies};
 
 /// An installation of its own, whose database will be lost when it is dropped.
-async fn doomed() -> (TestDatabase, World) {
+pub(super) async fn doomed() -> (TestDatabase, World) {
     let database = test_databases().await.remove(0);
     let db = Db::open(&database.address).await.unwrap();
     let world = World::with_ids(db, SeededIds::new(78)).await;
@@ -21,7 +21,7 @@ async fn doomed() -> (TestDatabase, World) {
 }
 
 /// Lists what the other installation's backups have left in the storage, the newest first.
-async fn recover(from: &World, into: &World) -> World {
+pub(super) async fn recover(from: &World, into: &World) -> World {
     into.clock.set(from.app.now());
     into.set_disk("/data", World::idle(5));
     let by = into.recoverer();

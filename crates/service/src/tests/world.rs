@@ -485,7 +485,8 @@ impl World {
         let usage = self
             .usage(&work.vault.id, Some(&work.backup.resource_id), &points)
             .await;
-        let protected_at = self.clock.now();
+        // That of a copy is the original's.
+        let protected_at = work.backup.protected_at.unwrap_or(self.clock.now());
         let written = points_of(&work, protected_at);
         self.written.lock().unwrap().extend(written);
         let outcome = BackupOutcome {
