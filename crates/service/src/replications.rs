@@ -6,8 +6,8 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, JobId, JobKind, ObjectType, OperationStatus, OperationType,
-    ProjectId, ReplicationId, ReplicationStatus, ResourceType, Timestamp, Trouble, VaultId,
-    VaultStatus,
+    ProjectId, ProtectType, ReplicationId, ReplicationStatus, ResourceType, Timestamp, Trouble,
+    VaultId, VaultStatus,
 };
 
 use crate::peers::{ExternalVaultList, ExternalVaults, PeerError, PeerSetting};
@@ -173,6 +173,7 @@ pub(crate) async fn run_start(
             | Error::DestinationNotFound { .. }
             | Error::DestinationFull
             | Error::VaultNotReplicable
+            | Error::ReplicationOfDisks
             | Error::VaultState { .. }),
         ) => (
             OperationStatus::Failed,
@@ -226,8 +227,11 @@ const fn of_vault(destination: Destination) -> NewReplication {
 }
 
 async fn start_vault(app: &App, vault: &Vault, wish: &Wish<'_>) -> Result<Vec<Replication>, Error> {
-    if vault.object_type != ObjectType::Server {
+    if vault.protect_type == ProtectType::Replication {
         return Err(Error::VaultNotReplicable);
+    }
+    if vault.object_type != ObjectType::Server {
+        return Err(Error::ReplicationOfDisks);
     }
     let destination = &wish.new.destination;
     check_destination(app, &vault.project_id, destination).await?;

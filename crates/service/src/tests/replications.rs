@@ -348,7 +348,9 @@ async fn only_whole_backups_of_servers_are_copied() {
             world.copy_to(&of_disk.id, to_west()).await,
             Error::NotServerBackup
         );
-        refused!(world.copy_vault(&disks).await, Error::VaultNotReplicable);
+        refused!(world.copy_vault(&disks).await, Error::ReplicationOfDisks);
+        let copies = world.replication_vault().await;
+        refused!(world.copy_vault(&copies).await, Error::VaultNotReplicable);
     })
     .await;
 }
