@@ -514,6 +514,45 @@ async fn a_replica_is_begun_once_and_published_when_it_is_whole() {
 }
 
 #[tokio::test]
+async fn what_a_peer_sends_that_has_lost_its_records_is_there_already() {
+    on_each_database(async |mut world| {
+        world.join_west();
+        let vault = world.replication_vault().await;
+        let west = world.west();
+        let new = world.new_replica(&vault, 1);
+        let begin = async |new| replicas::begin(&world.app, &west, new).await.unwrap();
+        let under_way = begin(new.clone()).await;
+        let forgotten = NewReplica {
+            replication_id: ReplicationId::random(&*world.app.ids),
+            ..new
+        };
+        assert_eq!(begin(forgotten.clone()).await, under_way);
+        let digest = DiskDigest {
+            backup_id: under_way.disks[0].backup_id.clone(),
+            digest: [7; 32],
+        };
+        replicas::commit(&world.app, &west, &under_way.backup_id, &[digest])
+            .await
+            .unwrap();
+        world.run_jobs().await;
+        let again = begin(forgotten.clone()).await;
+        assert_eq!(again.backup_id, under_way.backup_id);
+        assert!(again.is_committed);
+        // What was deleted there is sent again.
+        backups::delete(
+            &world.app,
+            &world.caller,
+            &world.project,
+            &under_way.backup_id,
+        )
+        .await
+        .unwrap();
+        assert_ne!(begin(forgotten).await.backup_id, under_way.backup_id);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_transfer_of_another_peer_is_unknown() {
     on_each_database(async |mut world| {
         world.join_west();
