@@ -69,6 +69,7 @@ pub use policy_runs::{AppliedPolicy, SinceFull};
 pub use replicas::{Replica, ReplicaDisk};
 pub use replications::Replication;
 pub use restores::{Restore, RestoreMapping, RestoreTarget};
+pub use retention::CopiesOfPolicy;
 pub use storage_units::StorageUnit;
 pub use trusted_clock::TrustedClock;
 pub use tx::Tx;

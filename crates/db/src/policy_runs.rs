@@ -43,6 +43,13 @@ impl Tx {
             .bind(true).bind(vault).bind(policy).bind(stored(limit)).fetch_all(c).await)?)
     }
 
+    /// The policies of a vault, in the order they were applied.
+    pub async fn applied_policies(&mut self, vault: &VaultId) -> Result<Vec<AppliedPolicy>> {
+        const SQL: &str = "SELECT policy.*, vault_policy.* FROM vault_policy JOIN policy ON policy.id = vault_policy.policy_id \
+             WHERE vault_policy.vault_id = $1 ORDER BY vault_policy.associated_at, policy.id";
+        Ok(on!(self, c => sqlx::query_as::<_, AppliedPolicy>(SQL).bind(vault).fetch_all(c).await)?)
+    }
+
     /// Takes up one start of a policy on a vault; `false` when it was taken up before, or is no longer wanted.
     pub async fn take_up_start(
         &mut self,

@@ -1,7 +1,7 @@
 //! Backups that come from other regions.
 
 use strongroom_types::{
-    BackupId, CheckpointId, OperationLogId, ProjectId, ReplicationId, Timestamp,
+    BackupId, CheckpointId, OperationLogId, ProjectId, ReplicationId, Timestamp, VaultId,
 };
 
 use crate::page::stored;
@@ -58,6 +58,32 @@ impl Tx {
     pub async fn find_replica(&mut self, backup: &BackupId) -> Result<Option<Replica>> {
         const SQL: &str = "SELECT * FROM replica WHERE backup_id = $1";
         Ok(on!(self, c => sqlx::query_as::<_, Replica>(SQL).bind(backup).fetch_optional(c).await)?)
+    }
+
+    /// The replica of a backup that is in a vault, or on its way there.
+    pub async fn find_replica_in(
+        &mut self,
+        vault: &VaultId,
+        region: &str,
+        source: &BackupId,
+    ) -> Result<Option<Replica>> {
+        const SQL: &str = "SELECT r.* FROM replica r JOIN backup b ON b.id = r.backup_id \
+             WHERE r.source_backup_id = $1 AND r.source_region = $2 AND b.vault_id = $3 \
+             AND b.status IN ('waiting_protect', 'protecting', 'available', 'waiting_restore', 'restoring') \
+             ORDER BY b.created_at, b.id LIMIT 1";
+        Ok(
+            on!(self, c => sqlx::query_as::<_, Replica>(SQL).bind(source).bind(region).bind(vault).fetch_optional(c).await)?,
+        )
+    }
+
+    /// Whether a transfer that goes on is compared with a disk of this backup.
+    pub async fn is_compared_with(&mut self, backup: &BackupId) -> Result<bool> {
+        const SQL: &str = "SELECT COUNT(*) FROM backup child JOIN replica_disk ON replica_disk.reference = child.point_id \
+             JOIN backup replica ON replica.id = replica_disk.replica_id \
+             WHERE child.parent_id = $1 AND replica.status IN ('waiting_protect', 'protecting')";
+        let (count,) =
+            on!(self, c => sqlx::query_as::<_, (i64,)>(SQL).bind(backup).fetch_one(c).await)?;
+        Ok(count > 0)
     }
 
     /// The replica that a transfer of the source makes.

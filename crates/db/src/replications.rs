@@ -2,8 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    BackupId, CheckpointId, ProjectId, ReplicationId, ReplicationStatus, Timestamp, Trouble,
-    VaultId,
+    BackupId, CheckpointId, PolicyId, ProjectId, ReplicationId, ReplicationStatus, Retention,
+    Timestamp, Trouble, VaultId,
 };
 
 use crate::page::stored;
@@ -36,6 +36,10 @@ pub struct Replication {
     pub trouble_message: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// The policy that sends it, which may be gone by now.
+    pub policy_id: Option<PolicyId>,
+    /// The rules of that policy when the copy was begun.
+    pub retention: Option<JsonText<Retention>>,
 }
 
 impl Tx {
@@ -43,14 +47,14 @@ impl Tx {
     pub async fn insert_replication(&mut self, new: &Replication) -> Result<()> {
         const SQL: &str = "INSERT INTO replication (id, project_id, vault_id, checkpoint_id, backup_id, destination_region, \
              destination_project_id, destination_vault_id, destination_checkpoint_id, destination_backup_id, name, description, \
-             auto_trigger, status, progress, trouble, trouble_message, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+             auto_trigger, status, progress, trouble, trouble_message, created_at, updated_at, policy_id, retention) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
         on!(self, c => sqlx::query(SQL)
             .bind(&new.id).bind(&new.project_id).bind(&new.vault_id).bind(&new.checkpoint_id).bind(&new.backup_id)
             .bind(&new.destination_region).bind(&new.destination_project_id).bind(&new.destination_vault_id)
             .bind(&new.destination_checkpoint_id).bind(&new.destination_backup_id).bind(&new.name).bind(&new.description)
             .bind(new.auto_trigger).bind(new.status).bind(stored(new.progress)).bind(new.trouble).bind(&new.trouble_message)
-            .bind(new.created_at).bind(new.updated_at)
+            .bind(new.created_at).bind(new.updated_at).bind(&new.policy_id).bind(&new.retention)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }

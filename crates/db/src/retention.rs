@@ -7,7 +7,39 @@ use crate::page::stored;
 use crate::tx::on;
 use crate::{Result, Tx};
 
+/// The copies of a server in a vault that one policy of another region has sent.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct CopiesOfPolicy {
+    pub vault_id: VaultId,
+    pub policy_id: PolicyId,
+    pub resource_id: ResourceId,
+}
+
 impl Tx {
+    /// Of which copies there is more than one that is finished, by vault, policy and resource, beginning after `after`.
+    pub async fn copies_by_policy(
+        &mut self,
+        after: Option<&CopiesOfPolicy>,
+        limit: u64,
+    ) -> Result<Vec<CopiesOfPolicy>> {
+        const SQL: &str = "SELECT vault_id, policy_id, resource_id FROM backup \
+             WHERE image_type = 'replication' AND policy_id IS NOT NULL AND parent_id IS NULL \
+             AND (vault_id, policy_id, resource_id) > ($1, $2, $3) \
+             AND status IN ('available', 'waiting_restore', 'restoring') \
+             GROUP BY vault_id, policy_id, resource_id HAVING COUNT(*) > 1 ORDER BY vault_id, policy_id, resource_id LIMIT $4";
+        // Every id comes after the empty text.
+        let (vault, policy, resource) = after.map_or(("", "", ""), |after| {
+            let CopiesOfPolicy {
+                vault_id,
+                policy_id,
+                resource_id,
+            } = after;
+            (vault_id.as_str(), policy_id.as_str(), resource_id.as_str())
+        });
+        Ok(on!(self, c => sqlx::query_as::<_, CopiesOfPolicy>(SQL)
+            .bind(vault).bind(policy).bind(resource).bind(stored(limit)).fetch_all(c).await)?)
+    }
+
     /// The resources of which a policy has made more than so many backups in a vault that are finished and there.
     pub async fn resources_with_more_backups(
         &mut self,

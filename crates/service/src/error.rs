@@ -86,6 +86,7 @@ pub enum Error {
     /// Nothing here makes the backups of a hybrid vault.
     #[error("a hybrid vault takes no policy")]
     HybridVault,
+    /// Of all disks, only those of a server are copied to other regions, with the server.
     #[error("only server vaults can be replicated")]
     ReplicationOfDisks,
 
@@ -161,8 +162,7 @@ pub enum Error {
     /// It is a vault of this region, or none at all.
     #[error("the destination vault {vault_id} does not exist in the other region")]
     DestinationNotFound { vault_id: VaultId },
-    /// It is of disks, or for copies itself.
-    #[error("only backup vaults of servers are copied to other regions")]
+    #[error("a vault of copies is not copied to another region")]
     VaultNotReplicable,
     #[error("the destination vault is full")]
     DestinationFull,

@@ -56,7 +56,7 @@ pub use caller::Caller;
 pub use disks::{DiskError, DiskFacts, Disks};
 pub use error::Error;
 pub use guests::{GuestAgents, GuestError, GuestFacts};
-pub use provenance::{Provenance, ServerNote};
+pub use provenance::{PolicyNote, Provenance, ServerNote};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
 pub use settings::{Settings, StorageUnitSetting};

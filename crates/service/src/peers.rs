@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use aws_lc_rs::{constant_time, digest};
 use strongroom_db::Page;
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, ProjectId, ReplicationId, ResourceId, Timestamp, VaultId,
+    BackupId, BackupStatus, CheckpointId, PolicyId, ProjectId, ReplicationId, ResourceId,
+    Retention, Timestamp, VaultId,
 };
 
 use crate::{App, Error};
@@ -129,11 +130,21 @@ pub struct NewReplica {
     pub name: String,
     pub description: String,
     pub auto_trigger: bool,
+    /// Of a copy that a policy sends; any other stays until somebody deletes it.
+    pub rules: Option<ReplicaRules>,
     pub server_id: ResourceId,
     pub server_name: String,
     /// The instant whose data it is.
     pub protected_at: Timestamp,
     pub disks: Vec<NewReplicaDisk>,
+}
+
+/// Under which rules a copy is kept where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaRules {
+    /// The policy, in the region that the copy comes from.
+    pub policy_id: PolicyId,
+    pub retention: Retention,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

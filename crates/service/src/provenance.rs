@@ -3,14 +3,19 @@
 //! A worker stores it as the point's attributes; a recovery, an import and a replication read it back. Members are only
 //! ever added, with a default: points live longer than versions of this program.
 
+mod policy;
+
 use serde::{Deserialize, Serialize};
 use strongroom_db::{Backup, Checkpoint, Server, Vault, VaultResource};
 use strongroom_types::{
     BackupId, ChargingMode, CheckpointId, CloudType, ConsistentLevel, ImageType, ObjectType,
-    ProjectId, ProtectType, ResourceId, ServerId, Timestamp, VaultId, VolumeFormat, VolumeId,
+    PolicyId, ProjectId, ProtectType, ResourceId, Retention, ServerId, Timestamp, VaultId,
+    VolumeFormat, VolumeId,
 };
 
 use crate::progress::{BackupWork, DiskWork};
+
+pub use policy::PolicyNote;
 
 /// The backup of one disk, as the point that holds its data tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +35,9 @@ pub struct Provenance {
     pub format: Option<VolumeFormat>,
     pub project: ProjectNote,
     pub vault: VaultNote,
+    /// Those that are applied to the vault, as far as they fit.
+    #[serde(default)]
+    pub policies: Vec<PolicyNote>,
     pub checkpoint: CheckpointNote,
     pub backup: BackupNote,
     /// Present exactly when `parent_backup_id` is.
@@ -83,6 +91,12 @@ pub struct BackupNote {
     pub created_at: Timestamp,
     pub protected_at: Timestamp,
     pub expired_at: Option<Timestamp>,
+    /// Of an automatic backup: the policy that made it, which may be gone by now.
+    #[serde(default)]
+    pub policy_id: Option<PolicyId>,
+    /// Of an automatic backup: the rules that it was made under.
+    #[serde(default)]
+    pub retention: Option<Retention>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +140,7 @@ impl Provenance {
                 name: work.project_name.clone(),
             },
             vault: VaultNote::of(&work.vault),
+            policies: PolicyNote::all_of(&work.policies),
             checkpoint: CheckpointNote::of(&work.checkpoint),
             backup: BackupNote::of(row, protected_at),
             server: row.parent_id.as_ref().map(|_| ServerNote::of(work)),
@@ -198,6 +213,8 @@ impl BackupNote {
             created_at: row.created_at,
             protected_at,
             expired_at: row.expired_at,
+            policy_id: row.policy_id.clone(),
+            retention: row.retention.as_ref().map(|rules| rules.0.clone()),
         }
     }
 }

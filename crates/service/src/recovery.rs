@@ -111,8 +111,8 @@ pub async fn restore_project(
     Ok(project.name)
 }
 
-/// Lists a backup as it was: with its project's vault, checkpoint, resource and place in the inventory. The newest one
-/// of a vault is to come first, because it knows best what the vault was like.
+/// Lists a backup as it was: with its project's vault and policies, checkpoint, resource and place in the inventory. The
+/// newest one of a vault is to come first, because it knows best what the vault was like.
 pub async fn list_again(
     app: &App,
     by: &Recoverer,
@@ -127,6 +127,7 @@ pub async fn list_again(
         None => {
             let vault = rows::vault(project, by, note, app.now());
             tx.insert_vault(&vault).await?;
+            restore_policies(&mut tx, &vault, note, app.now()).await?;
             vault
         }
     };
@@ -135,6 +136,28 @@ pub async fn list_again(
     let listing = list(app, &mut tx, &vault, found).await?;
     tx.commit().await?;
     Ok(listing)
+}
+
+/// The policies that the vault had, so that what they made goes on as it would have gone.
+async fn restore_policies(
+    tx: &mut Tx,
+    vault: &Vault,
+    note: &Provenance,
+    now: Timestamp,
+) -> Result<(), Error> {
+    for policy in &note.policies {
+        match tx.find_policy(&policy.id).await? {
+            None => {
+                let row = policy.policy(&vault.project_id, now);
+                tx.insert_policy(&row).await?;
+            }
+            Some(known) if known.project_id != vault.project_id => continue,
+            Some(_) => {}
+        }
+        let applied = policy.applied_to(&vault.id, now);
+        tx.insert_vault_policy(&applied).await?;
+    }
+    Ok(())
 }
 
 /// Lists a backup in a vault, unless it is listed.

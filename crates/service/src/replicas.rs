@@ -4,26 +4,23 @@
 //! and sends stretches of the disks, which [`ReplicaStore`] keeps, and says what each disk must hold; a job puts the
 //! points together and publishes the backup, or its failure.
 
+mod rows;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use strongroom_db::{
-    Backup, Checkpoint, JsonText, NewJob, OperationExtra, OperationLog, Page, Replica, ReplicaDisk,
-    ReplicationTask, Tx, Vault, VaultFilter,
-};
+use strongroom_db::{Backup, NewJob, Page, Replica, ReplicaDisk, Tx, Vault, VaultFilter};
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, CheckpointStatus, ImageType, JobId, JobKind, ObjectType,
-    OperationStatus, ProjectId, ProtectType, ResourceType, Timestamp, VaultStatus, gib_ceil,
+    BackupId, BackupStatus, JobId, JobKind, ObjectType, ProjectId, ProtectType, Timestamp,
+    VaultStatus,
 };
 
 use crate::peers::{
-    BegunDisk, BegunReplica, Comparison, DiskDigest, NewReplica, NewReplicaDisk, PeerCaller,
-    ReplicaState, Stretch,
+    BegunDisk, BegunReplica, Comparison, DiskDigest, NewReplica, PeerCaller, ReplicaState, Stretch,
 };
 use crate::vaults::{self, VaultView};
-use crate::work::{self, Subject};
-use crate::{App, Error};
+use crate::{App, Error, locks};
 
 /// As long as a sender asks again.
 const SILENCE_MAX: Duration = Duration::from_hours(14 * 24);
@@ -99,6 +96,11 @@ pub async fn begin(app: &App, caller: &PeerCaller, new: NewReplica) -> Result<Be
     if let Some(replica) = tx.find_replica_of(region, &new.replication_id).await? {
         return begun(&mut tx, replica).await;
     }
+    // A peer that was recovered has lost its records, not its backups.
+    let there = tx.find_replica_in(vault_id, region, &new.source_backup_id);
+    if let Some(replica) = there.await? {
+        return begun(&mut tx, replica).await;
+    }
     check_vault(&vault)?;
     let replica = insert(app, &mut tx, caller, &vault, &new).await?;
     let begun = begun(&mut tx, replica).await?;
@@ -152,11 +154,12 @@ async fn insert(
     new: &NewReplica,
 ) -> Result<Replica, Error> {
     let now = app.now();
-    let checkpoint = new_checkpoint(app, vault, new, now);
+    let checkpoint = rows::new_checkpoint(app, vault, new, now);
     tx.insert_checkpoint(&checkpoint).await?;
-    let top = new_backup(app, vault, &checkpoint, new, now);
+    let top = rows::new_backup(app, vault, &checkpoint, new, now);
+    let top = rows::kept_by(top, new, locks::retention_start(app, tx).await?);
     tx.insert_backup(&top).await?;
-    let log = new_log(app, caller, vault, &top, new);
+    let log = rows::new_log(app, caller, vault, &top, new);
     tx.insert_operation_log(&log).await?;
     let mut key = [0; 32];
     app.ids.fill(&mut key);
@@ -172,7 +175,7 @@ async fn insert(
     };
     tx.insert_replica(&replica).await?;
     for disk in &new.disks {
-        let row = new_disk(app, &top, disk);
+        let row = rows::new_disk(app, &top, disk);
         tx.insert_backup(&row).await?;
         let reference = tx.newest_point_of(&row.project_id, &row.resource_id);
         let reference = reference.await?;
@@ -186,114 +189,6 @@ async fn insert(
         tx.insert_replica_disk(&disk).await?;
     }
     Ok(replica)
-}
-
-fn new_checkpoint(app: &App, vault: &Vault, new: &NewReplica, now: Timestamp) -> Checkpoint {
-    Checkpoint {
-        id: CheckpointId::random(&*app.ids),
-        project_id: vault.project_id.clone(),
-        vault_id: vault.id.clone(),
-        name: new.name.clone(),
-        description: new.description.clone(),
-        status: CheckpointStatus::Protecting,
-        retention_days: -1,
-        skipped_resources: JsonText(Vec::new()),
-        created_at: now,
-    }
-}
-
-fn new_backup(
-    app: &App,
-    vault: &Vault,
-    checkpoint: &Checkpoint,
-    new: &NewReplica,
-    now: Timestamp,
-) -> Backup {
-    Backup {
-        id: BackupId::random(&*app.ids),
-        project_id: vault.project_id.clone(),
-        vault_id: vault.id.clone(),
-        checkpoint_id: checkpoint.id.clone(),
-        parent_id: None,
-        resource_id: new.server_id.clone(),
-        resource_type: ResourceType::Server,
-        resource_name: new.server_name.clone(),
-        resource_size_gb: new.disks.iter().map(|disk| gib_ceil(disk.size_bytes)).sum(),
-        name: new.name.clone(),
-        description: new.description.clone(),
-        status: BackupStatus::Protecting,
-        image_type: ImageType::Replication,
-        incremental: false,
-        auto_trigger: new.auto_trigger,
-        system_disk: new.disks.iter().any(|disk| disk.system_disk),
-        progress: 0,
-        point_id: None,
-        size_bytes: new.disks.iter().map(|disk| disk.size_bytes).sum(),
-        stored_bytes: 0,
-        trouble: None,
-        trouble_message: String::new(),
-        // No policy of this region made it.
-        policy_id: None,
-        retention: None,
-        created_at: now,
-        updated_at: now,
-        // Of the source's data, and shown as soon as there is something to show it of.
-        protected_at: Some(new.protected_at),
-        expired_at: None,
-    }
-}
-
-fn new_disk(app: &App, top: &Backup, disk: &NewReplicaDisk) -> Backup {
-    Backup {
-        id: BackupId::random(&*app.ids),
-        parent_id: Some(top.id.clone()),
-        resource_id: disk.volume_id.clone(),
-        resource_type: ResourceType::Volume,
-        resource_name: disk.name.clone(),
-        resource_size_gb: gib_ceil(disk.size_bytes),
-        size_bytes: disk.size_bytes,
-        system_disk: disk.system_disk,
-        ..top.clone()
-    }
-}
-
-fn new_log(
-    app: &App,
-    caller: &PeerCaller,
-    vault: &Vault,
-    top: &Backup,
-    new: &NewReplica,
-) -> OperationLog {
-    let task = ReplicationTask {
-        source_region: caller.peer.region.clone(),
-        source_project_id: new.source_project_id.clone(),
-        source_checkpoint_id: new.source_checkpoint_id.clone(),
-        source_backup_id: new.source_backup_id.clone(),
-        source_backup_name: new.name.clone(),
-        destination_region: app.settings.region.clone(),
-        destination_project_id: vault.project_id.clone(),
-        destination_checkpoint_id: Some(top.checkpoint_id.clone()),
-        destination_backup_id: Some(top.id.clone()),
-        destination_backup_name: top.name.clone(),
-    };
-    let subject = Subject {
-        id: &top.resource_id,
-        resource_type: top.resource_type,
-        name: &top.resource_name,
-    };
-    let extra = OperationExtra::Replication(task);
-    OperationLog {
-        status: OperationStatus::Running,
-        checkpoint_id: Some(top.checkpoint_id.clone()),
-        ..work::new_log(
-            app,
-            vault,
-            Some(&subject),
-            extra,
-            &caller.request_id,
-            top.created_at,
-        )
-    }
 }
 
 async fn find_backup(tx: &mut Tx, id: &BackupId) -> Result<Backup, Error> {

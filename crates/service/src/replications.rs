@@ -1,16 +1,16 @@
 //! Copies of backups to other regions, as the region sees them where they come from.
 
 use strongroom_db::{
-    AppliedPolicy, Backup, NewJob, OperationExtra, OperationLog, Replication, ReplicationTask, Tx,
-    Vault,
+    AppliedPolicy, Backup, JsonText, NewJob, OperationExtra, OperationLog, Policy, Replication,
+    ReplicationTask, Tx, Vault,
 };
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, JobId, JobKind, ObjectType, OperationStatus, OperationType,
-    PolicyId, ProjectId, ReplicationId, ReplicationStatus, ResourceType, Timestamp, Trouble,
+    ProjectId, ProtectType, ReplicationId, ReplicationStatus, ResourceType, Timestamp, Trouble,
     VaultId, VaultStatus,
 };
 
-use crate::peers::{ExternalVaultList, ExternalVaults, PeerError};
+use crate::peers::{ExternalVaultList, ExternalVaults, PeerError, PeerSetting};
 use crate::work::{self, NotStarted, Subject};
 use crate::{Action, App, Caller, Error, backups, vaults};
 
@@ -42,7 +42,8 @@ pub fn destinations(app: &App, caller: &Caller, project: &ProjectId) -> Result<V
     Ok(peers.map(|peer| peer.region.clone()).collect())
 }
 
-/// The vaults of a project in another region, as far as backups of this project may go there; else none.
+/// The vaults of a project in another region, none unless backups of this project may go there. `RegionNotReplicable` when
+/// the region is no peer's.
 pub async fn list_external_vaults(
     app: &App,
     caller: &Caller,
@@ -51,9 +52,7 @@ pub async fn list_external_vaults(
     query: &ExternalVaults,
 ) -> Result<ExternalVaultList, Error> {
     caller.authorise(Action::VaultsListExternal, project)?;
-    let mut peers = app.settings.peers.iter();
-    let joined = peers.any(|peer| peer.region == region && peer.joins(project, &query.project_id));
-    if !joined {
+    if !find_peer(app, region)?.joins(project, &query.project_id) {
         return Ok(ExternalVaultList::default());
     }
     let listed = app.peers.list_vaults(region, query).await;
@@ -72,7 +71,7 @@ pub struct NewVaultReplication {
 struct Wish<'a> {
     new: NewReplication,
     auto_trigger: bool,
-    policy_id: Option<&'a PolicyId>,
+    policy: Option<&'a Policy>,
     request_id: &'a str,
 }
 
@@ -100,7 +99,7 @@ pub async fn copy_backup(
     let wish = Wish {
         new,
         auto_trigger: false,
-        policy_id: None,
+        policy: None,
         request_id: &caller.request_id,
     };
     let replication = begin(app, &mut tx, &vault, &backup, &wish).await?;
@@ -123,7 +122,7 @@ pub async fn copy_vault(
     let wish = Wish {
         new: of_vault(new.destination),
         auto_trigger: new.auto_trigger,
-        policy_id: None,
+        policy: None,
         request_id: &caller.request_id,
     };
     let started = start_vault(app, &vault, &wish).await?;
@@ -155,7 +154,7 @@ pub(crate) async fn run_start(
         })
     });
     let outcome = match destination {
-        Some(destination) => run_policy(app, &policy.id, vault, destination, &request_id).await,
+        Some(destination) => run_policy(app, policy, vault, destination, &request_id).await,
         None => Err(unknown()),
     };
     let (status, trouble, message) = match outcome {
@@ -174,6 +173,7 @@ pub(crate) async fn run_start(
             | Error::DestinationNotFound { .. }
             | Error::DestinationFull
             | Error::VaultNotReplicable
+            | Error::ReplicationOfDisks
             | Error::VaultState { .. }),
         ) => (
             OperationStatus::Failed,
@@ -201,7 +201,7 @@ pub(crate) async fn run_start(
 /// copied well. Answers how many copies it began; a vault that is being copied still is left alone.
 pub async fn run_policy(
     app: &App,
-    policy_id: &PolicyId,
+    policy: &Policy,
     vault: &Vault,
     destination: Destination,
     request_id: &str,
@@ -209,7 +209,7 @@ pub async fn run_policy(
     let wish = Wish {
         new: of_vault(destination),
         auto_trigger: true,
-        policy_id: Some(policy_id),
+        policy: Some(policy),
         request_id,
     };
     match start_vault(app, vault, &wish).await {
@@ -227,8 +227,11 @@ const fn of_vault(destination: Destination) -> NewReplication {
 }
 
 async fn start_vault(app: &App, vault: &Vault, wish: &Wish<'_>) -> Result<Vec<Replication>, Error> {
-    if vault.object_type != ObjectType::Server {
+    if vault.protect_type == ProtectType::Replication {
         return Err(Error::VaultNotReplicable);
+    }
+    if vault.object_type != ObjectType::Server {
+        return Err(Error::ReplicationOfDisks);
     }
     let destination = &wish.new.destination;
     check_destination(app, &vault.project_id, destination).await?;
@@ -277,14 +280,17 @@ fn check_backup(backup: &Backup) -> Result<(), Error> {
     Ok(())
 }
 
+fn find_peer<'a>(app: &'a App, region: &str) -> Result<&'a PeerSetting, Error> {
+    let mut peers = app.settings.peers.iter();
+    let peer = peers.find(|peer| peer.region == region);
+    peer.ok_or_else(|| Error::RegionNotReplicable {
+        region: region.to_owned(),
+    })
+}
+
 /// Asks the peer before anything is promised; never while a transaction is open.
 async fn check_destination(app: &App, project: &ProjectId, to: &Destination) -> Result<(), Error> {
-    let mut peers = app.settings.peers.iter();
-    let peer = peers.find(|peer| peer.region == to.region);
-    let peer = peer.ok_or_else(|| Error::RegionNotReplicable {
-        region: to.region.clone(),
-    })?;
-    if !peer.joins(project, &to.project_id) {
+    if !find_peer(app, &to.region)?.joins(project, &to.project_id) {
         return Err(Error::ProjectNotReplicable {
             project_id: to.project_id.clone(),
         });
@@ -353,6 +359,10 @@ async fn begin(
         trouble_message: String::new(),
         created_at: now,
         updated_at: now,
+        policy_id: wish.policy.map(|policy| policy.id.clone()),
+        retention: wish
+            .policy
+            .map(|policy| JsonText(policy.rules.0.retention.clone())),
     };
     match tx.insert_replication(&replication).await {
         Err(strongroom_db::Error::Conflict(_)) => {
@@ -403,7 +413,7 @@ fn new_log(
     let extra = OperationExtra::Replication(task);
     OperationLog {
         checkpoint_id: Some(backup.checkpoint_id.clone()),
-        policy_id: wish.policy_id.cloned(),
+        policy_id: wish.policy.map(|policy| policy.id.clone()),
         ..work::new_log(
             app,
             vault,

@@ -3,9 +3,14 @@
 //!
 //! Everything here may be called at any time and any number of times; each call starts what is due and answers how much.
 
+mod copies;
+
+pub use copies::apply_numbers_to_copies;
+
 use strongroom_db::{AppliedPolicy, Backup, Policy, Tx, Vault};
 use strongroom_types::{
-    BackupId, BackupStatus, PolicyId, PolicyOperation, ResourceId, Timestamp, VaultId, VaultStatus,
+    BackupId, BackupStatus, PolicyId, PolicyOperation, ResourceId, Retention, Timestamp, VaultId,
+    VaultStatus,
 };
 
 use crate::{App, Error, backups, locks};
@@ -140,15 +145,26 @@ async fn surplus_of(
     if rules_of_newest.is_none_or(|rules| rules.0 != *today) {
         return Ok(Vec::new());
     }
-    let made: Vec<_> = rows.iter().map(|row| row.created_at).collect();
-    let let_go = today.let_go(&made, now);
-    let surplus = rows.into_iter().enumerate().filter(|(index, row)| {
+    Ok(let_go(rows, today, |row| row.created_at, now))
+}
+
+/// The backups of a resource that rules let go at `now`, and that no mark from when they were made holds. `made` says of
+/// which moment a backup is.
+fn let_go(
+    rows: Vec<Backup>,
+    rules: &Retention,
+    made: impl Fn(&Backup) -> Timestamp,
+    now: Timestamp,
+) -> Vec<Backup> {
+    let moments: Vec<_> = rows.iter().map(&made).collect();
+    let let_go = rules.let_go(&moments, now);
+    let surplus = rows.into_iter().zip(let_go).filter(|(row, let_go)| {
         let marked = row.retention.as_ref();
-        let end = marked.and_then(|rules| rules.0.marked_until(row.created_at));
+        let end = marked.and_then(|rules| rules.0.marked_until(made(row)));
         let is_held = end.is_some_and(|end| end > now);
-        let_go[*index] && !is_held && row.status == BackupStatus::Available
+        *let_go && !is_held && row.status == BackupStatus::Available
     });
-    Ok(surplus.map(|(_, row)| row).collect())
+    surplus.map(|(row, _)| row).collect()
 }
 
 /// Starts the deletion of failed automatic backups beyond the newest ten of each resource and those older than a month,
@@ -251,7 +267,8 @@ async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Bac
         .count_active_replications(&vault.id, Some(&backup.id))
         .await?;
     let is_restored = children.iter().any(|child| child.status.is_restoring());
-    let is_read = by_members > 0 || copies > 0 || is_restored;
+    let is_compared = tx.is_compared_with(&backup.id).await?;
+    let is_read = by_members > 0 || copies > 0 || is_restored || is_compared;
     Ok((!is_read).then_some((vault, backup)))
 }
 

@@ -119,10 +119,16 @@ impl TryFrom<RetentionTerms> for Retention {
 impl Retention {
     /// The end of a backup made at `made` under these rules, fixed then; none where time alone ends nothing.
     pub fn expires_at(&self, made: Timestamp) -> Option<Timestamp> {
+        self.copy_expires_at(made, made)
+    }
+
+    /// The end of what is copied at `copied` and was made at `made`: its days are counted from the copy, and the day that it
+    /// is kept for is that of the data.
+    pub fn copy_expires_at(&self, made: Timestamp, copied: Timestamp) -> Option<Timestamp> {
         let Base::Days(days) = self.base else {
             return None;
         };
-        let end = made.plus(days_long(days));
+        let end = copied.plus(days_long(days));
         Some(
             self.marked_until(made)
                 .map_or(end, |marked| marked.max(end)),

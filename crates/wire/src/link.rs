@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, CloudType, ObjectType, ProjectId, ProtectType,
-    ReplicationId, ResourceId, VaultId,
+    BackupId, BackupStatus, CheckpointId, CloudType, ObjectType, PolicyId, ProjectId, ProtectType,
+    ReplicationId, ResourceId, Retention, VaultId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,11 +30,23 @@ pub struct BeginReplicaRequest {
     pub name: Name,
     pub description: Description,
     pub auto_trigger: bool,
+    /// Of a copy that a policy sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ReplicaRules>,
     pub server_id: ResourceId,
     pub server_name: Label,
     pub protected_at: CbrTime,
     #[schema(min_items = 1, max_items = 256)]
     pub disks: Vec<BeginReplicaDisk>,
+}
+
+/// Under which rules a copy is kept where it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplicaRules {
+    /// The policy, in the region that the copy comes from.
+    pub policy_id: PolicyId,
+    #[schema(value_type = Object)]
+    pub retention: Retention,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use strongroom_service::auto_bind::bind_unprotected;
 use strongroom_service::replicas::give_up_silent;
-use strongroom_service::retention::{apply_numbers, clear_failed_backups, expire_backups};
+use strongroom_service::retention::{
+    apply_numbers, apply_numbers_to_copies, clear_failed_backups, expire_backups,
+};
 use strongroom_service::schedules::run_due;
 use strongroom_service::{App, Error, audit};
 use strongroom_types::Chain;
@@ -49,6 +51,10 @@ async fn retain(app: &App) {
     report(
         "backups are more than their policies keep",
         apply_numbers(app, now).await,
+    );
+    report(
+        "copies from other regions are more than their policies keep",
+        apply_numbers_to_copies(app, now).await,
     );
     report(
         "failed backups are cleared",

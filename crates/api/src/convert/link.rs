@@ -1,4 +1,6 @@
-use strongroom_service::peers::{BegunReplica, DiskDigest, NewReplica, NewReplicaDisk};
+use strongroom_service::peers::{
+    BegunReplica, DiskDigest, NewReplica, NewReplicaDisk, ReplicaRules,
+};
 use strongroom_service::rows::VaultFilter;
 use strongroom_wire::link::{
     BeginReplicaAnswer, BeginReplicaDisk, BeginReplicaRequest, BegunDisk, CommitReplicaRequest,
@@ -35,6 +37,10 @@ pub(crate) fn new_replica(request: BeginReplicaRequest) -> NewReplica {
         name: request.name.into_string(),
         description: request.description.into_string(),
         auto_trigger: request.auto_trigger,
+        rules: request.rules.map(|rules| ReplicaRules {
+            policy_id: rules.policy_id,
+            retention: rules.retention,
+        }),
         server_id: request.server_id,
         server_name: request.server_name.into_string(),
         protected_at: request.protected_at.0,

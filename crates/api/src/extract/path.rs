@@ -19,14 +19,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Path<T> {
         let raw = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| ApiError::new(Code::InvalidParameter, NOT_TEXT))?;
+        let of_project = raw.iter().any(|(name, _)| name == "project_id");
+        let refuse = |name: &str| match name {
+            // A tenant's order, and not the operator's view of it.
+            "order_id" if of_project => ApiError::of(Code::BillNotFound),
+            name => bad_id(name),
+        };
         if let Some((name, _)) = raw.iter().find(|(_, value)| value.contains('\0')) {
-            return Err(bad_id(name));
+            return Err(refuse(name));
         }
         let parameters = raw
             .iter()
             .map(|(name, value)| (name.to_owned(), Values(vec![value.to_owned()])))
             .collect();
-        read(parameters).map(Self).map_err(|bad| bad_id(&bad.name))
+        read(parameters).map(Self).map_err(|bad| refuse(&bad.name))
     }
 }
 

@@ -28,7 +28,7 @@ fn is_for_peers(operation: &Operation) -> bool {
 pub(super) fn filled(path: &str) -> String {
     let needed = match path {
         "/v3/{project_id}/vaults/external" => {
-            "?region_id=west&external_project_id=0123456789abcdef0123456789abcdef"
+            "?region_id=region-2&external_project_id=0123456789abcdef0123456789abcdef"
         }
         // A list that cannot be asked for without saying of what.
         "/v3/{project_id}/organization-policies" => "?operation_type=backup",

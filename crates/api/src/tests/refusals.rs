@@ -100,7 +100,7 @@ async fn vault_requests() {
     .await;
 }
 
-const NOWHERE: [(&str, &str, &str); 27] = [
+const NOWHERE: [(&str, &str, &str); 28] = [
     ("GET", "/v3/{project_id}/vaults/my_vault", "6105 404"),
     ("GET", "/v3/{project_id}/vaults/%ff", "9900 400"),
     ("GET", "/v3/{project_id}/vaults/%00", "6105 404"),
@@ -174,6 +174,11 @@ const NOWHERE: [(&str, &str, &str); 27] = [
     (
         "POST",
         "/strongroom/v1/orders/{unknown}/reject",
+        "Strongroom.1001 404",
+    ),
+    (
+        "POST",
+        "/strongroom/v1/orders/NOT-A-UUID/reject",
         "Strongroom.1001 404",
     ),
 ];

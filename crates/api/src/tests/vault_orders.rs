@@ -190,11 +190,14 @@ async fn a_size_is_ordered_and_waits_for_an_operator() {
             ask(&server, &second, &id, 500).await.unwrap_err(),
             "9900 400"
         );
-        let unknown = json!({"orderId": "11111111-2222-4333-8444-555555555555"});
-        assert_eq!(
-            ask(&server, &unknown, &id, 400).await.unwrap_err(),
-            "6109 400"
-        );
+        for nowhere in ["11111111-2222-4333-8444-555555555555", "NOT-A-UUID"] {
+            let unknown = json!({ "orderId": nowhere });
+            assert_eq!(
+                ask(&server, &unknown, &id, 400).await.unwrap_err(),
+                "6109 400",
+                "{nowhere}"
+            );
+        }
 
         let mut wrong = resize(&id, 500);
         wrong["product_info"]["resource_spec_code"] = json!("vault.backup.volume.normal");

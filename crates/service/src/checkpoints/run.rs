@@ -8,7 +8,7 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupId, BackupStatus, ChargingMode, CheckpointId, CheckpointStatus, ImageType, JobKind,
-    ProtectStatus, ResourceType, Timestamp, Trouble, gib_ceil,
+    ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, gib_ceil,
 };
 
 use super::obstacles::{Traffic, obstacle};
@@ -169,6 +169,28 @@ struct Run<'a> {
     kept_from: Timestamp,
 }
 
+/// Has the vault's row of a resource count every disk that it covers by now: those that the server got since, and those too
+/// that this run leaves out.
+async fn resize(
+    tx: &mut Tx,
+    id: &ResourceId,
+    stock: &Stock,
+    sized: &[(Disk<'_>, &DiskFacts)],
+) -> Result<(), Error> {
+    let row = tx.find_vault_resource(id).await?;
+    let row = row.ok_or_else(|| Error::broken(format!("the resource {id} left its vault")))?;
+    let covered = stock.protected_disks(&row).into_iter();
+    let size_gb = covered.map(|disk| {
+        let mut now = sized.iter().filter(|(s, _)| s.volume.id == disk.volume.id);
+        gib_ceil(
+            now.next()
+                .map_or(disk.volume.size_bytes, |(_, facts)| facts.size_bytes),
+        )
+    });
+    tx.update_vault_resource_size(id, size_gb.sum()).await?;
+    Ok(())
+}
+
 impl Run<'_> {
     async fn back_up(
         &self,
@@ -191,19 +213,15 @@ impl Run<'_> {
         }
         let disks = stock.protected_disks(resource);
         let mut sized = Vec::with_capacity(disks.len());
-        let mut size_gb = resource.size_gb;
         for disk in disks {
             let Some(Ok(facts)) = findings.get(&disk.volume.id) else {
                 return Err(Error::broken("a disk is backed up that was not examined"));
             };
             tx.update_volume_size(&disk.volume.id, facts.size_bytes)
                 .await?;
-            // The row counts the disks that this run leaves out, too.
-            size_gb = (size_gb + gib_ceil(facts.size_bytes))
-                .saturating_sub(gib_ceil(disk.volume.size_bytes));
             sized.push((disk, facts));
         }
-        tx.update_vault_resource_size(id, size_gb).await?;
+        resize(tx, id, stock, &sized).await?;
         let parents = tx.newest_backup_of(&self.vault.id, id).await?;
         let incremental = self.new.incremental
             && parents.is_some()

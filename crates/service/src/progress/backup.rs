@@ -1,4 +1,6 @@
-use strongroom_db::{Backup, Checkpoint, Lease, Server, Tx, Vault, VaultResource, Volume};
+use strongroom_db::{
+    AppliedPolicy, Backup, Checkpoint, Lease, Server, Tx, Vault, VaultResource, Volume,
+};
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, OperationLogId, ProtectStatus, ResourceType, ServerId,
     Timestamp, Trouble, VolumeId,
@@ -10,6 +12,8 @@ use crate::{App, Error, backups};
 #[derive(Debug, Clone)]
 pub struct BackupWork {
     pub vault: Vault,
+    /// Those that are applied to the vault.
+    pub policies: Vec<AppliedPolicy>,
     pub checkpoint: Checkpoint,
     /// The server's backup, or the disk's.
     pub backup: Backup,
@@ -120,6 +124,7 @@ async fn read_work(
     }
     Ok(BackupWork {
         vault: vault.ok_or_else(|| gone("vault"))?,
+        policies: tx.applied_policies(&backup.vault_id).await?,
         checkpoint: checkpoint.ok_or_else(|| gone("checkpoint"))?,
         project_name: project.ok_or_else(|| gone("project"))?.name,
         server: tx.find_server(&server_id).await?,

@@ -1,6 +1,6 @@
 //! The rows that a backup had, from what its points say.
 
-use strongroom_db::{Backup, Vault};
+use strongroom_db::{Backup, JsonText, Vault};
 use strongroom_types::{
     BackupStatus, ProjectId, ProtectType, ResourceType, Timestamp, Trouble, VaultStatus, gib_ceil,
 };
@@ -90,6 +90,9 @@ pub(super) fn backups(vault: &Vault, found: &FoundBackup, now: Timestamp) -> (Ba
 fn disk(vault: &Vault, point: &FoundPoint, now: Timestamp) -> Backup {
     let of = &point.provenance;
     let is_whole = !point.is_damaged;
+    // What another installation wrote expires there.
+    let ends_here = vault.protect_type != ProtectType::Hybrid;
+    let retention = of.backup.retention.clone().filter(|_| ends_here);
     Backup {
         id: of.backup_id.clone(),
         project_id: vault.project_id.clone(),
@@ -117,17 +120,12 @@ fn disk(vault: &Vault, point: &FoundPoint, now: Timestamp) -> Backup {
         } else {
             format!("data of the disk {} is damaged or missing", of.resource_id)
         },
-        // Policies are not in the points.
-        policy_id: None,
-        retention: None,
+        policy_id: of.backup.policy_id.clone().filter(|_| ends_here),
+        retention: retention.map(JsonText),
         created_at: of.backup.created_at,
         updated_at: now,
         protected_at: Some(of.backup.protected_at),
-        // What another installation wrote expires there.
-        expired_at: of
-            .backup
-            .expired_at
-            .filter(|_| vault.protect_type != ProtectType::Hybrid),
+        expired_at: of.backup.expired_at.filter(|_| ends_here),
     }
 }
 

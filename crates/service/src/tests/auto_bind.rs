@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use strongroom_db::{Attachment, Tag, Volume};
-use strongroom_types::{GIB, ObjectType, ResourceId, VaultId, VolumeFormat, VolumeId};
+use strongroom_types::{
+    BackupStatus, GIB, ObjectType, ResourceId, ServerId, VaultId, VolumeFormat, VolumeId,
+};
 
 use super::world::protect_server;
 use super::{World, on_each_database, refused};
@@ -131,6 +133,59 @@ async fn a_backup_of_the_whole_vault_takes_in_first() {
     .await;
 }
 
+/// The server gets another disk of 20 GiB, at `/later/POSITION`.
+async fn attach(world: &World, server: &ServerId, position: u64, id: &VolumeId) {
+    let path = format!("/later/{position}");
+    world.set_disk(&path, World::idle(20));
+    let volume = Volume {
+        id: id.clone(),
+        project_id: world.project.clone(),
+        name: format!("later-{position}"),
+        path,
+        format: VolumeFormat::Raw,
+        size_bytes: 20 * GIB,
+        version: 0,
+        created_at: world.app.now(),
+    };
+    let attachment = Attachment {
+        volume_id: id.clone(),
+        server_id: server.clone(),
+        position,
+    };
+    let mut tx = world.app.db.begin().await.unwrap();
+    tx.insert_volume(&volume).await.unwrap();
+    tx.insert_attachment(&attachment).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_outgrows_its_vault_is_backed_up_and_leaves_room_for_less() {
+    on_each_database(|world| async move {
+        let web = world.server("web", 1).await;
+        let new = NewVault {
+            auto_bind: true,
+            size_gb: 35,
+            ..World::new_vault("auto", ObjectType::Server)
+        };
+        let auto = world.vault_of(new).await.vault.id;
+        world.backed_up(&auto).await;
+        let allocated = async || world.get_vault(&auto).await.unwrap().allocated_gb;
+        assert_eq!(allocated().await, 10);
+        for position in 1..=2 {
+            let id = VolumeId::random(&*world.app.ids);
+            attach(&world, &web.server.id, position, &id).await;
+            let backup = world.backed_up(&auto).await.remove(0);
+            assert_eq!(backup.status, BackupStatus::Available);
+            assert_eq!(allocated().await, 10 + 20 * position);
+            // With 10 GiB it would have fitted beside the server as it was bound.
+            world.server(&format!("db-{position}"), 1).await;
+            assert_eq!(bind_unprotected(&world.app).await.unwrap(), 0);
+        }
+        assert_eq!(held(&world, &auto).await, ["web"]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_disk_that_a_server_gets_later_joins_unless_it_is_excluded() {
     on_each_database(|world| async move {
@@ -145,29 +200,8 @@ async fn a_disk_that_a_server_gets_later_joins_unless_it_is_excluded() {
             ..protect_server(&web.server.id)
         };
         world.add(&vault, vec![protected]).await.unwrap();
-        let mut tx = world.app.db.begin().await.unwrap();
-        for (position, id) in (1..).zip([&joins, &excluded]) {
-            let path = format!("/web/{position}");
-            world.set_disk(&path, World::idle(20));
-            let volume = Volume {
-                id: id.clone(),
-                project_id: world.project.clone(),
-                name: format!("later-{position}"),
-                path,
-                format: VolumeFormat::Raw,
-                size_bytes: 20 * GIB,
-                version: 0,
-                created_at: world.app.now(),
-            };
-            tx.insert_volume(&volume).await.unwrap();
-            let attachment = Attachment {
-                volume_id: id.clone(),
-                server_id: web.server.id.clone(),
-                position,
-            };
-            tx.insert_attachment(&attachment).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+        attach(&world, &web.server.id, 1, &joins).await;
+        attach(&world, &web.server.id, 2, &excluded).await;
         let backup = world.backed_up(&vault).await.remove(0);
         let disks = world.children(&backup.id).await;
         let disks: Vec<_> = disks
@@ -175,6 +209,8 @@ async fn a_disk_that_a_server_gets_later_joins_unless_it_is_excluded() {
             .map(|disk| disk.resource_name.as_str())
             .collect();
         assert_eq!(disks, ["web-disk-0", "later-1"]);
+        let view = world.get_vault(&vault).await.unwrap();
+        assert_eq!((view.resources[0].size_gb, view.allocated_gb), (30, 30));
     })
     .await;
 }

@@ -61,7 +61,7 @@ pub(super) fn instead(policy: &PolicyId) -> NewAssociation {
     }
 }
 
-fn beside(policies: Vec<PolicyId>) -> NewAssociation {
+pub(super) fn beside(policies: Vec<PolicyId>) -> NewAssociation {
     NewAssociation {
         add_policy_ids: Some(policies),
         ..NewAssociation::default()

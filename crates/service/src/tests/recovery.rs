@@ -59,7 +59,7 @@ pub(super) async fn remains() -> Remains {
 }
 
 /// The points as a repository gives them back: their attributes went through JSON.
-fn points_of(work: &BackupWork, protected_at: Timestamp) -> Vec<FoundPoint> {
+pub(super) fn points_of(work: &BackupWork, protected_at: Timestamp) -> Vec<FoundPoint> {
     let disks = work.disks.iter();
     let point = |provenance: Provenance| FoundPoint {
         point_id: format!("point of {}", provenance.backup_id),
@@ -88,7 +88,7 @@ impl Remains {
 }
 
 impl World {
-    fn recoverer(&self) -> Recoverer {
+    pub(super) fn recoverer(&self) -> Recoverer {
         Recoverer {
             domain_id: self.caller.domain_id.clone(),
             user_id: self.caller.user_id.clone(),

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use strongroom_db::{OperationExtra, OperationLogFilter, Page, VaultFilter};
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, JobKind, ObjectType, OperationStatus, OperationType,
-    PolicyId, ProjectId, ProtectType, ReplicationId, ReplicationStatus, VaultId,
+    ProjectId, ProtectType, ReplicationId, ReplicationStatus, VaultId,
 };
 
+use super::policies::replication_policy;
 use super::world::{World, failure};
 use super::{on_each_database, refused};
 use crate::peers::{
@@ -26,7 +27,7 @@ const TOKEN: &str = "a token that both sides know, and nobody else";
 
 /// A peer that has one vault, as a test says.
 #[derive(Debug)]
-struct OneVault(Mutex<Result<Option<ExternalVault>, PeerError>>);
+pub(super) struct OneVault(Mutex<Result<Option<ExternalVault>, PeerError>>);
 
 impl OneVault {
     const FITTING: ExternalVault = ExternalVault {
@@ -104,7 +105,7 @@ fn to_west() -> Destination {
 
 impl World {
     /// The project is joined with one in the west, where there is a fitting vault.
-    fn join_west(&mut self) -> Arc<OneVault> {
+    pub(super) fn join_west(&mut self) -> Arc<OneVault> {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, TOKEN.as_bytes());
         let peer = PeerSetting {
             region: WEST.to_owned(),
@@ -152,12 +153,12 @@ impl World {
         tx.find_replication(id).await.unwrap().unwrap()
     }
 
-    fn west(&self) -> PeerCaller {
+    pub(super) fn west(&self) -> PeerCaller {
         peers::authenticate(&self.app, WEST, TOKEN, "request").unwrap()
     }
 
     /// A vault that takes copies.
-    async fn replication_vault(&self) -> VaultId {
+    pub(super) async fn replication_vault(&self) -> VaultId {
         let new = NewVault {
             protect_type: ProtectType::Replication,
             ..Self::new_vault("copies", ObjectType::Server)
@@ -165,7 +166,7 @@ impl World {
         self.vault_of(new).await.vault.id
     }
 
-    fn new_replica(&self, vault: &VaultId, n: u8) -> NewReplica {
+    pub(super) fn new_replica(&self, vault: &VaultId, n: u8) -> NewReplica {
         let id = |kind: u8| format!("00000000-0000-4000-8000-0000000{kind:02}{n:03}");
         NewReplica {
             replication_id: id(1).parse().unwrap(),
@@ -177,6 +178,7 @@ impl World {
             name: "nightly".to_owned(),
             description: String::new(),
             auto_trigger: false,
+            rules: None,
             server_id: "00000000-0000-4000-8000-000000000009".parse().unwrap(),
             server_name: "web".to_owned(),
             protected_at: self.app.now(),
@@ -346,7 +348,9 @@ async fn only_whole_backups_of_servers_are_copied() {
             world.copy_to(&of_disk.id, to_west()).await,
             Error::NotServerBackup
         );
-        refused!(world.copy_vault(&disks).await, Error::VaultNotReplicable);
+        refused!(world.copy_vault(&disks).await, Error::ReplicationOfDisks);
+        let copies = world.replication_vault().await;
+        refused!(world.copy_vault(&copies).await, Error::VaultNotReplicable);
     })
     .await;
 }
@@ -375,12 +379,24 @@ async fn copies_of_one_server_go_one_after_the_other() {
 async fn a_due_policy_copies_what_is_left_and_no_more() {
     on_each_database(async |mut world| {
         world.join_west();
-        let (vault, _) = backed_up(&world).await;
+        let (vault, backup) = backed_up(&world).await;
         let vault = world.get_vault(&vault).await.unwrap().vault;
-        let policy = PolicyId::random(&*world.app.ids);
+        let mut new = replication_policy("to the west");
+        new.definition.retention.newest = Some(3);
+        let policy = world.try_policy(new).await.unwrap().policy;
         let run =
             async || replications::run_policy(&world.app, &policy, &vault, to_west(), "r").await;
         assert_eq!(run().await.unwrap(), 1);
+        let copies = async || {
+            let mut tx = world.app.db.read().await.unwrap();
+            tx.replications_of_backups(std::slice::from_ref(&backup))
+                .await
+                .unwrap()
+        };
+        // It goes by the rules of the moment when it was begun.
+        let copy = copies().await.remove(0);
+        assert_eq!(copy.policy_id.as_ref(), Some(&policy.id));
+        assert_eq!(copy.retention.unwrap().0, policy.rules.0.retention);
         assert_eq!(run().await.unwrap(), 0, "a copy is still on its way");
         world.run_jobs().await;
         assert_eq!(run().await.unwrap(), 0, "nothing is left");
@@ -493,6 +509,45 @@ async fn a_replica_is_begun_once_and_published_when_it_is_whole() {
         assert_eq!(row.image_type, ImageType::Replication);
         let copy = world.copy_to(&begun.backup_id, to_west()).await;
         refused!(copy, Error::BackupNotReplicable { .. });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_peer_sends_that_has_lost_its_records_is_there_already() {
+    on_each_database(async |mut world| {
+        world.join_west();
+        let vault = world.replication_vault().await;
+        let west = world.west();
+        let new = world.new_replica(&vault, 1);
+        let begin = async |new| replicas::begin(&world.app, &west, new).await.unwrap();
+        let under_way = begin(new.clone()).await;
+        let forgotten = NewReplica {
+            replication_id: ReplicationId::random(&*world.app.ids),
+            ..new
+        };
+        assert_eq!(begin(forgotten.clone()).await, under_way);
+        let digest = DiskDigest {
+            backup_id: under_way.disks[0].backup_id.clone(),
+            digest: [7; 32],
+        };
+        replicas::commit(&world.app, &west, &under_way.backup_id, &[digest])
+            .await
+            .unwrap();
+        world.run_jobs().await;
+        let again = begin(forgotten.clone()).await;
+        assert_eq!(again.backup_id, under_way.backup_id);
+        assert!(again.is_committed);
+        // What was deleted there is sent again.
+        backups::delete(
+            &world.app,
+            &world.caller,
+            &world.project,
+            &under_way.backup_id,
+        )
+        .await
+        .unwrap();
+        assert_ne!(begin(forgotten).await.backup_id, under_way.backup_id);
     })
     .await;
 }

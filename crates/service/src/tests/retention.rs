@@ -19,21 +19,21 @@ use crate::{progress, retention, schedules, vaults};
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn keeping(retention: RetentionTerms) -> Definition {
+pub(super) fn keeping(retention: RetentionTerms) -> Definition {
     Definition {
         retention,
         ..definition()
     }
 }
 
-fn days(days: u32) -> Definition {
+pub(super) fn days(days: u32) -> Definition {
     keeping(RetentionTerms {
         days: Some(days),
         ..RetentionTerms::default()
     })
 }
 
-fn newest(newest: u32) -> Definition {
+pub(super) fn newest(newest: u32) -> Definition {
     keeping(RetentionTerms {
         newest: Some(newest),
         ..RetentionTerms::default()
@@ -45,23 +45,27 @@ fn forever() -> Definition {
 }
 
 /// A vault with one disk, backed up every day at three under one policy.
-struct Kept<'a> {
+pub(super) struct Kept<'a> {
     world: &'a World,
-    vault: VaultId,
-    policy: PolicyId,
+    pub(super) vault: VaultId,
+    pub(super) policy: PolicyId,
     /// What the worker saw of its clock, and when.
     seen: Mutex<(ClockSeen, Timestamp)>,
 }
 
 impl<'a> Kept<'a> {
-    async fn by(world: &'a World, definition: Definition) -> Self {
-        let seen = observe_clock(&world.app, None).await.unwrap();
+    pub(super) async fn by(world: &'a World, definition: Definition) -> Self {
         let data = world.volume("data").await;
         let vault = world.disk_vault("vault", &[&data]).await;
         let mut new = backup_policy("daily");
         new.definition = definition;
         let policy = world.policy(new).await;
         world.apply(&vault, &policy).await.unwrap();
+        Self::at(world, vault, policy).await
+    }
+
+    pub(super) async fn at(world: &'a World, vault: VaultId, policy: PolicyId) -> Self {
+        let seen = observe_clock(&world.app, None).await.unwrap();
         Self {
             world,
             vault,
@@ -78,7 +82,7 @@ impl<'a> Kept<'a> {
         *seen = (now, app.now());
     }
 
-    async fn change(&self, definition: Definition) {
+    pub(super) async fn change(&self, definition: Definition) {
         let change = PolicyChange {
             definition: Some(definition),
             ..PolicyChange::default()
@@ -101,7 +105,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Lets so many days pass, with everything that happens by itself.
-    async fn days(&self, count: u32) {
+    pub(super) async fn days(&self, count: u32) {
         for _ in 0..count {
             self.one_day().await;
         }
@@ -121,7 +125,7 @@ impl<'a> Kept<'a> {
     }
 
     /// What happens each minute, but for new backups.
-    async fn tidy(&self) {
+    pub(super) async fn tidy(&self) {
         self.look_at_clock().await;
         let (app, now) = (&self.world.app, self.world.app.now());
         retention::expire_backups(app, now).await.unwrap();
@@ -135,7 +139,7 @@ impl<'a> Kept<'a> {
     }
 
     /// The days of 2026 whose automatic backups are there, counted from January 1st as 1.
-    async fn there(&self) -> Vec<i64> {
+    pub(super) async fn there(&self) -> Vec<i64> {
         let backups = self.backups().await.into_iter();
         let automatic = backups.filter(|backup| backup.auto_trigger);
         automatic.map(|backup| day_of_2026(&backup)).collect()

@@ -13,12 +13,14 @@ use strongroom_types::{
     ServerId, UserId, VaultId, VolumeFormat, VolumeId,
 };
 
+use super::recovery::points_of;
 use crate::checkpoints::{self, CheckpointView, NewCheckpoint, Selection};
 use crate::inventory::{self, NewServer, NewVolume, ServerView};
 use crate::peers::NoPeers;
 use crate::progress::{
     self, BackupOutcome, DiskOutcome, DiskSaved, Failure, MigrationUsage, PointOfVault, VaultUsage,
 };
+use crate::recovery::FoundPoint;
 use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
 use crate::{
@@ -55,6 +57,8 @@ pub(crate) struct World {
     pub(super) project: ProjectId,
     /// An administrator of the project.
     pub(super) caller: Caller,
+    /// The points that its backups have written, those of deleted ones too.
+    pub(super) written: Arc<Mutex<Vec<FoundPoint>>>,
 }
 
 impl World {
@@ -101,6 +105,7 @@ impl World {
             disks,
             project,
             caller,
+            written: Arc::default(),
         };
         world.add_project(&world.project, "region-1").await;
         world
@@ -114,6 +119,7 @@ impl World {
             app: self.app.clone(),
             clock: self.clock.clone(),
             disks: self.disks.clone(),
+            written: self.written.clone(),
             caller: Caller {
                 user_id: UserId::random(&*self.app.ids),
                 user_name: format!("user of {name}"),
@@ -479,9 +485,13 @@ impl World {
         let usage = self
             .usage(&work.vault.id, Some(&work.backup.resource_id), &points)
             .await;
+        // That of a copy is the original's.
+        let protected_at = work.backup.protected_at.unwrap_or(self.clock.now());
+        let written = points_of(&work, protected_at);
+        self.written.lock().unwrap().extend(written);
         let outcome = BackupOutcome {
             disks,
-            protected_at: self.clock.now(),
+            protected_at,
         };
         (outcome, usage)
     }

@@ -8,6 +8,7 @@ mod identity;
 mod inventory;
 mod names;
 mod orders;
+mod organization_policies;
 mod peers;
 mod policies;
 mod sharing;
@@ -42,6 +43,9 @@ pub(crate) enum Verb {
     /// Policies: what backs vaults up by itself, and which backups stay.
     #[command(subcommand)]
     Policy(policies::Verb),
+    /// Policies that are pushed to the projects of the account.
+    #[command(subcommand)]
+    OrganizationPolicy(organization_policies::Verb),
     /// Tasks (operation logs): what ran, how far it is, why it failed.
     #[command(subcommand)]
     Task(tasks::Verb),
@@ -93,6 +97,7 @@ pub(crate) async fn run(
         Verb::Checkpoint(verb) => checkpoints::run(&context, verb).await,
         Verb::Backup(verb) => backups::run(&context, verb).await,
         Verb::Policy(verb) => policies::run(&context, verb).await,
+        Verb::OrganizationPolicy(verb) => organization_policies::run(&context, verb).await,
         Verb::Task(verb) => tasks::run(&context, verb).await,
         Verb::Volume(verb) => inventory::run_volume(&context, verb).await,
         Verb::Server(verb) => inventory::run_server(&context, verb).await,

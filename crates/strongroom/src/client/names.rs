@@ -1,7 +1,7 @@
 //! People may name vaults and resources by name where the API wants ids.
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use strongroom_types::{PolicyId, VaultId};
 
 use super::connection::encode;
@@ -29,6 +29,32 @@ pub(super) async fn policy_id(connection: &Connection, policy: &str) -> anyhow::
         policies.retain(|row| row["name"] == policy);
     }
     only(&all, "/policies", "policy", policy)
+}
+
+/// The id of a policy that the organization pushes, given that or its name.
+pub(super) async fn organization_policy_id(
+    connection: &Connection,
+    policy: &str,
+) -> anyhow::Result<String> {
+    if policy.parse::<PolicyId>().is_ok() {
+        return Ok(policy.to_owned());
+    }
+    // The API lists them by type, and filters by no name.
+    let mut rows = Vec::new();
+    for operation_type in ["backup", "replication"] {
+        let path = format!("/organization-policies?operation_type={operation_type}");
+        let mut listed = connection.get(&path).await?;
+        if let Some(policies) = listed["policies"].as_array_mut() {
+            rows.append(policies);
+        }
+    }
+    rows.retain(|row| row["name"] == policy);
+    only(
+        &json!({ "policies": rows }),
+        "/policies",
+        "organization policy",
+        policy,
+    )
 }
 
 /// The id of a server or disk in the inventory, given that or its name.

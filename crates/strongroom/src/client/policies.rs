@@ -61,7 +61,7 @@ pub(crate) struct Update {
 
 /// Which automatic backups stay. Without any they all do.
 #[derive(Debug, Args)]
-struct Rules {
+pub(super) struct Rules {
     /// The newest so many of each resource.
     #[arg(long, value_name = "COUNT")]
     max_backups: Option<i64>,
@@ -178,7 +178,7 @@ impl Update {
 }
 
 impl Rules {
-    fn definition(&self) -> Map<String, Value> {
+    pub(super) fn definition(&self) -> Map<String, Value> {
         let text = |text: &Option<String>| text.as_deref().map(Value::from);
         let fields = [
             ("max_backups", self.max_backups.map(Value::from)),

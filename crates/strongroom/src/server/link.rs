@@ -15,7 +15,7 @@ use strongroom_types::{BackupId, GIB, ObjectType, ProjectId, ProtectType, VaultI
 use strongroom_wire::CbrTime;
 use strongroom_wire::link::{
     BeginReplicaAnswer, BeginReplicaDisk, BeginReplicaRequest, CommitReplicaDisk,
-    CommitReplicaRequest, CompareAnswer, PEER_HEADER, ReplicaAnswer, TOKEN_HEADER,
+    CommitReplicaRequest, CompareAnswer, PEER_HEADER, ReplicaAnswer, ReplicaRules, TOKEN_HEADER,
 };
 use strongroom_wire::vaults::{Vault, VaultList};
 use zeroize::Zeroizing;
@@ -327,6 +327,10 @@ fn begin_request(new: &NewReplica) -> Option<BeginReplicaRequest> {
         name: new.name.parse().ok()?,
         description: new.description.parse().ok()?,
         auto_trigger: new.auto_trigger,
+        rules: new.rules.as_ref().map(|rules| ReplicaRules {
+            policy_id: rules.policy_id.clone(),
+            retention: rules.retention.clone(),
+        }),
         server_id: new.server_id.clone(),
         server_name: new.server_name.parse().ok()?,
         protected_at: CbrTime(new.protected_at),

@@ -21,6 +21,8 @@ struct Installation {
     /// Backup of a disk, the disk's id, its file, and what it must restore to.
     promised: Vec<(String, String, PathBuf, blake3::Hash)>,
     vaults: Vec<String>,
+    /// Applied to the first vault.
+    policy: Value,
     project: String,
 }
 
@@ -31,6 +33,7 @@ impl Installation {
             variables,
             promised: Vec::new(),
             vaults: Vec::new(),
+            policy: Value::Null,
             project: String::new(),
         };
         let mut server = installation.start();
@@ -93,6 +96,7 @@ impl Installation {
         let lone = text(&lone["volume"]["id"]);
         self.vaults.push(api.make_vault("server", &[&web]).await);
         self.vaults.push(api.make_vault("disk", &[&lone]).await);
+        self.policy = apply_policy(&api, &self.vaults[0]).await;
         for round in 0..2 {
             disks::change(&files[0], round);
             let backup = api.back_up(&self.vaults[0]).await;
@@ -146,7 +150,26 @@ impl Installation {
             // What was protected is protected again, and the next backup needs no more than what changed.
             api.back_up(vault).await;
         }
+        let (_, answer) = api.get("/policies").await;
+        assert_eq!(answer["policies"], json!([self.policy]));
     }
+}
+
+/// A policy that starts nothing by itself; how it is shown once the vault has it.
+async fn apply_policy(api: &Api, vault: &str) -> Value {
+    let body = json!({ "policy": {
+        "name": "nightly", "operation_type": "backup", "enabled": false,
+        "operation_definition": { "max_backups": 7, "week_backups": 4, "timezone": "UTC+02:00" },
+        "trigger": { "properties": { "pattern": ["FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=3;BYMINUTE=00"] } },
+    } });
+    let (status, answer) = api.post("/policies", body).await;
+    assert_eq!(status, 200, "{answer}");
+    let policy = text(&answer["policy"]["id"]);
+    let path = format!("/vaults/{vault}/associatepolicy");
+    let (status, answer) = api.post(&path, json!({ "policy_id": policy })).await;
+    assert_eq!(status, 200, "{answer}");
+    let (_, answer) = api.get(&format!("/policies/{policy}")).await;
+    answer["policy"].clone()
 }
 
 fn text(value: &Value) -> String {

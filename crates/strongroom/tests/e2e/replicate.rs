@@ -426,6 +426,14 @@ async fn what_a_tenant_may_not_copy_is_refused() {
         "/vaults/external?region_id=elsewhere&external_project_id={}",
         there.api().project
     );
+    assert_eq!(
+        refusal(&here.api().get(&path).await),
+        (400, "BackupService.1005")
+    );
+    let path = format!(
+        "/vaults/external?region_id=there&external_project_id={}",
+        here.api().project
+    );
     assert_eq!(here.api().get(&path).await.1["count"], 0);
 
     assert_eq!(

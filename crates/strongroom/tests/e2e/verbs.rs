@@ -61,6 +61,7 @@ fn protect_and_forget(server: &Server, folder: &std::path::Path) {
         1
     );
     policies(server);
+    organization_policies(server);
     server.verb(&["backup", "delete", &backup, "--wait"]);
     server.verb(&["vault", "delete", &vault, "--wait"]);
     server.verb(&["volume", "remove", &volume]);
@@ -113,6 +114,52 @@ fn policies(server: &Server) {
     );
     server.verb(&["policy", "delete", "nightly"]);
     assert_eq!(server.verb(&["policy", "list"])["count"], 0);
+}
+
+fn organization_policies(server: &Server) {
+    let second = server.verb(&["project", "create", "--name", "second"]);
+    let second = second["project"]["id"].as_str().unwrap();
+    let copies = || server.verb(&["organization-policy", "status", "all-nightly"]);
+    let made = server.verb(&[
+        "organization-policy",
+        "create",
+        "--name",
+        "all-nightly",
+        "--policy-name",
+        "nightly",
+        "--pattern",
+        "FREQ=DAILY;INTERVAL=1;BYHOUR=03;BYMINUTE=00",
+        "--max-backups",
+        "7",
+        "--disabled",
+        "--wait",
+    ]);
+    assert_eq!(made["policy"]["status"], "available");
+    assert_eq!(copies()["count"], 2);
+    let own = server.verb(&["policy", "show", "nightly"]);
+    assert_eq!(own["policy"]["policy_type"], "organization_policy_v1");
+    assert_eq!(own["policy"]["operation_definition"]["max_backups"], 7);
+
+    server.verb(&[
+        "organization-policy",
+        "update",
+        "all-nightly",
+        "--scope",
+        second,
+        "--retention-days",
+        "30",
+        "--wait",
+    ]);
+    let left = copies();
+    assert_eq!(left["policies"][0]["project_id"], second);
+    assert_eq!(left["count"], 1);
+    assert_eq!(server.verb(&["policy", "list"])["count"], 0);
+    let shown = server.verb(&["organization-policy", "show", "all-nightly"]);
+    let definition = &shown["policy"]["policy_operation_definition"];
+    assert_eq!(definition["retention_duration_days"], 30);
+
+    server.verb(&["organization-policy", "delete", "all-nightly", "--wait"]);
+    assert_eq!(server.verb(&["organization-policy", "list"])["count"], 0);
 }
 
 #[test]

@@ -228,6 +228,11 @@ fn a_mark_holds_against_a_number_and_adds_to_days() {
     // The longer of the two.
     let monday = at("2026-03-02T00:00:00Z");
     assert_eq!(days.expires_at(monday), Some(at("2026-03-12T00:00:00Z")));
+    let copied = at("2026-03-20T00:00:00Z");
+    assert_eq!(
+        days.copy_expires_at(monday, copied),
+        Some(at("2026-03-30T00:00:00Z"))
+    );
 }
 
 #[test]

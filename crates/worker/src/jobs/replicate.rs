@@ -5,13 +5,14 @@ use std::time::Duration;
 use strongroom_db::Job;
 use strongroom_repo::Repository;
 use strongroom_service::peers::{
-    BegunReplica, Comparison, DiskDigest, NewReplica, NewReplicaDisk, PeerError, Stretch,
+    BegunReplica, Comparison, DiskDigest, NewReplica, NewReplicaDisk, PeerError, ReplicaRules,
+    Stretch,
 };
 use strongroom_service::progress::{
     Failure, ReplicationTurn, ReplicationWork, fail_replication, finish_replication,
     note_destination, report_replication, retry, start_replication,
 };
-use strongroom_service::rows::Backup;
+use strongroom_service::rows::{Backup, Replication};
 use strongroom_types::{BackupId, BackupStatus, Chain, ReplicationId, Trouble};
 
 use super::{Context, JobError};
@@ -115,11 +116,19 @@ fn new_replica(work: &ReplicationWork) -> NewReplica {
         name: replication.name.clone(),
         description: replication.description.clone(),
         auto_trigger: replication.auto_trigger,
+        rules: rules_of(replication),
         server_id: backup.resource_id.clone(),
         server_name: backup.resource_name.clone(),
         protected_at: backup.protected_at.unwrap_or(backup.created_at),
         disks: work.disks.iter().map(disk).collect(),
     }
+}
+
+fn rules_of(replication: &Replication) -> Option<ReplicaRules> {
+    Some(ReplicaRules {
+        policy_id: replication.policy_id.clone()?,
+        retention: replication.retention.clone()?.0,
+    })
 }
 
 async fn send_disks(

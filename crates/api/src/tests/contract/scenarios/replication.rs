@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::backups::backed_up;
 use super::{Scenario, UNKNOWN, operation, plain, sending, with};
 use crate::tests::peer::{PROJECT, REGION, VAULT};
-use crate::tests::server::TestServer;
+use crate::tests::server::{TestServer, vault_body};
 
 fn to(region: &str) -> Value {
     json!({"replicate": {"destination_project_id": PROJECT, "destination_region": region,
@@ -29,6 +29,11 @@ fn vault_to(region: &str, vault: &str) -> Value {
 pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
     let copied = backed_up(server, "copied").await;
     let vault = backed_up(server, "copied_whole").await.vault;
+    let mut body = vault_body("copied_disks");
+    body["vault"]["billing"]["object_type"] = json!("disk");
+    let of_disks = server.post("/v3/{project_id}/vaults", body).await;
+    let of_disks = of_disks.expect(200)["vault"]["id"].clone();
+    let of_disks = of_disks.as_str().unwrap();
     let copied = with("backup_id", &copied.backup);
     let external = plain().query("external_project_id", PROJECT);
     let another = plain().and("project_id", "0123456789abcdef0123456789abcdef");
@@ -49,6 +54,7 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
             sending(vault_to(REGION, &vault)),
         )
         .refuses(sending(vault_to("nowhere", &vault)), "1005 400")
+        .refuses(sending(vault_to(REGION, of_disks)), "6122 400")
         .refuses(sending(vault_to(REGION, UNKNOWN)), "6105 404"),
         operation(
             "ShowReplicationCapabilities",
@@ -61,6 +67,7 @@ pub(super) async fn scenarios(server: &TestServer) -> Vec<Scenario> {
             "cbr:vaults:listExternalVaults",
             external.clone().query("region_id", REGION),
         )
+        .refuses(external.clone().query("region_id", "nowhere"), "1005 400")
         .refuses(
             external.query("region_id", REGION).query("limit", "0"),
             "9900 400",
