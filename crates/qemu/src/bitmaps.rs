@@ -57,12 +57,12 @@ pub enum Whole {
     Resized,
 }
 
-/// Decides for a disk, which must be settled.
-pub(crate) fn changes(node: &Node, last: Option<&LastPoint>) -> Changes {
+/// Decides for a disk that has been settled; the reason against a bitmap may lie in how the disk was `found` before that.
+pub(crate) fn changes(found: &Node, settled: &Node, last: Option<&LastPoint>) -> Changes {
     let Some(last) = last else {
         return Changes::Whole(Whole::First);
     };
-    match trusted(node, last) {
+    match trusted(settled, last) {
         Ok(bitmap) => {
             let name = names::of_point(&last.point);
             Changes::Since {
@@ -71,7 +71,7 @@ pub(crate) fn changes(node: &Node, last: Option<&LastPoint>) -> Changes {
                 marked: bitmap.count,
             }
         }
-        Err(whole) => Changes::Whole(whole),
+        Err(whole) => Changes::Whole(trusted(found, last).err().unwrap_or(whole)),
     }
 }
 

@@ -22,12 +22,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Bitmaps stay; [`crate::settle`] is for them.
 pub async fn leftovers(qmp: &mut Qmp, agent: Option<&mut Agent>, folder: &Path) -> Result<()> {
     resume(qmp).await?;
-    if let Some(agent) = agent
-        && agent.is_frozen().await?
-    {
+    let thawed = match agent {
+        Some(agent) => thaw(agent).await,
+        None => Ok(()),
+    };
+    clear(qmp, folder).await?;
+    thawed
+}
+
+async fn thaw(agent: &mut Agent) -> Result<()> {
+    if agent.is_frozen().await? {
         agent.thaw().await?;
     }
-    clear(qmp, folder).await
+    Ok(())
 }
 
 /// All but the guest's file systems.

@@ -13,6 +13,7 @@ mod lines;
 mod machine;
 mod names;
 mod qmp;
+mod recipe;
 mod snapshot;
 mod steps;
 

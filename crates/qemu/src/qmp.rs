@@ -19,7 +19,7 @@ const EVENTS_MAX: usize = 1024;
 pub struct Qmp {
     lines: Lines,
     socket: PathBuf,
-    version: Version,
+    pub(crate) version: Version,
     patience: Duration,
     last_id: u64,
     events: VecDeque<Event>,

@@ -129,8 +129,9 @@ impl Snapshot {
         }
     }
 
-    /// Whether what is read can still become a backup. False once the scratch file of a [`Recipe::Fleece`] was full,
-    /// which also paused the guest: abandon. A [`Recipe::Filter`] tells by failing reads.
+    /// Whether what was read so far is of the instant: to be asked after the last read, before the points are stored, and
+    /// now and then. False once the scratch file of a [`Recipe::Fleece`] was full, which also paused the guest: abandon.
+    /// A [`Recipe::Filter`] tells by failing reads.
     pub async fn is_intact(&self, qmp: &mut Qmp) -> Result<bool> {
         if self.recipe == Recipe::Filter {
             return Ok(true);

@@ -6,17 +6,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bitmaps::{self, Changes};
+use crate::bitmaps;
 use crate::block::{self, Node};
 use crate::names::{self, Role};
-use crate::snapshot::{DiskRequest, Quiesced, Recipe, Request, ServedDisk, Server, Snapshot};
+use crate::recipe::Disk;
+use crate::snapshot::{Quiesced, Recipe, Request, ServedDisk, Server, Snapshot};
 use crate::{Agent, Error, Machine, Qmp, Result};
 use crate::{leftovers, machine};
 
 /// How long the guest may stand still. Guests with Windows go on by themselves after ten seconds.
 const STANDSTILL_MAX: Duration = Duration::from_secs(8);
-/// How long a write of the guest may wait for its copy, seconds; then the snapshot breaks.
-const COPY_SECONDS_MAX: u32 = 45;
 const CONNECTIONS_MAX: u32 = 16;
 /// A unix socket's name, bytes, its final zero left aside.
 const SOCKET_NAME_MAX: usize = 107;
@@ -77,28 +76,9 @@ pub(crate) struct Beginning<'a> {
     disks: Vec<Disk<'a>>,
     quiesced: Quiesced,
     is_running: bool,
+    /// The guest was asked to hold its file systems still, and not yet told to go on.
+    is_holding: bool,
     standstill_ends: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Disk<'a> {
-    wanted: &'a DiskRequest,
-    index: usize,
-    node: Node,
-    /// The device in the object tree, when a filter can be put under it.
-    device: Option<String>,
-    changes: Changes,
-}
-
-impl Disk<'_> {
-    fn name(&self, role: Role) -> String {
-        names::disk_node(self.index, role)
-    }
-
-    /// Names the disk's export and job.
-    fn id(&self) -> String {
-        names::of_point(&self.wanted.point)
-    }
 }
 
 impl<'a> Beginning<'a> {
@@ -111,6 +91,7 @@ impl<'a> Beginning<'a> {
             disks: Vec::new(),
             quiesced: Quiesced::NotAsked,
             is_running: false,
+            is_holding: false,
             standstill_ends: None,
         }
     }
@@ -121,15 +102,16 @@ impl<'a> Beginning<'a> {
 
     pub(crate) async fn perform(&mut self, qmp: &mut Qmp, step: Step) -> Result<()> {
         self.done += 1;
-        if step == Step::Freeze {
-            self.standstill_ends = Some(Instant::now() + STANDSTILL_MAX);
-        }
         let Some(end) = self.standstill_ends else {
-            return self.take(qmp, step).await;
+            self.take(qmp, step).await?;
+            if step == Step::Freeze {
+                self.standstill_ends = Some(Instant::now() + STANDSTILL_MAX);
+            }
+            return Ok(());
         };
         let taken = tokio::time::timeout_at(end, self.take(qmp, step)).await;
         taken.map_err(|_| Error::Silent {
-            what: "the backup, with the guest standing still,".to_owned(),
+            what: format!("the step {step:?}, for which the guest stands still,"),
             limit: STANDSTILL_MAX,
         })??;
         if step == Step::Thaw {
@@ -141,17 +123,39 @@ impl<'a> Beginning<'a> {
     async fn take(&mut self, qmp: &mut Qmp, step: Step) -> Result<()> {
         match step {
             Step::Clear => self.look(qmp).await,
-            Step::Scratch => self.make_scratch(qmp).await,
-            Step::Nodes => self.add_nodes(qmp).await,
+            Step::Scratch => {
+                for disk in &self.disks {
+                    let folder = &self.request.folder;
+                    disk.make_scratch(qmp, self.recipe, folder).await?;
+                }
+                Ok(())
+            }
+            Step::Nodes => {
+                for disk in &self.disks {
+                    disk.add_node(qmp, self.recipe).await?;
+                }
+                Ok(())
+            }
             Step::Freeze => self.freeze().await,
             Step::Stop => self.stop(qmp).await,
             Step::Insert => self.insert(qmp).await,
             Step::Instant => self.make_instant(qmp).await,
-            Step::Resume => self.resume(qmp).await,
+            Step::Resume => leftovers::resume(qmp).await,
             Step::Thaw => self.thaw().await,
             Step::Serve => self.serve(qmp).await,
-            Step::Access => self.add_access(qmp).await,
-            Step::Export => self.export(qmp).await,
+            Step::Access if self.recipe == Recipe::Fleece => Ok(()),
+            Step::Access => {
+                for disk in &self.disks {
+                    disk.add_access(qmp).await?;
+                }
+                Ok(())
+            }
+            Step::Export => {
+                for disk in &self.disks {
+                    disk.export(qmp, self.recipe).await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -179,8 +183,8 @@ impl<'a> Beginning<'a> {
             },
             other => other,
         };
-        let thawed = match (&mut self.agent, &self.quiesced) {
-            (Some(agent), Quiesced::Frozen { .. }) => agent.thaw().await.map(drop),
+        let thawed = match &mut self.agent {
+            Some(agent) if self.is_holding => agent.thaw().await.map(drop),
             _ => Ok(()),
         };
         if connected.is_err() {
@@ -210,21 +214,20 @@ impl<'a> Beginning<'a> {
     async fn look(&mut self, qmp: &mut Qmp) -> Result<()> {
         check_socket_name(&self.socket())?;
         leftovers::clear(qmp, &self.request.folder).await?;
+        let found = block::nodes(qmp).await?;
         self.settle(qmp).await?;
         let machine = Machine::inspect(qmp).await?;
         let nodes = block::nodes(qmp).await?;
         for (index, wanted) in self.request.disks.iter().enumerate() {
-            let node = nodes.iter().find(|node| node.name() == wanted.node);
-            let node = node.ok_or_else(|| {
-                Error::unsupported(format!("the machine has no disk {}", wanted.node))
-            })?;
+            let before = find(&found, &wanted.node)?;
+            let node = find(&nodes, &wanted.node)?;
             bitmaps::check_is_new(node, &wanted.point)?;
             self.disks.push(Disk {
                 wanted,
                 index,
                 node: node.clone(),
                 device: replaceable(qmp, &machine, &wanted.node).await?,
-                changes: bitmaps::changes(node, wanted.last.as_ref()),
+                changes: bitmaps::changes(before, node, wanted.last.as_ref()),
             });
         }
         let all_replaceable = self.disks.iter().all(|disk| disk.device.is_some());
@@ -235,56 +238,11 @@ impl<'a> Beginning<'a> {
         Ok(())
     }
 
-    async fn make_scratch(&mut self, qmp: &mut Qmp) -> Result<()> {
-        for disk in &self.disks {
-            let node = disk.name(Role::Scratch);
-            let file = self.request.folder.join(&node);
-            let size = match self.recipe {
-                Recipe::Filter => disk.node.image.virtual_size,
-                Recipe::Fleece => 0,
-            };
-            let options = json!({"driver": "file", "filename": file, "size": size});
-            create(qmp, &disk.id(), &options).await?;
-            let file =
-                json!({"driver": "file", "node-name": node, "filename": file, "discard": "unmap"});
-            qmp.command("blockdev-add", file).await?;
-        }
-        Ok(())
-    }
-
-    async fn add_nodes(&mut self, qmp: &mut Qmp) -> Result<()> {
-        for disk in &self.disks {
-            let scratch = disk.name(Role::Scratch);
-            let node = match self.recipe {
-                Recipe::Filter => json!({
-                    "driver": "copy-before-write",
-                    "node-name": disk.name(Role::Filter),
-                    "file": disk.wanted.node,
-                    "target": scratch,
-                    "on-cbw-error": "break-snapshot",
-                    "cbw-timeout": COPY_SECONDS_MAX,
-                }),
-                Recipe::Fleece => {
-                    let size = disk.node.image.virtual_size;
-                    let options = json!({"driver": "qcow2", "file": scratch, "size": size});
-                    create(qmp, &disk.id(), &options).await?;
-                    json!({
-                        "driver": "qcow2",
-                        "node-name": disk.name(Role::Overlay),
-                        "file": scratch,
-                        "backing": disk.wanted.node,
-                    })
-                }
-            };
-            qmp.command("blockdev-add", node).await?;
-        }
-        Ok(())
-    }
-
     async fn freeze(&mut self) -> Result<()> {
         let Some(agent) = &mut self.agent else {
             return Ok(());
         };
+        self.is_holding = true;
         self.quiesced = match agent.freeze().await {
             Ok(file_systems) => Quiesced::Frozen { file_systems },
             Err(error) => {
@@ -292,6 +250,7 @@ impl<'a> Beginning<'a> {
                 if !error.is_refusal() {
                     agent.thaw().await?;
                 }
+                self.is_holding = false;
                 Quiesced::Failed(error.to_string())
             }
         };
@@ -308,36 +267,19 @@ impl<'a> Beginning<'a> {
     }
 
     async fn insert(&mut self, qmp: &mut Qmp) -> Result<()> {
-        if self.recipe == Recipe::Fleece {
-            return Ok(());
-        }
-        for disk in &self.disks {
-            let device = disk.device.as_deref().expect("filters need devices");
-            leftovers::set_drive(qmp, device, &disk.name(Role::Filter)).await?;
+        if self.recipe == Recipe::Filter {
+            for disk in &self.disks {
+                disk.insert_filter(qmp).await?;
+            }
         }
         Ok(())
     }
 
     async fn make_instant(&mut self, qmp: &mut Qmp) -> Result<()> {
-        let mut actions = Vec::new();
-        for disk in &self.disks {
-            actions.extend(bitmaps::turn(&disk.node, &disk.changes, &disk.wanted.point));
-            if self.recipe == Recipe::Fleece {
-                let job = json!({
-                    "job-id": disk.id(),
-                    "device": disk.wanted.node,
-                    "target": disk.name(Role::Overlay),
-                    "sync": "none",
-                });
-                actions.push(bitmaps::action("blockdev-backup", &job));
-            }
-        }
+        let disks = self.disks.iter();
+        let actions: Vec<Value> = disks.flat_map(|disk| disk.actions(self.recipe)).collect();
         qmp.command("transaction", json!({"actions": actions}))
             .await
-    }
-
-    async fn resume(&mut self, qmp: &mut Qmp) -> Result<()> {
-        leftovers::resume(qmp).await
     }
 
     async fn thaw(&mut self) -> Result<()> {
@@ -345,8 +287,9 @@ impl<'a> Beginning<'a> {
         else {
             return Ok(());
         };
-        let had_stood_still = *file_systems;
-        if agent.thaw().await? < had_stood_still {
+        let thawed = agent.thaw().await?;
+        self.is_holding = false;
+        if thawed < *file_systems {
             let reason = "the guest did not wait for the instant".to_owned();
             self.quiesced = Quiesced::Failed(reason);
         }
@@ -367,44 +310,11 @@ impl<'a> Beginning<'a> {
         }
         started
     }
+}
 
-    /// Not before the filters are in their places: until then the disk is the device's to write.
-    async fn add_access(&mut self, qmp: &mut Qmp) -> Result<()> {
-        if self.recipe == Recipe::Fleece {
-            return Ok(());
-        }
-        for disk in &self.disks {
-            let node = json!({
-                "driver": "snapshot-access",
-                "node-name": disk.name(Role::Access),
-                "file": disk.name(Role::Filter),
-            });
-            qmp.command("blockdev-add", node).await?;
-        }
-        Ok(())
-    }
-
-    async fn export(&mut self, qmp: &mut Qmp) -> Result<()> {
-        for disk in &self.disks {
-            let role = match self.recipe {
-                Recipe::Filter => Role::Access,
-                Recipe::Fleece => Role::Overlay,
-            };
-            let mut export = json!({
-                "type": "nbd",
-                "id": disk.id(),
-                "name": disk.id(),
-                "node-name": disk.name(role),
-                "writable": false,
-            });
-            if let Changes::Since { point, .. } = &disk.changes {
-                let bitmap = json!({"node": disk.wanted.node, "name": names::of_point(point)});
-                export["bitmaps"] = json!([bitmap]);
-            }
-            qmp.command("block-export-add", export).await?;
-        }
-        Ok(())
-    }
+fn find<'n>(nodes: &'n [Node], name: &str) -> Result<&'n Node> {
+    let node = nodes.iter().find(|node| node.name() == name);
+    node.ok_or_else(|| Error::unsupported(format!("the machine has no disk {name}")))
 }
 
 fn check_socket_name(socket: &Path) -> Result<()> {
@@ -426,21 +336,4 @@ async fn replaceable(qmp: &mut Qmp, machine: &Machine, node: &str) -> Result<Opt
     machine.check_can_be_read(drive)?;
     let current: Option<String> = machine::property(qmp, &drive.device, "drive").await?;
     Ok(current.map(|_| drive.device.clone()))
-}
-
-/// QEMU makes the file, as its own user.
-async fn create(qmp: &mut Qmp, id: &str, options: &Value) -> Result<()> {
-    let arguments = json!({"job-id": id, "options": options});
-    qmp.command("blockdev-create", arguments).await?;
-    let job = leftovers::concluded_job(qmp, id).await?;
-    qmp.command("job-dismiss", json!({"id": id})).await?;
-    job.error.map_or(Ok(()), |desc| {
-        let command = "blockdev-create".to_owned();
-        let class = "GenericError".to_owned();
-        Err(Error::Refused {
-            command,
-            class,
-            desc,
-        })
-    })
 }
