@@ -9,6 +9,7 @@ mod bench;
 mod cargo_test;
 mod ci;
 mod postgres;
+mod qemu;
 mod setup;
 mod shell;
 mod tidy;
