@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::error::Refusal;
 use crate::lines::Lines;
 use crate::{Error, Result};
 
@@ -34,12 +35,6 @@ struct Answer {
     #[serde(default, rename = "return")]
     value: Value,
     error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    class: String,
-    desc: String,
 }
 
 impl Agent {
@@ -104,13 +99,8 @@ impl Agent {
         })??;
         self.is_owed = false;
         let answer = parse(&line)?;
-        if let Some(Refusal { class, desc }) = answer.error {
-            let command = command.to_owned();
-            return Err(Error::Refused {
-                command,
-                class,
-                desc,
-            });
+        if let Some(refusal) = answer.error {
+            return Err(refusal.of(command));
         }
         serde_json::from_value(answer.value)
             .map_err(|wrong| Error::strange(format!("{command}: {wrong}")))

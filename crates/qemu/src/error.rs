@@ -2,6 +2,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// Why a QEMU or a guest agent did not do what it was asked; one variant for each thing a caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,6 +47,25 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+/// How QEMU and its agent say no.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    class: String,
+    desc: String,
+}
+
+impl Refusal {
+    pub(crate) fn of(self, command: &str) -> Error {
+        let Self { class, desc } = self;
+        let command = command.to_owned();
+        Error::Refused {
+            command,
+            class,
+            desc,
+        }
+    }
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::error::Refusal;
 use crate::lines::Lines;
 use crate::{Error, Result};
 
@@ -63,12 +64,6 @@ struct Greeting {
 #[derive(Deserialize)]
 struct GreetedVersion {
     qemu: Version,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    class: String,
-    desc: String,
 }
 
 impl Qmp {
@@ -170,11 +165,7 @@ impl Qmp {
             };
             // A refusal without id is for a request that QEMU could not even read: ours, it was the only one.
             if message.id.is_none_or(|for_id| for_id == id) {
-                return Err(Error::Refused {
-                    command: command.to_owned(),
-                    class: refusal.class,
-                    desc: refusal.desc,
-                });
+                return Err(refusal.of(command));
             }
         }
     }

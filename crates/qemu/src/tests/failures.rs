@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::peers::Listener;
+use super::peers::{AGENT_TOKEN, Listener};
 use super::snapshot::{ALL, begin, bitmaps, request};
 use super::world::{Kind, Lab, filled};
 use crate::steps::Beginning;
@@ -291,24 +291,16 @@ async fn a_guest_that_was_left_frozen_is_thawed() {
     let (_machine, mut qmp) = lab.start(Kind::Machine).await;
     let listener = Listener::bind();
     let socket = listener.socket();
-    let guest = async {
-        let mut peer = listener.accept().await;
-        peer.hear().await;
-        peer.write(b"\xff{\"return\": 1}\n").await;
-        peer.hear().await;
-        peer.say("{\"return\": \"frozen\"}").await;
-        let thaw = peer.hear().await;
-        peer.say("{\"return\": 2}").await;
-        thaw
-    };
+    let answers = ["{\"return\": \"frozen\"}", "{\"return\": 2}"];
+    let guest = listener.serve_as_agent(&answers);
     let host = async {
-        let mut agent = Agent::connect(&socket, 1, LONG).await.unwrap();
+        let mut agent = Agent::connect(&socket, AGENT_TOKEN, LONG).await.unwrap();
         leftovers(&mut qmp, Some(&mut agent), &lab.scratch())
             .await
             .unwrap();
     };
     let ((), heard) = tokio::join!(host, guest);
-    assert!(heard.contains("guest-fsfreeze-thaw"), "{heard}");
+    assert_eq!(heard, ["guest-fsfreeze-status", "guest-fsfreeze-thaw"]);
 }
 
 #[tokio::test]
@@ -318,18 +310,10 @@ async fn a_guest_is_thawed_when_the_instant_fails() {
     let request = request(&mut qmp, &lab, 1, None).await;
     let listener = Listener::bind();
     let socket = listener.socket();
-    let guest = async {
-        let mut peer = listener.accept().await;
-        peer.hear().await;
-        peer.write(b"\xff{\"return\": 1}\n").await;
-        peer.hear().await;
-        peer.say("{\"return\": 2}").await;
-        let thaw = peer.hear().await;
-        peer.say("{\"return\": 2}").await;
-        thaw
-    };
+    let answers = ["{\"return\": 2}", "{\"return\": 2}"];
+    let guest = listener.serve_as_agent(&answers);
     let host = async {
-        let mut agent = Agent::connect(&socket, 1, LONG).await.unwrap();
+        let mut agent = Agent::connect(&socket, AGENT_TOKEN, LONG).await.unwrap();
         let mut beginning = Beginning::new(&request, Some(&mut agent));
         steps_to(&mut beginning, &mut qmp, Step::Insert).await;
         let status =
@@ -342,7 +326,7 @@ async fn a_guest_is_thawed_when_the_instant_fails() {
         beginning.undo(&mut qmp).await.unwrap();
     };
     let ((), heard) = tokio::join!(host, guest);
-    assert!(heard.contains("guest-fsfreeze-thaw"), "{heard}");
+    assert_eq!(heard, ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]);
     assert_eq!(bitmaps(&mut qmp, "disk0").await, []);
     drop(machine);
 }

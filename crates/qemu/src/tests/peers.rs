@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 pub(super) const GREETING: &str =
     r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 9}, "package": ""}}}"#;
+/// For clients of [`Listener::serve_as_agent`].
+pub(super) const AGENT_TOKEN: u32 = 17;
 pub(super) const DONE: &str = r#"{"return": {}, "id": 1}"#;
 
 /// A socket on which one client is served. The folder goes with it.
@@ -41,6 +44,21 @@ impl Listener {
         peer.hear().await;
         peer.say(DONE).await;
         peer
+    }
+
+    /// An agent that answers so to one command after the other; returns the commands.
+    pub(super) async fn serve_as_agent(&self, answers: &[&str]) -> Vec<String> {
+        let mut peer = self.accept().await;
+        peer.hear().await;
+        peer.write(&[0xff]).await;
+        peer.say(&format!("{{\"return\": {AGENT_TOKEN}}}")).await;
+        let mut heard = Vec::new();
+        for answer in answers {
+            let asked: Value = serde_json::from_str(&peer.hear().await).unwrap();
+            heard.push(asked["execute"].as_str().unwrap().to_owned());
+            peer.say(answer).await;
+        }
+        heard
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use strongroom_types::BackupId;
 
 use super::counting_guest;
-use super::peers::Listener;
+use super::peers::{AGENT_TOKEN, Listener};
 use super::world::{Kind, Lab, Running, SIZE, filled, point};
 use crate::{
     Agent, Changes, DiskRequest, Error, Failed, LastPoint, Machine, Qmp, Quiesced, Recipe, Request,
@@ -341,30 +341,16 @@ async fn begin_with_agent(
 ) -> (Quiesced, Vec<String>) {
     let listener = Listener::bind();
     let socket = listener.socket();
-    let guest = async {
-        let mut peer = listener.accept().await;
-        peer.hear().await;
-        peer.write(b"\xff{\"return\": 1}\n").await;
-        let mut heard = Vec::new();
-        for answer in answers {
-            heard.push(peer.hear().await);
-            peer.say(answer).await;
-        }
-        heard
-    };
     let host = async {
         let patience = Duration::from_secs(20);
-        let mut agent = Agent::connect(&socket, 1, patience).await.unwrap();
+        let mut agent = Agent::connect(&socket, AGENT_TOKEN, patience)
+            .await
+            .unwrap();
         let snapshot = Snapshot::begin(qmp, Some(&mut agent), request)
             .await
             .unwrap();
         snapshot.abandon(qmp).await.unwrap();
         snapshot.quiesced
     };
-    let (quiesced, heard) = tokio::join!(host, guest);
-    let command = |line: &String| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line["execute"].as_str().unwrap().to_owned()
-    };
-    (quiesced, heard.iter().map(command).collect())
+    tokio::join!(host, listener.serve_as_agent(answers))
 }
