@@ -8,6 +8,7 @@
 mod bench;
 mod cargo_test;
 mod ci;
+mod guest;
 mod postgres;
 mod qemu;
 mod setup;

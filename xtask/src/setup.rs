@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{postgres, qemu, shell};
+use crate::{guest, postgres, qemu, shell};
 
 /// A private Python environment.
 struct Environment {
@@ -97,6 +97,7 @@ pub(crate) fn run() -> Result<()> {
         .map(|need| need.package)
         .collect();
     install_packages(&missing)?;
+    guest::run()?;
     CLIENTS.install()?;
     CUSTODIAN.install()
 }

@@ -1,6 +1,7 @@
 mod agent;
 mod counting_guest;
 mod failures;
+mod linux_guest;
 mod machine;
 mod peers;
 mod qmp;

@@ -14,6 +14,8 @@ use super::counting_guest;
 use crate::{Changes, Error, GRANULARITY, Qmp, ServedDisk, Version};
 
 pub(super) const SIZE: u64 = 16 << 20;
+/// Names the folder of the Linux guest.
+const GUEST_VARIABLE: &str = "STRONGROOM_TEST_GUEST";
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 const ATTEMPTS: u32 = 1000;
@@ -46,6 +48,8 @@ pub(super) enum Kind {
     OldMachine,
     /// The same with two qcow2 disks that boots the guest that counts.
     Counting,
+    /// A Linux that writes to two ext4 file systems, with an agent.
+    Linux,
     /// Two disks, `disk0` qcow2 and `disk1` raw, and nobody who uses them but NBD clients.
     Daemon,
 }
@@ -165,6 +169,17 @@ impl Lab {
         (running, qmp)
     }
 
+    /// The initialisation of inode tables would make a new file system write for minutes.
+    fn make_file_system(&self, disk: usize) {
+        let raw = format!("{disk}.ext4");
+        let file = fs::File::create(self.path(&raw)).unwrap();
+        file.set_len(SIZE).unwrap();
+        let options = "-q -F -t ext4 -m 0 -E lazy_itable_init=0,lazy_journal_init=0";
+        self.tool("mke2fs", options.split(' ').chain([raw.as_str()]));
+        let image = format!("{disk}.qcow2");
+        self.tool("qemu-img", ["convert", "-O", "qcow2", &raw, &image]);
+    }
+
     /// All that an export holds.
     pub(super) fn read(&self, disk: &ServedDisk) -> Vec<u8> {
         let copied = self.try_read(disk);
@@ -213,9 +228,20 @@ impl Lab {
 impl Kind {
     fn program(self) -> &'static str {
         match self {
-            Self::Machine | Self::OldMachine | Self::Counting => "qemu-system-x86_64",
+            Self::Machine | Self::OldMachine | Self::Counting | Self::Linux => "qemu-system-x86_64",
             Self::Daemon => "qemu-storage-daemon",
         }
+    }
+
+    /// Whether what it boots was made; it is said if not, and is a failure under `CI=true`.
+    pub(super) fn is_here(self) -> bool {
+        let is_here = self != Self::Linux || guest_folder().join("vmlinuz").exists();
+        if !is_here {
+            let sentence = format!("{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{sentence}");
+            eprintln!("{sentence}");
+        }
+        is_here
     }
 
     fn as_is(self, mut qmp: Qmp) -> Qmp {
@@ -239,6 +265,23 @@ impl Kind {
                 "{COMPUTER} {DISK0} -device virtio-blk-pci,drive=disk0,id=dev0 \
                  -drive if=none,id=old,file=1.raw,format=raw -device virtio-blk-pci,drive=old"
             ),
+            Self::Linux => {
+                for disk in [0, 1] {
+                    lab.make_file_system(disk);
+                }
+                format!(
+                    "-M q35 -accel tcg -m 256 -nodefaults -no-user-config -display none -no-reboot \
+                     -qmp unix:qmp.sock,server=on,wait=off -name linux \
+                     -kernel {0}/vmlinuz -initrd {0}/initrd -append console=ttyS0 -serial file:console \
+                     -device virtio-serial-pci -chardev socket,id=agent,path=agent.sock,server=on,wait=off \
+                     -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
+                     {DISK0} -device virtio-blk-pci,drive=disk0 \
+                     -blockdev driver=file,node-name=file1,filename=1.qcow2 \
+                     -blockdev driver=qcow2,node-name=disk1,file=file1 \
+                     -device virtio-blk-pci,drive=disk1",
+                    guest_folder().display()
+                )
+            }
             Self::Counting => {
                 counting_guest::write_disk(&lab.path("boot.raw"), SIZE);
                 lab.tool(
@@ -329,6 +372,13 @@ impl Running {
         assert_eq!(said.trim(), "");
         true
     }
+}
+
+/// The folder of the Linux guest.
+fn guest_folder() -> PathBuf {
+    std::env::var_os(GUEST_VARIABLE)
+        .map(PathBuf::from)
+        .unwrap_or_default()
 }
 
 pub(super) fn point(number: u32) -> BackupId {
