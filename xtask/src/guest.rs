@@ -18,7 +18,7 @@ const FIRST_PROCESS: &str = "crates/qemu/src/tests/linux_guest/init.sh";
 const KERNEL: &str = "linux-image-cloud-amd64";
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "virtio_console", "ext4"];
 /// How the packages are put together: another number makes the guest anew.
-const EDITION: u32 = 2;
+const EDITION: u32 = 1;
 
 /// Where the kernel lies as `vmlinuz` and its memory disk as `initrd`.
 pub(crate) fn folder() -> PathBuf {
@@ -59,11 +59,14 @@ fn make(first_process: &[u8]) -> Result<()> {
 
     let mut archive = Archive::default();
     archive.add("init", first_process);
-    let busybox = unpack("busybox-static")?.join("bin/busybox");
+    let busybox = within(&unpack("busybox-static")?, "bin/busybox")?;
     archive.add_file("bin/busybox", &busybox)?;
     archive.add_link("bin/sh", "busybox");
     add_agent(&mut archive)?;
-    add_modules(&mut archive, &unpacked.join("lib/modules").join(version))?;
+    add_modules(
+        &mut archive,
+        &within(&unpacked, "lib/modules")?.join(version),
+    )?;
     let initrd = folder().join("initrd");
     fs::write(&initrd, archive.finish())
         .with_context(|| format!("cannot write {}", initrd.display()))?;
@@ -87,6 +90,7 @@ fn unpack(package: &str) -> Result<PathBuf> {
     let fetched = folder().join("fetched");
     let unpacked = folder().join(UNPACKED).join(package);
     fs::create_dir_all(&fetched).context("cannot create a folder")?;
+    fs::create_dir_all(&unpacked).context("cannot create a folder")?;
     let mut download = shell::command("apt-get");
     shell::output(
         download
@@ -99,6 +103,13 @@ fn unpack(package: &str) -> Result<PathBuf> {
     shell::output(extract.arg("--extract").arg(&archive).arg(&unpacked))?;
     fs::remove_dir_all(&fetched).context("cannot remove a folder")?;
     Ok(unpacked)
+}
+
+/// A path in a package, which newer releases have under `usr`.
+fn within(unpacked: &Path, path: &str) -> Result<PathBuf> {
+    let places = [unpacked.join("usr").join(path), unpacked.join(path)];
+    let place = places.into_iter().find(|place| place.exists());
+    place.with_context(|| format!("{} has no {path}", unpacked.display()))
 }
 
 /// The agent that is installed here, with its libraries where its loader looks for them.

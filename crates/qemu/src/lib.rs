@@ -1,7 +1,7 @@
 //! Running QEMUs: their monitor, their guests' agents, and the state of their disks at one instant.
 //!
 //! [`Qmp`] and [`Agent`] are the two conversations. [`Machine`] is what a QEMU tells about itself. [`Snapshot`] makes an
-//! instant over several disks and serves it by NBD, with what changed since the last point; [`leftovers`] gives the
+//! instant over several disks and serves it by NBD, with what changed since the last point; [`leftovers()`] gives the
 //! machine back whatever happened. One client at a time may use a QEMU so: names of ours are fixed.
 
 mod agent;
