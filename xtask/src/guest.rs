@@ -16,9 +16,16 @@ const FOLDER: &str = "target/guest";
 const UNPACKED: &str = "unpacked";
 const FIRST_PROCESS: &str = "crates/qemu/src/tests/linux_guest/init.sh";
 const KERNEL: &str = "linux-image-cloud-amd64";
-const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "virtio_console", "ext4"];
+const MODULES: [&str; 6] = [
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_scsi",
+    "sd_mod",
+    "virtio_console",
+    "ext4",
+];
 /// How the packages are put together: another number makes the guest anew.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 
 /// Where the kernel lies as `vmlinuz` and its memory disk as `initrd`.
 pub(crate) fn folder() -> PathBuf {

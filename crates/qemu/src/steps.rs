@@ -140,7 +140,7 @@ impl<'a> Beginning<'a> {
             Step::Stop => self.stop(qmp).await,
             Step::Insert => self.insert(qmp).await,
             Step::Instant => self.make_instant(qmp).await,
-            Step::Resume => leftovers::resume(qmp).await,
+            Step::Resume => self.resume(qmp).await,
             Step::Thaw => self.thaw().await,
             Step::Serve => self.serve(qmp).await,
             Step::Access if self.recipe == Recipe::Fleece => Ok(()),
@@ -259,11 +259,23 @@ impl<'a> Beginning<'a> {
 
     /// The transaction cannot put in filters: only a machine that stands still has one instant over all disks.
     async fn stop(&mut self, qmp: &mut Qmp) -> Result<()> {
-        if self.recipe == Recipe::Fleece || !self.is_running {
+        if !self.must_stop() {
             return Ok(());
         }
         leftovers::add_marker(qmp, Role::Stopped).await?;
         qmp.command("stop", json!({})).await
+    }
+
+    async fn resume(&mut self, qmp: &mut Qmp) -> Result<()> {
+        if !self.must_stop() {
+            return Ok(());
+        }
+        qmp.command("cont", json!({})).await?;
+        leftovers::remove_node(qmp, &names::marker(Role::Stopped)).await
+    }
+
+    fn must_stop(&self) -> bool {
+        self.recipe == Recipe::Filter && self.is_running
     }
 
     async fn insert(&mut self, qmp: &mut Qmp) -> Result<()> {

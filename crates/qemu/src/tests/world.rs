@@ -48,6 +48,8 @@ pub(super) enum Kind {
     OldMachine,
     /// The same with two qcow2 disks that boots the guest that counts.
     Counting,
+    /// The same, with a thread for each disk.
+    CountingInThreads,
     /// A Linux that writes to two ext4 file systems, with an agent.
     Linux,
     /// Two disks, `disk0` qcow2 and `disk1` raw, and nobody who uses them but NBD clients.
@@ -228,8 +230,8 @@ impl Lab {
 impl Kind {
     fn program(self) -> &'static str {
         match self {
-            Self::Machine | Self::OldMachine | Self::Counting | Self::Linux => "qemu-system-x86_64",
             Self::Daemon => "qemu-storage-daemon",
+            _ => "qemu-system-x86_64",
         }
     }
 
@@ -278,22 +280,28 @@ impl Kind {
                      {DISK0} -device virtio-blk-pci,drive=disk0 \
                      -blockdev driver=file,node-name=file1,filename=1.qcow2 \
                      -blockdev driver=qcow2,node-name=disk1,file=file1 \
-                     -device virtio-blk-pci,drive=disk1",
+                     -device virtio-scsi-pci -device scsi-hd,drive=disk1",
                     guest_folder().display()
                 )
             }
-            Self::Counting => {
+            Self::Counting | Self::CountingInThreads => {
                 counting_guest::write_disk(&lab.path("boot.raw"), SIZE);
                 lab.tool(
                     "qemu-img",
                     ["convert", "-O", "qcow2", "boot.raw", "0.qcow2"],
                 );
                 lab.tool("qemu-img", ["convert", "-O", "qcow2", "1.raw", "1.qcow2"]);
+                let [thread0, thread1] = if self == Self::Counting {
+                    ["", ""]
+                } else {
+                    [",iothread=thread0", ",iothread=thread1"]
+                };
                 format!(
-                    "{COMPUTER} {DISK0} -device virtio-blk-pci,drive=disk0,id=dev0,bootindex=0 \
+                    "{COMPUTER} -object iothread,id=thread0 -object iothread,id=thread1 \
+                     {DISK0} -device virtio-blk-pci,drive=disk0,id=dev0,bootindex=0{thread0} \
                      -blockdev driver=file,node-name=file1,filename=1.qcow2 \
                      -blockdev driver=qcow2,node-name=disk1,file=file1 \
-                     -device virtio-blk-pci,drive=disk1,id=dev1"
+                     -device virtio-blk-pci,drive=disk1,id=dev1{thread1}"
                 )
             }
             Self::Daemon => format!(

@@ -13,7 +13,7 @@ ln -s /run /var/run
 exec </dev/console >/dev/console 2>&1
 while read -r module; do insmod "/modules/$module.ko"; done </modules/order
 
-for disk in vda vdb; do
+for disk in vda sda; do
     until [ -b "/dev/$disk" ]; do sleep 0.1; done
     mkdir "/mnt/$disk"
     mount -t ext4 "/dev/$disk" "/mnt/$disk"
@@ -26,7 +26,7 @@ done
 
 number=0
 while :; do
-    for disk in vda vdb; do
+    for disk in vda sda; do
         number=$((number + 1))
         cd "/mnt/$disk" || exit 1
         dd if=/dev/urandom of=new bs=64k count=2 conv=fsync 2>/dev/null
