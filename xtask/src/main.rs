@@ -8,7 +8,9 @@
 mod bench;
 mod cargo_test;
 mod ci;
+mod guest;
 mod postgres;
+mod qemu;
 mod setup;
 mod shell;
 mod tidy;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{postgres, shell};
+use crate::{guest, postgres, qemu, shell};
 
 /// A private Python environment.
 struct Environment {
@@ -53,7 +53,7 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 8] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
@@ -61,6 +61,18 @@ const NEEDS: [Need; 5] = [
     Need {
         package: "qemu-utils",
         is_here: || has_program("qemu-img") && has_program("qemu-nbd"),
+    },
+    Need {
+        package: qemu::PACKAGE,
+        is_here: || has_program("qemu-system-x86_64"),
+    },
+    Need {
+        package: "qemu-guest-agent",
+        is_here: || has_program("qemu-ga"),
+    },
+    Need {
+        package: "libnbd-bin",
+        is_here: || has_program("nbdcopy") && has_program("nbdinfo"),
     },
     Need {
         package: "e2fsprogs",
@@ -85,6 +97,7 @@ pub(crate) fn run() -> Result<()> {
         .map(|need| need.package)
         .collect();
     install_packages(&missing)?;
+    guest::run()?;
     CLIENTS.install()?;
     CUSTODIAN.install()
 }
@@ -113,9 +126,17 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
         "-q",
         "-y",
         "--no-install-recommends",
+        "--no-remove",
         "-o",
         "Dpkg::Options::=--force-confold",
     ];
+    if packages.contains(&qemu::PACKAGE)
+        && let Some(suite) = qemu::suite()?
+    {
+        shell::output(&mut apt(&["update", "-q"]))?;
+        let in_step = ["--target-release", &suite, qemu::PACKAGE, qemu::TOOLS];
+        shell::output(apt(&options).args(in_step))?;
+    }
     shell::output(apt(&options).args(packages))?;
     Ok(())
 }

@@ -4,19 +4,20 @@ use super::Violation;
 use super::metadata::{Dependency, Kind, Package};
 
 /// Each crate of ours and those of ours it may use; `*` means all but testkit and xtask.
-const OURS: [(&str, &[&str]); 14] = [
+const OURS: [(&str, &[&str]); 15] = [
     ("strongroom-types", &[]),
     ("strongroom-chunk", &["types"]),
     ("strongroom-block", &["types"]),
     ("strongroom-wire", &["types"]),
     ("strongroom-db", &["types"]),
     ("strongroom-store", &["types"]),
+    ("strongroom-qemu", &["types"]),
     ("strongroom-index", &["chunk", "types"]),
     ("strongroom-repo", &["chunk", "index", "store", "types"]),
     ("strongroom-service", &["db", "types"]),
     (
         "strongroom-worker",
-        &["service", "db", "repo", "store", "block", "types"],
+        &["service", "db", "repo", "store", "block", "qemu", "types"],
     ),
     ("strongroom-api", &["wire", "service", "types"]),
     ("strongroom", &["*"]),

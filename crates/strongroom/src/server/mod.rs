@@ -168,7 +168,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         disks: Arc::new(LocalDisks),
-        guests: Arc::new(LocalGuests),
+        guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
         peers: Arc::new(links),
         settings: Arc::new(settings),
         wake: Arc::default(),

@@ -7,7 +7,7 @@ use strongroom_db::{Db, JsonText, Notice, NoticeEvent};
 use strongroom_service::peers::NoPeers;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds, TestDatabase, test_databases};
-use strongroom_types::{GIB, NoticeChannel, NoticeState, ProjectId, VaultId};
+use strongroom_types::{GIB, NoticeChannel, NoticeState, ProjectId, SystemIds, VaultId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -24,7 +24,7 @@ async fn app(clock: &Arc<MockClock>) -> (App, TestDatabase) {
         clock: clock.clone(),
         ids: Arc::new(SeededIds::default()),
         disks: Arc::new(LocalDisks),
-        guests: Arc::new(LocalGuests),
+        guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
         peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),

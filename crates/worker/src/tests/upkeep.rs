@@ -14,7 +14,7 @@ use strongroom_service::{App, Caller, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{
     CloudType, ConsistentLevel, JobKind, ObjectType, PolicyId, PolicyOperation, PolicyOrigin,
-    ProjectId, ProtectType, ResourceType, RetentionTerms, Role, VolumeId,
+    ProjectId, ProtectType, ResourceType, RetentionTerms, Role, SystemIds, VolumeId,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ async fn installation(db: &Db, clock: &Arc<MockClock>) -> (App, Caller, ProjectI
         clock: clock.clone(),
         ids: Arc::new(SeededIds::default()),
         disks: Arc::new(LocalDisks),
-        guests: Arc::new(LocalGuests),
+        guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
         peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),

@@ -1,0 +1,9 @@
+mod agent;
+mod counting_guest;
+mod failures;
+mod linux_guest;
+mod machine;
+mod peers;
+mod qmp;
+mod snapshot;
+mod world;
