@@ -3,6 +3,9 @@ use std::io;
 use crate::ErrorCode;
 
 /// Why an export could not be reached, read or written; one variant for each thing a caller can do.
+///
+/// All but the first two say which bytes were meant and not where the export is: their sentences can be shown to those
+/// who may use a disk and need not know its place.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is no address of an export.

@@ -7,7 +7,7 @@ use crate::proto::{Command, NO_ZEROES, OptionCode, Request, context_query, go, o
 use crate::server::converse_over;
 use crate::{
     Ahead, Allocation, BASE_ALLOCATION, Client, ClientOptions, Export, Fault, Limits, Reader,
-    Result, Selection, Stretch, Target,
+    Result, Selection, Stretch,
 };
 
 const SIZE_BYTES: u64 = 4 << 10;
@@ -87,8 +87,7 @@ pub fn hear_client(bytes: &[u8]) -> Vec<u8> {
 /// Lets our client hear `bytes` from a server; returns how much it read.
 pub fn hear_server(bytes: &[u8]) -> Result<u64> {
     let stream = Box::new(Script(io::Cursor::new(bytes.to_vec())));
-    let target = Target::unix("script", "");
-    let client = Client::open(stream, &target, &ClientOptions::default())?;
+    let client = Client::open(stream, "", &ClientOptions::default())?;
     let ahead = Ahead {
         requests: 8,
         request_bytes: PIECE_BYTES,

@@ -17,7 +17,7 @@ const OURS: [(&str, &[&str]); 15] = [
     ("strongroom-service", &["db", "types"]),
     (
         "strongroom-worker",
-        &["service", "db", "repo", "store", "block", "types"],
+        &["service", "db", "repo", "store", "block", "nbd", "types"],
     ),
     ("strongroom-api", &["wire", "service", "types"]),
     ("strongroom", &["*"]),

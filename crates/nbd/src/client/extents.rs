@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::Client;
-use crate::proto::{STATE_DIRTY, STATE_HOLE, STATE_ZERO};
+use crate::proto::{STATE_DIRTY, STATE_HOLE, STATE_ZERO, command_flags};
 use crate::{Error, Result};
 
 /// A stretch of an export about which a context says one thing.
@@ -40,12 +40,33 @@ impl StatusExtent {
 }
 
 impl Client {
+    /// What `context` says about `offset`, and how far at least: `length` bytes at most, which is not 0.
+    pub fn extent_at(&mut self, context: &str, offset: u64, length: u64) -> Result<StatusExtent> {
+        let id = self.context_id(context)?;
+        let block = u64::from(self.info.block_sizes.minimum);
+        let start = offset - offset % block;
+        let end = self.end_of(offset, length)?.next_multiple_of(block);
+        let stretches = self.status(id, command_flags::REQ_ONE, start..end)?;
+        // Never empty, and no stretch of it.
+        let (told, flags) = stretches[0];
+        let length = start.saturating_add(told.into()).min(offset + length);
+        let length = length.saturating_sub(offset);
+        if length == 0 {
+            return Err(Error::protocol("an extent that ends before it begins"));
+        }
+        Ok(StatusExtent {
+            offset,
+            length,
+            flags,
+        })
+    }
+
     /// What `context` says about `range`, without gaps from its start to its end. Neighbours may say the same.
     ///
     /// Asks the server as it goes, so memory is bounded however fragmented the export is.
     pub fn extents(&mut self, context: &str, range: Range<u64>) -> Result<Extents<'_>> {
         if range.end > self.size_bytes() || range.start > range.end {
-            let sentence = format!("{range:?} does not lie inside {}", self.place);
+            let sentence = format!("{range:?} does not lie inside the export");
             return Err(Error::Request(sentence));
         }
         let walk = Walk::new(self.context_id(context)?, range);
@@ -98,8 +119,8 @@ impl Walk {
     }
 
     fn ask(&mut self, client: &mut Client) -> Result<()> {
-        let Range { start, end } = self.unknown;
-        for (length, flags) in client.status(self.context, start, end - start)? {
+        let end = self.unknown.end;
+        for (length, flags) in client.status(self.context, 0, self.unknown.clone())? {
             let offset = self.unknown.start;
             // The last extent may reach beyond what was asked for.
             let length = u64::from(length).min(end - offset);

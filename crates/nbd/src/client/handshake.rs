@@ -20,14 +20,12 @@ pub(super) struct Agreement {
 /// The wire while options are haggled over.
 pub(super) struct Haggling<'a> {
     stream: &'a mut dyn Duplex,
-    /// For errors.
-    place: &'a str,
 }
 
 impl<'a> Haggling<'a> {
     /// Exchanges greetings.
-    pub(super) fn begin(stream: &'a mut dyn Duplex, place: &'a str) -> Result<Self> {
-        let mut haggling = Self { stream, place };
+    pub(super) fn begin(stream: &'a mut dyn Duplex) -> Result<Self> {
+        let mut haggling = Self { stream };
         let mut greeting = [0; GREETING_BYTES];
         haggling.receive(&mut greeting)?;
         let (magic, flags) = greeting.split_at(GREETING.len());
@@ -158,17 +156,17 @@ impl<'a> Haggling<'a> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<()> {
         let outcome = self.stream.read_exact(buffer);
-        outcome.map_err(|error| self.broken(error))
+        outcome.map_err(lost)
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let outcome = self.stream.write_all(bytes);
-        outcome.map_err(|error| self.broken(error))
+        outcome.map_err(lost)
     }
+}
 
-    fn broken(&self, error: std::io::Error) -> Error {
-        Error::from_stream(format!("opening {}", self.place), error)
-    }
+fn lost(error: std::io::Error) -> Error {
+    Error::from_stream("opening the export", error)
 }
 
 fn refused(what: &str, (refusal, message): (Refusal, String)) -> Error {

@@ -72,8 +72,6 @@ impl ExportInfo {
 /// that ends the connection (all but [`Error::Failed`] and [`Error::Request`]) every call fails.
 pub struct Client {
     stream: Box<dyn Duplex>,
-    /// The export's URI, for errors.
-    place: String,
     info: ExportInfo,
     is_structured: bool,
     pending: VecDeque<Pending>,
@@ -93,20 +91,18 @@ impl Client {
     /// see [`ExportInfo::has_context`].
     pub fn connect(target: &Target, options: &ClientOptions) -> Result<Self> {
         let stream = connect(target, options)?;
-        Self::open(Box::new(stream), target, options)
+        Self::open(Box::new(stream), &target.export, options)
     }
 
     pub(crate) fn open(
         mut stream: Box<dyn Duplex>,
-        target: &Target,
+        export: &str,
         options: &ClientOptions,
     ) -> Result<Self> {
-        let place = target.to_string();
-        let haggling = Haggling::begin(stream.as_mut(), &place)?;
-        let agreement = haggling.choose(&target.export, options)?;
+        let haggling = Haggling::begin(stream.as_mut())?;
+        let agreement = haggling.choose(export, options)?;
         Ok(Self {
             stream,
-            place,
             info: agreement.info,
             is_structured: agreement.is_structured,
             pending: VecDeque::new(),
@@ -129,15 +125,14 @@ impl Client {
         let found = contexts.find(|context| context.name == name);
         found
             .map(|context| context.id)
-            .ok_or_else(|| Error::Request(format!("{} has no context {name:?}", self.place)))
+            .ok_or_else(|| Error::Request(format!("the export has no context {name:?}")))
     }
 }
 
 /// The exports that the server of `target` names, whichever `target` names.
 pub fn list(target: &Target, options: &ClientOptions) -> Result<Vec<Listed>> {
     let mut stream = connect(target, options)?;
-    let place = target.to_string();
-    Haggling::begin(&mut stream, &place)?.list()
+    Haggling::begin(&mut stream)?.list()
 }
 
 fn connect(target: &Target, options: &ClientOptions) -> Result<Stream> {
@@ -150,7 +145,6 @@ fn connect(target: &Target, options: &ClientOptions) -> Result<Stream> {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("place", &self.place)
             .field("info", &self.info)
             .field("in_flight", &self.pending.len())
             .finish_non_exhaustive()

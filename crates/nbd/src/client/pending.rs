@@ -41,7 +41,7 @@ impl Client {
             offset,
             length,
         };
-        let during = self.doing(&request);
+        let during = doing(&request);
         if self.is_broken {
             let source = std::io::Error::other("it broke before");
             return Err(Error::Lost { during, source });
@@ -75,7 +75,7 @@ impl Client {
             !pending.is_done && matches!(pending.request.command, Command::Read)
         };
         while let Some(pending) = self.pending.iter().find(|pending| is_awaited(pending)) {
-            let during = self.doing(&pending.request);
+            let during = doing(&pending.request);
             self.receive(&during)?;
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Client {
             let detail = "a ticket of another client".to_owned();
             return Err(Error::Request(detail));
         };
-        let during = self.doing(&self.pending[at].request);
+        let during = doing(&self.pending[at].request);
         while !self.pending[at].is_done {
             self.receive(&during)?;
             at = position(self).expect("only finishing it removes it");
@@ -178,17 +178,6 @@ impl Client {
     pub fn recycle(&mut self, buffer: Vec<u8>) {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(buffer);
-        }
-    }
-
-    fn doing(&self, request: &Request) -> String {
-        let Request { offset, length, .. } = request;
-        let place = &self.place;
-        match request.command {
-            Command::Flush => format!("flushing {place}"),
-            Command::Read => format!("reading {length} bytes at {offset} of {place}"),
-            Command::BlockStatus => format!("looking at {length} bytes at {offset} of {place}"),
-            _ => format!("writing {length} bytes at {offset} of {place}"),
         }
     }
 }
@@ -311,4 +300,15 @@ fn payload(
     let mut payload = vec![0; usize::try_from(length).expect("it is bounded")];
     receive(&mut payload)?;
     Ok(payload)
+}
+
+/// For errors.
+fn doing(request: &Request) -> String {
+    let Request { offset, length, .. } = request;
+    match request.command {
+        Command::Flush => "flushing the export".to_owned(),
+        Command::Read => format!("reading {length} bytes at {offset}"),
+        Command::BlockStatus => format!("looking at {length} bytes at {offset}"),
+        _ => format!("writing {length} bytes at {offset}"),
+    }
 }

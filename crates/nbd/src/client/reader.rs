@@ -120,6 +120,10 @@ impl Reader {
         &mut self.client
     }
 
+    pub fn size_bytes(&self) -> u64 {
+        self.client.size_bytes()
+    }
+
     /// The next piece in order; none at the end. After an error the reader is of no use.
     pub fn next_piece(&mut self) -> Result<Option<Piece>> {
         while self.queue.len() < self.ahead.requests.max(1) {

@@ -1,6 +1,7 @@
 //! What a client can ask of the export.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::{Client, Ticket};
 use crate::proto::Command;
@@ -117,16 +118,16 @@ impl Client {
         self.finish(&ticket)
     }
 
-    /// Asks what is at `offset`, for `length` bytes at most, and waits for the answer: lengths and flags.
+    /// Asks what is at the beginning of `range`, and waits for the answer: lengths and flags, at least one of them.
     pub(super) fn status(
         &mut self,
         context: u32,
-        offset: u64,
-        length: u64,
+        flags: u16,
+        range: Range<u64>,
     ) -> Result<Vec<(u32, u32)>> {
-        let length = u32::try_from(length).unwrap_or(u32::MAX).min(STATUS_BYTES);
-        let range = (offset, length);
-        let ticket = self.submit(Command::BlockStatus, 0, range, &[])?;
+        let length = u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
+        let asked = (range.start, length.min(STATUS_BYTES));
+        let ticket = self.submit(Command::BlockStatus, flags, asked, &[])?;
         let pending = self.wait(&ticket)?;
         pending
             .into_status(context)
@@ -165,12 +166,11 @@ impl Client {
     }
 
     /// The end of a range that must lie inside the export.
-    fn end_of(&self, offset: u64, length: u64) -> Result<u64> {
+    pub(super) fn end_of(&self, offset: u64, length: u64) -> Result<u64> {
         let end = offset.checked_add(length);
         let inside = end.filter(|end| *end <= self.info.size_bytes);
         inside.ok_or_else(|| {
-            let place = &self.place;
-            Error::Request(format!("{length} bytes at {offset} lie outside {place}"))
+            Error::Request(format!("{length} bytes at {offset} lie outside the export"))
         })
     }
 
@@ -182,8 +182,8 @@ impl Client {
         if is_aligned && length > 0 && length <= self.info.request_bytes_max() {
             return Ok(());
         }
-        let place = &self.place;
-        let sentence = format!("{length} bytes at {offset} are no request for blocks of {place}");
+        let sizes = self.info.block_sizes;
+        let sentence = format!("{length} bytes at {offset} are no request for {sizes:?}");
         Err(Error::Request(sentence))
     }
 }

@@ -1,12 +1,13 @@
 //! Servers of others on unix sockets of their own, and an export of ours in memory.
 
-use std::fs::{self, File};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+
+use strongroom_testkit::NbdPeer;
 
 use crate::{
     Allocation, Client, ClientOptions, Content, ErrorCode, Export, Fault, Limits, Listener, Reader,
@@ -79,40 +80,12 @@ impl Lab {
         assert!(!said.lines().any(is_bad), "{commands:?}: {said}");
     }
 
-    /// Starts a server that listens on the unix socket `socket` in the folder.
-    pub(super) fn serve(&self, program: &str, arguments: &[&str]) -> Peer {
-        let log = File::create(self.path("log")).unwrap();
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", program]);
-        command.args(arguments).current_dir(self.folder.path());
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap());
-        let process = command.stderr(log).spawn().unwrap();
-        let mut peer = Peer {
-            process,
-            socket: self.path("socket"),
-        };
-        wait_until("the server listens", || {
-            let ended = peer.process.try_wait().unwrap();
-            let log = || fs::read_to_string(self.path("log")).unwrap();
-            assert!(ended.is_none(), "{program} {arguments:?}: {}", log());
-            UnixStream::connect(&peer.socket).is_ok()
-        });
-        peer
+    pub(super) fn qemu_nbd(&self, arguments: &[&str]) -> NbdPeer {
+        NbdPeer::qemu(self.folder.path(), arguments)
     }
 
-    pub(super) fn qemu_nbd(&self, arguments: &[&str]) -> Peer {
-        let socket = self.path("socket");
-        let mut all = vec!["--persistent", "--shared=8", "-k", socket.to_str().unwrap()];
-        all.extend(arguments);
-        self.serve("qemu-nbd", &all)
-    }
-
-    pub(super) fn nbdkit(&self, arguments: &[&str]) -> Peer {
-        let mut all = vec!["-f", "-U", "socket"];
-        all.extend(arguments);
-        self.serve("nbdkit", &all)
+    pub(super) fn nbdkit(&self, arguments: &[&str]) -> NbdPeer {
+        NbdPeer::nbdkit(self.folder.path(), arguments)
     }
 
     /// Serves `export` under the name `disk`, on the socket `ours`.
@@ -138,27 +111,8 @@ pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("not in time: {what}");
 }
 
-/// Somebody else's server, until it is dropped.
-pub(super) struct Peer {
-    process: Child,
-    socket: PathBuf,
-}
-
-impl Peer {
-    pub(super) fn target(&self, export: &str) -> Target {
-        Target::unix(&self.socket, export)
-    }
-
-    pub(super) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.kill();
-    }
+pub(super) fn target(peer: &NbdPeer, export: &str) -> Target {
+    Target::unix(peer.socket(), export)
 }
 
 pub(super) fn connect(target: &Target) -> Client {

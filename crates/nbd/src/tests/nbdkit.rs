@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::fixtures::{KIB, Lab, MIB, connect, read_all};
+use super::fixtures::{KIB, Lab, MIB, connect, read_all, target};
 use crate::{Ahead, BASE_ALLOCATION, Client, ClientOptions, Error, ErrorCode, Reader, Selection};
 
 /// What nbdkit's pattern plugin holds: each 8 bytes are their offset.
@@ -20,7 +20,7 @@ fn whole(client: Client, ahead: Ahead) -> (Vec<u8>, u64) {
 fn a_server_without_structured_replies_is_read_whole() {
     let Some(lab) = Lab::open() else { return };
     let peer = lab.nbdkit(&["--no-sr", "pattern", "9M"]);
-    let client = connect(&peer.target(""));
+    let client = connect(&target(&peer, ""));
     assert!(!client.info().has_context(BASE_ALLOCATION));
     let (disk, skipped) = whole(client, Ahead::default());
     assert!(disk == pattern(9 * MIB));
@@ -36,7 +36,7 @@ fn replies_in_any_order_are_delivered_in_one() {
         requests: 24,
         request_bytes: 100_000,
     };
-    let (disk, _) = whole(connect(&peer.target("")), ahead);
+    let (disk, _) = whole(connect(&target(&peer, "")), ahead);
     assert!(disk == pattern(12 * MIB));
 }
 
@@ -44,7 +44,7 @@ fn replies_in_any_order_are_delivered_in_one() {
 fn a_terabyte_of_nothing_is_not_read() {
     let Some(lab) = Lab::open() else { return };
     let peer = lab.nbdkit(&["memory", "1T"]);
-    let mut client = connect(&peer.target(""));
+    let mut client = connect(&target(&peer, ""));
     let extents = client.extents(BASE_ALLOCATION, 0..1 << 40).unwrap();
     let length: u64 = extents
         .map(Result::unwrap)
@@ -74,7 +74,7 @@ fn block_sizes_of_the_server_are_kept() {
         "blocksize-maximum=128k",
         "blocksize-error-policy=error",
     ]);
-    let mut client = connect(&peer.target(""));
+    let mut client = connect(&target(&peer, ""));
     let sizes = client.info().block_sizes;
     assert_eq!((sizes.minimum, sizes.maximum), (4096, 128 << 10));
 
@@ -112,7 +112,7 @@ fn a_request_that_fails_is_told_and_the_connection_goes_on() {
         "error-pread-rate=100%",
         &file,
     ]);
-    let mut client = connect(&peer.target(""));
+    let mut client = connect(&target(&peer, ""));
     let mut buffer = vec![0; 4 << 20];
     fs::write(&switch, "").unwrap();
     let error = client.read_at(MIB, &mut buffer).unwrap_err();
@@ -120,7 +120,7 @@ fn a_request_that_fails_is_told_and_the_connection_goes_on() {
         panic!("{error}");
     };
     assert_eq!(*code, ErrorCode::IO);
-    assert!(during.contains(&format!(" at {MIB} ")), "{during}");
+    assert!(during.ends_with(&format!(" at {MIB}")), "{during}");
     fs::remove_file(&switch).unwrap();
     client.read_at(0, &mut buffer).unwrap();
     assert!(buffer == pattern(4 * MIB));
@@ -135,7 +135,7 @@ fn a_server_that_says_nothing_is_given_up() {
         silence: Duration::from_millis(200),
         ..ClientOptions::default()
     };
-    let mut client = Client::connect(&peer.target(""), &options).unwrap();
+    let mut client = Client::connect(&target(&peer, ""), &options).unwrap();
     let error = client.read_at(4096, &mut [0; 512]).unwrap_err();
     assert!(matches!(error, Error::Silent { .. }), "{error}");
     // The answer may still come, to nobody.
@@ -148,7 +148,7 @@ fn a_server_that_is_killed_leaves_an_error_that_says_where() {
     let Some(lab) = Lab::open() else { return };
     let slow = ["--filter=delay", "pattern", "1M", "delay-read=60"];
     let mut peer = lab.nbdkit(&slow);
-    let mut client = connect(&peer.target(""));
+    let mut client = connect(&target(&peer, ""));
     let ticket = client.start_read(65536, 4096).unwrap();
     peer.kill();
     let error = client.finish_read(&ticket).unwrap_err();
@@ -158,7 +158,6 @@ fn a_server_that_is_killed_leaves_an_error_that_says_where() {
         sentence.contains("reading 4096 bytes at 65536"),
         "{sentence}"
     );
-    assert!(sentence.contains("nbd+unix:///"), "{sentence}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::fixtures::{KIB, Lab, MIB, connect, read_all};
+use super::fixtures::{KIB, Lab, MIB, connect, read_all, target};
 use crate::{
     Ahead, BASE_ALLOCATION, Client, ClientOptions, Content, Error, Reader, Selection, StatusExtent,
     list,
@@ -41,7 +41,7 @@ fn a_qcow2_is_read_as_qemu_reads_it_and_its_holes_are_not() {
     let expected = expected(&lab);
     let peer = lab.qemu_nbd(&["-r", "-f", "qcow2", "-x", "disk", "d.qcow2"]);
 
-    let client = connect(&peer.target("disk"));
+    let client = connect(&target(&peer, "disk"));
     assert_eq!(client.size_bytes(), 64 * MIB);
     assert!(client.info().flags.is_read_only());
     assert!(client.info().has_context(BASE_ALLOCATION));
@@ -53,7 +53,7 @@ fn a_qcow2_is_read_as_qemu_reads_it_and_its_holes_are_not() {
     // What holes hide is read all the same where somebody asks.
     let mut plain = vec![9; 3 * 1024 * 1024 + 77];
     let at = 19 * MIB + 5;
-    connect(&peer.target("disk"))
+    connect(&target(&peer, "disk"))
         .read_at(at, &mut plain)
         .unwrap();
     let start = usize::try_from(at).unwrap();
@@ -72,7 +72,7 @@ fn a_dirty_bitmap_tells_what_was_written() {
         contexts: vec![BASE_ALLOCATION.to_owned(), BITMAP.to_owned()],
         ..ClientOptions::default()
     };
-    let mut client = Client::connect(&peer.target("disk"), &options).unwrap();
+    let mut client = Client::connect(&target(&peer, "disk"), &options).unwrap();
     let extents = client.extents(BITMAP, 0..64 * MIB).unwrap();
     let dirty: Vec<(u64, u64)> = extents
         .map(Result::unwrap)
@@ -110,7 +110,7 @@ fn a_bitmap_that_the_server_does_not_have_is_no_guess() {
         contexts: vec![BITMAP.to_owned()],
         ..ClientOptions::default()
     };
-    let client = Client::connect(&peer.target("disk"), &options).unwrap();
+    let client = Client::connect(&target(&peer, "disk"), &options).unwrap();
     assert!(!client.info().has_context(BITMAP));
     let selection = Selection::Dirty("since".to_owned());
     let error = Reader::new(client, &selection, Ahead::default()).unwrap_err();
@@ -123,7 +123,7 @@ fn what_is_written_zeroed_and_flushed_is_in_the_image() {
     disk_with_bitmap(&lab);
     let mut model = expected(&lab);
     let mut peer = lab.qemu_nbd(&["-f", "qcow2", "-x", "disk", "d.qcow2"]);
-    let mut client = connect(&peer.target("disk"));
+    let mut client = connect(&target(&peer, "disk"));
     let data = super::fixtures::noise(1, 20 * MIB + 1);
     client.write_at(3 * MIB - 7, &data).unwrap();
     client.zero(20 * MIB + 9, 2 * MIB).unwrap();
@@ -147,14 +147,14 @@ fn exports_are_listed_and_an_unknown_one_is_refused() {
     let describe = ["-r", "-f", "qcow2", "-x", "disk", "-D", "a disk", "d.qcow2"];
     let peer = lab.qemu_nbd(&describe);
     let options = ClientOptions::default();
-    let listed = list(&peer.target(""), &options).unwrap();
+    let listed = list(&target(&peer, ""), &options).unwrap();
     let listed: Vec<_> = listed
         .iter()
         .map(|export| (export.name.as_str(), export.description.as_str()))
         .collect();
     assert_eq!(listed, [("disk", "a disk")]);
 
-    let error = Client::connect(&peer.target("other"), &options).unwrap_err();
+    let error = Client::connect(&target(&peer, "other"), &options).unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert!(error.to_string().contains("other"), "{error}");
 }
