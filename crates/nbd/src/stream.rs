@@ -2,8 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
+
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
 use crate::Address;
 
@@ -19,10 +23,10 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// `silence` bounds the way to a TCP server, and each read and write from then on.
+    /// `silence` bounds the way to the server, and each read and write from then on.
     pub(crate) fn connect(address: &Address, silence: Duration) -> io::Result<Self> {
         let stream = match address {
-            Address::Unix(path) => Self::Unix(UnixStream::connect(path)?),
+            Address::Unix(path) => Self::Unix(connect_unix(path, silence)?),
             Address::Tcp(host, port) => Self::Tcp(connect_tcp(host, *port, silence)?),
         };
         match &stream {
@@ -54,6 +58,17 @@ impl Stream {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
         };
     }
+}
+
+/// A server with as many clients as it wants accepts no more, and from some number on the next would wait without end.
+fn connect_unix(path: &Path, silence: Duration) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let stream = UnixStream::from(socket);
+    // Linux takes the time for writing as that for connecting.
+    stream.set_write_timeout(Some(silence))?;
+    socket::connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(stream)
 }
 
 /// Tries each address of the name in turn.

@@ -1,7 +1,10 @@
 //! Our client with nbdkit, which can be an old, a slow, a strict and a broken server.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
+
+use nix::sys::socket::{Backlog, listen};
 
 use super::fixtures::{KIB, Lab, MIB, connect, read_all, target};
 use crate::{Ahead, BASE_ALLOCATION, Client, ClientOptions, Error, ErrorCode, Reader, Selection};
@@ -158,6 +161,24 @@ fn a_server_that_is_killed_leaves_an_error_that_says_where() {
         sentence.contains("reading 4096 bytes at 65536"),
         "{sentence}"
     );
+}
+
+#[test]
+fn a_server_that_accepts_nobody_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    // One client may wait to be accepted, a second cannot even do that.
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let options = ClientOptions {
+        silence: Duration::from_millis(100),
+        ..ClientOptions::default()
+    };
+    let target = crate::Target::unix(&socket, "");
+    let first = Client::connect(&target, &options).unwrap_err();
+    assert!(matches!(first, Error::Silent { .. }), "{first}");
+    let second = Client::connect(&target, &options).unwrap_err();
+    assert!(matches!(second, Error::Connect { .. }), "{second}");
 }
 
 #[test]
