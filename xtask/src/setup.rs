@@ -53,14 +53,26 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
     },
     Need {
         package: "qemu-utils",
-        is_here: || has_program("qemu-img") && has_program("qemu-nbd"),
+        is_here: || {
+            ["qemu-img", "qemu-nbd", "qemu-io"]
+                .into_iter()
+                .all(has_program)
+        },
+    },
+    Need {
+        package: "nbdkit",
+        is_here: || has_program("nbdkit"),
+    },
+    Need {
+        package: "libnbd-bin",
+        is_here: || has_program("nbdinfo") && has_program("nbdcopy"),
     },
     Need {
         package: qemu::PACKAGE,
@@ -69,10 +81,6 @@ const NEEDS: [Need; 8] = [
     Need {
         package: "qemu-guest-agent",
         is_here: || has_program("qemu-ga"),
-    },
-    Need {
-        package: "libnbd-bin",
-        is_here: || has_program("nbdcopy") && has_program("nbdinfo"),
     },
     Need {
         package: "e2fsprogs",

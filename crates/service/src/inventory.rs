@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_db::{Attachment, InventoryFilter, Page, Server, Tag, Tx, Volume};
-use strongroom_types::{ProjectId, ResourceId, ResourceType, ServerId, Timestamp, VolumeId};
+use strongroom_types::{
+    ProjectId, ResourceId, ResourceType, ServerId, Timestamp, VolumeId, is_nbd_uri,
+};
 
 use crate::stock::Stock;
 use crate::vaults::rules::check_tags;
@@ -22,7 +24,7 @@ pub struct NewVolume {
     /// Chosen by the caller or made up here.
     pub id: Option<VolumeId>,
     pub name: String,
-    /// Absolute.
+    /// Absolute, or an NBD URI.
     pub path: String,
     pub tags: Vec<Tag>,
 }
@@ -31,7 +33,7 @@ pub struct NewVolume {
 pub struct NewServer {
     pub id: Option<ServerId>,
     pub name: String,
-    /// Absolute paths, the system disk first. Each becomes a volume of the inventory.
+    /// Absolute paths or NBD URIs, the system disk first. Each becomes a volume of the inventory.
     pub disks: Vec<String>,
     pub qmp_socket: Option<String>,
     pub guest_agent_socket: Option<String>,
@@ -335,7 +337,7 @@ async fn release(tx: &mut Tx, volumes: &[&Volume], others: &[ResourceId]) -> Res
 }
 
 async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
-    check_path(path)?;
+    check_place(path)?;
     app.disks
         .examine(path)
         .await
@@ -344,6 +346,14 @@ async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
             trouble: error.trouble(),
             reason: error.to_string(),
         })
+}
+
+/// An export is named by its server, in whose spelling we have no say.
+fn check_place(place: &str) -> Result<(), Error> {
+    if is_nbd_uri(place) {
+        return Ok(());
+    }
+    check_path(place)
 }
 
 /// One spelling for each place, so that the same disk is not taken twice under two.

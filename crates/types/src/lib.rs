@@ -7,6 +7,7 @@
 mod chain;
 mod clock;
 mod ids;
+mod place;
 mod random;
 mod retention;
 mod schedule;
@@ -24,6 +25,7 @@ pub use ids::{
     OperationLogId, OrderId, OrganizationPolicyId, PolicyId, ProjectId, ReplicationId, ResourceId,
     ServerId, TriggerId, UserId, VaultId, VolumeId,
 };
+pub use place::is_nbd_uri;
 pub use random::{IdSource, SystemIds};
 pub use retention::{
     DayOfMonth, InvalidUtcOffset, Mark, MarkedDays, Month, MonthUnit, Periods, Retention,

@@ -6,13 +6,13 @@ use utoipa::ToSchema;
 
 use crate::tags::{NewTag, Tag};
 use crate::time::CbrTime;
-use crate::values::{DiskPath, InventoryName};
+use crate::values::{DiskPlace, InventoryName, SocketPath};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddVolumeRequest {
     pub name: InventoryName,
-    /// Absolute, on the host that runs the service.
-    pub path: DiskPath,
+    /// Absolute, on the host that runs the service, or the URI of an export of an NBD server.
+    pub path: DiskPlace,
     pub id: Option<VolumeId>,
     #[schema(max_items = 20)]
     pub tags: Option<Vec<NewTag>>,
@@ -48,12 +48,12 @@ pub struct AddServerRequest {
     pub name: InventoryName,
     /// Paths of the disks; the first is the system disk.
     #[schema(min_items = 1, max_items = 60)]
-    pub disks: Vec<DiskPath>,
+    pub disks: Vec<DiskPlace>,
     pub id: Option<ServerId>,
     /// The socket of the machine's QMP monitor.
-    pub qmp: Option<DiskPath>,
+    pub qmp: Option<SocketPath>,
     /// The socket of its guest agent.
-    pub guest_agent: Option<DiskPath>,
+    pub guest_agent: Option<SocketPath>,
     #[schema(max_items = 20)]
     pub tags: Option<Vec<NewTag>>,
 }

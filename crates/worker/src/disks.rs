@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use strongroom_block::{Error, is_in_use, probe};
+use strongroom_block::Error;
 use strongroom_service::{DiskError, DiskFacts, Disks};
 
-/// Looks at the disks of this host.
+use crate::places;
+
+/// Looks at the disks of this host, and at exports that it reaches.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LocalDisks;
 
@@ -13,11 +15,11 @@ impl Disks for LocalDisks {
     async fn examine(&self, path: &str) -> Result<DiskFacts, DiskError> {
         let path = PathBuf::from(path);
         let facts = tokio::task::spawn_blocking(move || {
-            let image = probe(&path)?;
+            let facts = places::probe(&path)?;
             Ok(DiskFacts {
-                format: image.format,
-                size_bytes: image.size_bytes,
-                in_use: is_in_use(&path)?,
+                format: facts.format,
+                size_bytes: facts.size_bytes,
+                in_use: facts.in_use,
             })
         });
         match facts.await {

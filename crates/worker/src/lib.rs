@@ -3,11 +3,13 @@
 mod blocks;
 mod clock;
 mod disks;
+mod exports;
 mod guests;
 mod jobs;
 mod lease;
 pub mod metrics;
 pub mod notify;
+pub mod places;
 mod private_file;
 pub mod recovery;
 mod replicas;

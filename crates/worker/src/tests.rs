@@ -1,5 +1,6 @@
 //! Disks through an engine in memory and back, and what happens by itself.
 
+mod exports;
 mod failures;
 mod guests;
 mod notify;

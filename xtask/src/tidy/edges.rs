@@ -4,10 +4,11 @@ use super::Violation;
 use super::metadata::{Dependency, Kind, Package};
 
 /// Each crate of ours and those of ours it may use; `*` means all but testkit and xtask.
-const OURS: [(&str, &[&str]); 15] = [
+const OURS: [(&str, &[&str]); 16] = [
     ("strongroom-types", &[]),
     ("strongroom-chunk", &["types"]),
     ("strongroom-block", &["types"]),
+    ("strongroom-nbd", &[]),
     ("strongroom-wire", &["types"]),
     ("strongroom-db", &["types"]),
     ("strongroom-store", &["types"]),
@@ -17,7 +18,9 @@ const OURS: [(&str, &[&str]); 15] = [
     ("strongroom-service", &["db", "types"]),
     (
         "strongroom-worker",
-        &["service", "db", "repo", "store", "block", "qemu", "types"],
+        &[
+            "service", "db", "repo", "store", "block", "nbd", "qemu", "types",
+        ],
     ),
     ("strongroom-api", &["wire", "service", "types"]),
     ("strongroom", &["*"]),
@@ -41,11 +44,12 @@ const FOREIGN: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates that are pure functions and vocabulary: no runtime, so no clock, socket or task.
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
     "strongroom-types",
     "strongroom-chunk",
     "strongroom-wire",
     "strongroom-block",
+    "strongroom-nbd",
 ];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Violation> {

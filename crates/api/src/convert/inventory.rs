@@ -7,7 +7,7 @@ use strongroom_wire::CbrTime;
 use strongroom_wire::inventory::{AddServerRequest, AddVolumeRequest, Server, Volume};
 use strongroom_wire::orders::Order;
 use strongroom_wire::tags::NewTag;
-use strongroom_wire::values::DiskPath;
+use strongroom_wire::values::{DiskPlace, SocketPath};
 
 use super::check_count;
 use super::vaults::tags;
@@ -40,10 +40,10 @@ pub(crate) fn new_server(request: AddServerRequest) -> Result<NewServer, ApiErro
         disks: request
             .disks
             .into_iter()
-            .map(DiskPath::into_string)
+            .map(DiskPlace::into_string)
             .collect(),
-        qmp_socket: request.qmp.map(DiskPath::into_string),
-        guest_agent_socket: request.guest_agent.map(DiskPath::into_string),
+        qmp_socket: request.qmp.map(SocketPath::into_string),
+        guest_agent_socket: request.guest_agent.map(SocketPath::into_string),
         tags: inventory_tags(request.tags.unwrap_or_default())?,
     })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use strongroom_db::{Attachment, Server, Tx, Volume};
-use strongroom_types::{ProjectId, Timestamp, VolumeId};
+use strongroom_types::{ProjectId, Timestamp, VolumeId, is_nbd_uri};
 
 use super::{FoundBackup, FoundPoint};
 use crate::{Error, ServerNote};
@@ -63,7 +63,8 @@ async fn restore_volume(
     let id = VolumeId::from(of.resource_id.clone());
     let taken =
         tx.find_volume(&id).await?.is_some() || tx.find_volume_at(&place.path).await?.is_some();
-    if taken || !Path::new(&place.path).is_absolute() {
+    let is_place = Path::new(&place.path).is_absolute() || is_nbd_uri(&place.path);
+    if taken || !is_place {
         return Ok(false);
     }
     let volume = Volume {

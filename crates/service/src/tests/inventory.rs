@@ -101,6 +101,12 @@ async fn what_cannot_be_read_or_is_there_already_is_refused() {
         for path in ["", "relative", "/nul\0"].into_iter().chain(spellings) {
             refused!(add(new_volume(path)).await, Error::Invalid { .. });
         }
+        // An export of an NBD server is no path: its server says what it is.
+        let export = "nbd+unix:///a/../b?socket=/run/nbd.sock";
+        world.break_disk(export, DiskError::Unsupported("no TLS".to_owned()));
+        refused!(add(new_volume(export)).await, Error::DiskUnusable { .. });
+        world.set_disk(export, World::idle(1));
+        add(new_volume(export)).await.unwrap();
         world.set_disk("/a", World::idle(1));
         world.set_disk("/b", World::idle(1));
         refused!(

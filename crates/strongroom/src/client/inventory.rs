@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use strongroom_types::is_nbd_uri;
 
 use super::connection::encode;
 use super::vault_tags::written;
@@ -12,7 +13,7 @@ use super::{Column, Context};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VolumeVerb {
-    /// Tell the server of a disk: a raw or qcow2 file, or a block device on its host.
+    /// Tell the server of a disk: a raw or qcow2 file, a block device on its host, or an export of an NBD server.
     Add(AddVolume),
     /// List volumes.
     List,
@@ -30,6 +31,7 @@ pub(crate) enum VolumeVerb {
 pub(crate) struct AddVolume {
     #[arg(long)]
     name: String,
+    /// A path, or `nbd+unix:///EXPORT?socket=PATH` or `nbd://HOST:PORT/EXPORT`.
     #[arg(long)]
     path: PathBuf,
     /// By which vaults with `auto_bind` choose.
@@ -60,6 +62,7 @@ pub(crate) enum ServerVerb {
 pub(crate) struct AddServer {
     #[arg(long)]
     name: String,
+    /// A path or an NBD URI.
     #[arg(long = "disk", value_name = "PATH", required = true)]
     disks: Vec<PathBuf>,
     /// By which vaults with `auto_bind` choose.
@@ -97,7 +100,7 @@ pub(super) async fn run_volume(context: &Context, verb: VolumeVerb) -> anyhow::R
     match verb {
         VolumeVerb::Add(add) => {
             let tags = written(&add.tags)?;
-            let mut body = json!({ "name": add.name, "path": absolute(&add.path)?, "tags": tags });
+            let mut body = json!({ "name": add.name, "path": place(&add.path)?, "tags": tags });
             insert(&mut body, "id", add.id);
             context.print(
                 &connection.post(&root, &body).await?,
@@ -129,7 +132,7 @@ pub(super) async fn run_server(context: &Context, verb: ServerVerb) -> anyhow::R
             let disks = add
                 .disks
                 .iter()
-                .map(|disk| absolute(disk))
+                .map(|disk| place(disk))
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let tags = written(&add.tags)?;
             let mut body = json!({ "name": add.name, "disks": disks, "tags": tags });
@@ -172,6 +175,14 @@ async fn tag(context: &Context, instance: &str, tags: &[String]) -> anyhow::Resu
     let path = format!("//strongroom/v1/{project}/inventory/{instance}/tags");
     let body = json!({ "tags": written(tags)? });
     context.print(&connection.put(&path, &body).await?, "/tags", TAG_COLUMNS)
+}
+
+/// A path in the inventory's spelling, or an NBD URI as it is.
+fn place(text: &Path) -> anyhow::Result<String> {
+    match text.to_str() {
+        Some(uri) if is_nbd_uri(uri) => Ok(uri.to_owned()),
+        _ => absolute(text),
+    }
 }
 
 /// Paths are resolved here, against the caller's working directory, and written in the one spelling that the

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use strongroom_block::{BlockSink, create_raw, open_sink, open_source, probe};
+use strongroom_block::{BlockSink, create_raw};
 use strongroom_repo::{CollectOptions, NewPoint, Point};
 use strongroom_types::{IdSource, SystemIds, VolumeFormat};
+use strongroom_worker::places::{is_export, open_sink, open_source, probe};
 use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
@@ -130,9 +131,13 @@ async fn back_up(
         bytes_stored: u64,
     }
     let repository = place.open().await?;
-    let path = source
-        .canonicalize()
-        .with_context(|| format!("{} cannot be read", source.display()))?;
+    let path = if is_export(source) {
+        source.to_owned()
+    } else {
+        source
+            .canonicalize()
+            .with_context(|| format!("{} cannot be read", source.display()))?
+    };
     let image = format_of(&path, image)?;
     let disk = open_source(&path, image)?;
     let new = NewPoint {
@@ -257,7 +262,7 @@ fn open_target(
     image: Option<ImageFormat>,
     size_bytes: u64,
 ) -> anyhow::Result<Box<dyn BlockSink>> {
-    if !to.exists() {
+    if !is_export(to) && !to.exists() {
         return Ok(create_raw(to, size_bytes)?);
     }
     let sink = open_sink(to, format_of(to, image)?)?;

@@ -29,11 +29,11 @@ pub(crate) enum Command {
         #[arg(long, value_enum)]
         parity: Option<Parity>,
     },
-    /// Back up one disk image or block device.
+    /// Back up one disk image, block device or NBD export.
     Backup {
         #[command(flatten)]
         place: Place,
-        /// A raw or qcow2 file, or a block device.
+        /// A raw or qcow2 file, a block device, or an export: `nbd+unix:///EXPORT?socket=PATH`, `nbd://HOST/EXPORT`.
         source: PathBuf,
         /// Groups the points of one disk; the source's path when absent.
         #[arg(long)]
@@ -54,7 +54,7 @@ pub(crate) enum Command {
         place: Place,
         /// A point's id, or the beginning of one.
         point: String,
-        /// A new file, or an existing image or device that is overwritten where it differs.
+        /// A new file, or an existing image, device or NBD export that is overwritten where it differs.
         #[arg(long)]
         to: PathBuf,
         /// What an existing target is; told from its first bytes when absent.

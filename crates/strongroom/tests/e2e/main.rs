@@ -14,6 +14,7 @@ mod api;
 mod clients;
 mod deletion;
 mod disks;
+mod exports;
 mod face;
 mod full_disk;
 mod import;

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use strongroom_block::{BlockSource, open_source};
+use strongroom_block::BlockSource;
 use strongroom_repo::{NewPoint, Repository};
 use strongroom_service::Provenance;
 use strongroom_service::progress::{
@@ -12,6 +12,7 @@ use strongroom_types::{BackupId, Chain, Timestamp, Trouble};
 use super::error::disk_trouble;
 use super::usage::{self, Change};
 use super::{Context, JobError, reporting};
+use crate::places::open_source;
 use crate::transfer::{self, Progress};
 
 /// Backs up one resource: a disk, or every disk of a server.

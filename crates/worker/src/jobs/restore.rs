@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use strongroom_block::{BlockSink, open_sink};
+use strongroom_block::BlockSink;
 use strongroom_repo::PointId;
 use strongroom_service::progress::{
     Failure, RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore,
@@ -9,6 +9,7 @@ use strongroom_types::{OperationLogId, Trouble};
 
 use super::error::disk_trouble;
 use super::{Context, JobError, reporting};
+use crate::places::open_sink;
 use crate::transfer::{self, Progress};
 
 /// Writes a backup back onto its targets, only where they differ; a later attempt simply compares again.

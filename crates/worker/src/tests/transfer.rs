@@ -2,23 +2,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object_store::memory::InMemory;
-use strongroom_block::{create_raw, open_sink, open_source};
+use strongroom_block::create_raw;
 use strongroom_repo::{Env, NewPoint, Options, Point, Repository, Secret, generate_key_file};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::VolumeFormat;
 use tokio_util::sync::CancellationToken;
 
+use crate::places::{open_sink, open_source};
 use crate::transfer::{Progress, TransferError, back_up, restore};
 
-const MIB: usize = 1 << 20;
+pub(super) const MIB: usize = 1 << 20;
 
-struct Setting {
-    folder: tempfile::TempDir,
+pub(super) struct Setting {
+    pub(super) folder: tempfile::TempDir,
     repository: Repository,
 }
 
 impl Setting {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let ids = Arc::new(SeededIds::default());
         let secret = Secret::KeyFile(generate_key_file(ids.as_ref()).into_bytes());
         let env = Env {
@@ -35,13 +36,13 @@ impl Setting {
         }
     }
 
-    fn disk(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(super) fn disk(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    async fn save(&self, name: &str, disk: &Path) -> Point {
+    pub(super) async fn save(&self, name: &str, disk: &Path) -> Point {
         let source = open_source(disk, VolumeFormat::Raw).unwrap();
         let new = NewPoint {
             name: name.to_owned(),
@@ -62,7 +63,11 @@ impl Setting {
         commit.point
     }
 
-    async fn bring_back(&self, point: &Point, disk: &Path) -> Result<u64, TransferError> {
+    pub(super) async fn bring_back(
+        &self,
+        point: &Point,
+        disk: &Path,
+    ) -> Result<u64, TransferError> {
         let sink = open_sink(disk, VolumeFormat::Raw).unwrap();
         let progress = Progress::new(point.size_bytes);
         let restored = restore(
@@ -79,7 +84,7 @@ impl Setting {
 }
 
 /// Random bytes with zeros from a third to a half.
-fn content(bytes: usize, seed: u64) -> Vec<u8> {
+pub(super) fn content(bytes: usize, seed: u64) -> Vec<u8> {
     let mut content = vec![0; bytes];
     blake3::Hasher::new()
         .update(&seed.to_le_bytes())

@@ -1,0 +1,245 @@
+//! From a fresh connection to the export that the client chooses.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use super::{Export, Exports, Limits};
+use crate::proto::{
+    BASE_ALLOCATION, BlockSizes, EXPORT_NAME_PADDING, FIXED_NEWSTYLE, GREETING, Info, Listed,
+    NO_ZEROES, OPTION_HEAD_BYTES, OptionCode, OptionHead, OptionReply, OptionRequest, Refusal,
+    TransmissionFlags, option_reply,
+};
+use crate::{Error, Result};
+
+/// A client that asks for more is no client.
+const OPTIONS_MAX: usize = 256;
+
+/// The number that `base:allocation` has in our replies.
+pub(super) const ALLOCATION_ID: u32 = 1;
+
+/// What was agreed on.
+pub(super) struct Session {
+    pub(super) export: Arc<dyn Export>,
+    pub(super) is_structured: bool,
+    pub(super) has_allocation: bool,
+}
+
+/// Haggles until the client has chosen an export; none if it leaves politely.
+pub(super) fn negotiate(
+    mut reader: impl Read,
+    mut writer: impl Write,
+    exports: &Exports,
+    limits: &Limits,
+) -> Result<Option<Session>> {
+    let no_zeroes = greet(&mut reader, &mut writer)?;
+    let mut haggling = Haggling {
+        reader,
+        writer,
+        exports,
+        limits,
+        no_zeroes,
+        is_structured: false,
+        allocation_of: None,
+    };
+    for _ in 0..OPTIONS_MAX {
+        match haggling.next_option()? {
+            Step::Another => {}
+            Step::Chosen(export, name) => {
+                // Contexts that were chosen for another export do not hold for this one.
+                let has_allocation = haggling.allocation_of.is_some_and(|of| of == name);
+                return Ok(Some(Session {
+                    export,
+                    is_structured: haggling.is_structured,
+                    has_allocation,
+                }));
+            }
+            Step::Left => return Ok(None),
+        }
+    }
+    Err(Error::protocol("options without end"))
+}
+
+/// Returns whether the client wants to be spared the zeros.
+fn greet(reader: &mut impl Read, writer: &mut impl Write) -> Result<bool> {
+    let offered = FIXED_NEWSTYLE | NO_ZEROES;
+    let mut greeting = GREETING.to_vec();
+    greeting.extend(offered.to_be_bytes());
+    writer.write_all(&greeting).map_err(lost)?;
+    let mut flags = [0; 4];
+    reader.read_exact(&mut flags).map_err(lost)?;
+    let flags = u32::from_be_bytes(flags);
+    if flags & !u32::from(offered) != 0 {
+        return Err(Error::protocol("a client with flags that nobody offered"));
+    }
+    Ok(flags & u32::from(NO_ZEROES) != 0)
+}
+
+fn lost(error: std::io::Error) -> Error {
+    Error::from_stream("haggling with a client", error)
+}
+
+enum Step {
+    Another,
+    Chosen(Arc<dyn Export>, String),
+    Left,
+}
+
+struct Haggling<'a, R, W> {
+    reader: R,
+    writer: W,
+    exports: &'a Exports,
+    limits: &'a Limits,
+    no_zeroes: bool,
+    is_structured: bool,
+    /// The export whose `base:allocation` was chosen.
+    allocation_of: Option<String>,
+}
+
+impl<R: Read, W: Write> Haggling<'_, R, W> {
+    fn next_option(&mut self) -> Result<Step> {
+        let mut head = [0; OPTION_HEAD_BYTES];
+        self.reader.read_exact(&mut head).map_err(lost)?;
+        let OptionHead { option, length } = OptionHead::decode(&head)?;
+        let mut data = vec![0; usize::try_from(length).expect("it is bounded")];
+        self.reader.read_exact(&mut data).map_err(lost)?;
+        let request = match OptionRequest::decode(option, &data) {
+            Ok(request) => request,
+            Err(error) if option == OptionCode::EXPORT_NAME => return Err(error),
+            Err(error) => {
+                self.refuse(option, Refusal::INVALID, &error.to_string())?;
+                return Ok(Step::Another);
+            }
+        };
+        match request {
+            OptionRequest::ExportName(name) => return self.choose_silently(name),
+            OptionRequest::Abort => {
+                // The client may have gone already.
+                let _ = self.reply(option, &OptionReply::Ack);
+                return Ok(Step::Left);
+            }
+            OptionRequest::List => self.list(option)?,
+            OptionRequest::Info(name) => {
+                self.describe(option, &name)?;
+            }
+            OptionRequest::Go(name) => {
+                if let Some(export) = self.describe(option, &name)? {
+                    return Ok(Step::Chosen(export, name));
+                }
+            }
+            OptionRequest::StructuredReply => {
+                self.is_structured = true;
+                self.reply(option, &OptionReply::Ack)?;
+            }
+            OptionRequest::ListContexts { export, queries } => {
+                let is_meant = queries.is_empty()
+                    || queries
+                        .iter()
+                        .any(|query| query == "base:" || query == BASE_ALLOCATION);
+                self.contexts(option, &export, is_meant)?;
+            }
+            OptionRequest::SetContexts { export, queries } => {
+                let is_meant = queries.iter().any(|query| query == BASE_ALLOCATION);
+                self.allocation_of = None;
+                if self.contexts(option, &export, is_meant)? && is_meant {
+                    self.allocation_of = Some(export);
+                }
+            }
+            OptionRequest::Unknown => {
+                self.refuse(option, Refusal::UNSUPPORTED, "")?;
+            }
+        }
+        Ok(Step::Another)
+    }
+
+    /// The old way to choose, which has no words for a refusal.
+    fn choose_silently(&mut self, name: String) -> Result<Step> {
+        let Some(export) = self.exports.get(&name).cloned() else {
+            return Err(Error::protocol(format!("there is no export {name:?}")));
+        };
+        let mut reply = export.size_bytes().to_be_bytes().to_vec();
+        let flags = flags_of(export.as_ref(), self.is_structured);
+        reply.extend(flags.0.to_be_bytes());
+        if !self.no_zeroes {
+            reply.resize(reply.len() + EXPORT_NAME_PADDING, 0);
+        }
+        self.writer.write_all(&reply).map_err(lost)?;
+        Ok(Step::Chosen(export, name))
+    }
+
+    fn list(&mut self, option: OptionCode) -> Result<()> {
+        for name in self.exports.keys() {
+            let listed = Listed {
+                name: name.clone(),
+                description: String::new(),
+            };
+            self.reply(option, &OptionReply::Listed(listed))?;
+        }
+        self.reply(option, &OptionReply::Ack)
+    }
+
+    /// Tells all about an export, or that it is not there.
+    fn describe(&mut self, option: OptionCode, name: &str) -> Result<Option<Arc<dyn Export>>> {
+        let Some(export) = self.exports.get(name).cloned() else {
+            self.refuse(option, Refusal::UNKNOWN_EXPORT, "there is no such export")?;
+            return Ok(None);
+        };
+        let told = [
+            Info::Export {
+                size_bytes: export.size_bytes(),
+                flags: flags_of(export.as_ref(), self.is_structured),
+            },
+            Info::BlockSizes(BlockSizes {
+                maximum: self.limits.request_bytes,
+                ..BlockSizes::default()
+            }),
+        ];
+        for info in told {
+            self.reply(option, &OptionReply::Info(info))?;
+        }
+        self.reply(option, &OptionReply::Ack)?;
+        Ok(Some(export))
+    }
+
+    /// Names `base:allocation` if it is meant. Returns whether the option was in order.
+    fn contexts(&mut self, option: OptionCode, export: &str, is_meant: bool) -> Result<bool> {
+        if !self.is_structured {
+            let message = "structured replies come first";
+            self.refuse(option, Refusal::INVALID, message)?;
+            return Ok(false);
+        }
+        if !self.exports.contains_key(export) {
+            self.refuse(option, Refusal::UNKNOWN_EXPORT, "there is no such export")?;
+            return Ok(false);
+        }
+        if is_meant {
+            let name = BASE_ALLOCATION.to_owned();
+            let id = ALLOCATION_ID;
+            self.reply(option, &OptionReply::Context { id, name })?;
+        }
+        self.reply(option, &OptionReply::Ack)?;
+        Ok(true)
+    }
+
+    fn refuse(&mut self, option: OptionCode, refusal: Refusal, message: &str) -> Result<()> {
+        self.reply(option, &OptionReply::Refused(refusal, message.to_owned()))
+    }
+
+    fn reply(&mut self, option: OptionCode, reply: &OptionReply) -> Result<()> {
+        let bytes = option_reply(option, reply);
+        self.writer.write_all(&bytes).map_err(lost)
+    }
+}
+
+fn flags_of(export: &dyn Export, is_structured: bool) -> TransmissionFlags {
+    type Flags = TransmissionFlags;
+    let mut flags = Flags::HAS_FLAGS | Flags::SEND_CACHE;
+    if is_structured {
+        flags |= Flags::SEND_DF;
+    }
+    flags |= if export.writable().is_some() {
+        Flags::SEND_FLUSH | Flags::SEND_FUA | Flags::SEND_TRIM | Flags::SEND_WRITE_ZEROES
+    } else {
+        Flags::READ_ONLY | Flags::CAN_MULTI_CONN
+    };
+    TransmissionFlags(flags)
+}

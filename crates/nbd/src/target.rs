@@ -1,0 +1,170 @@
+//! Where an export is: the addresses of <https://github.com/NetworkBlockDevice/nbd/blob/master/doc/uri.md>.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::proto::STRING_BYTES_MAX;
+use crate::{Error, Result};
+
+/// The port that IANA gave to NBD.
+const DEFAULT_PORT: u16 = 10809;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    Unix(PathBuf),
+    /// A name or an IP address (without brackets), and a port.
+    Tcp(String, u16),
+}
+
+/// An export of a server; as text, an NBD URI without TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub address: Address,
+    /// Free text of at most 4096 bytes without NUL; the empty name is the server's default export.
+    pub export: String,
+}
+
+impl Target {
+    pub fn unix(socket: impl AsRef<Path>, export: impl Into<String>) -> Self {
+        Self {
+            address: Address::Unix(socket.as_ref().to_owned()),
+            export: export.into(),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    /// Takes `nbd://HOST[:PORT]/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`; [`Error::Address`] for all else.
+    fn from_str(text: &str) -> Result<Self> {
+        parse(text).map_err(|why| Error::Address {
+            text: text.to_owned(),
+            why,
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Target, String> {
+    let (scheme, rest) = text.split_once("://").ok_or("it has no scheme")?;
+    if rest.contains('#') {
+        return Err("a fragment means nothing here".to_owned());
+    }
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, export) = rest.split_once('/').unwrap_or((rest, ""));
+    let socket = socket_of(query)?;
+    let address = match (scheme, socket) {
+        ("nbd", None) => tcp_address(authority)?,
+        ("nbd+unix", Some(path)) if authority.is_empty() => Address::Unix(path.into()),
+        ("nbd+unix", Some(_)) => return Err("a host and a socket exclude each other".to_owned()),
+        ("nbd+unix", None) => return Err("socket=PATH is missing".to_owned()),
+        ("nbd", Some(_)) => return Err("a socket needs the scheme nbd+unix".to_owned()),
+        ("nbds" | "nbds+unix", _) => return Err("TLS is not supported".to_owned()),
+        _ => return Err("the scheme is neither nbd nor nbd+unix".to_owned()),
+    };
+    let export = decode(export)?;
+    if export.contains('\0') || export.len() > STRING_BYTES_MAX {
+        return Err("the export's name is too long or has a NUL".to_owned());
+    }
+    Ok(Target { address, export })
+}
+
+/// What the query says, which may be the socket and nothing else: a parameter that is ignored might be one that protects.
+fn socket_of(query: &str) -> Result<Option<String>, String> {
+    let mut socket = None;
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("socket", path)) if socket.is_none() => socket = Some(decode(path)?),
+            _ => return Err(format!("the parameter {parameter:?} is not understood")),
+        }
+    }
+    match socket {
+        Some(path) if path.is_empty() || path.contains('\0') => {
+            Err("the socket has no name in the file system".to_owned())
+        }
+        socket => Ok(socket),
+    }
+}
+
+fn tcp_address(authority: &str) -> Result<Address, String> {
+    if authority.contains('@') {
+        return Err("a user means nothing without TLS".to_owned());
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or("a bracket is not closed")?;
+            match rest.strip_prefix(':') {
+                None if !rest.is_empty() => return Err("text follows the address".to_owned()),
+                port => (host, port),
+            }
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let host = decode(host)?;
+    if host.is_empty() {
+        return Err("the host is missing".to_owned());
+    }
+    let port = match port {
+        None | Some("") => DEFAULT_PORT,
+        Some(port) => port.parse().map_err(|_| "the port is no number")?,
+    };
+    Ok(Address::Tcp(host, port))
+}
+
+/// Resolves `%41` to `A`.
+fn decode(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        if byte == b'%' {
+            let digits = behind
+                .get(..2)
+                .and_then(|two| std::str::from_utf8(two).ok());
+            let digits = digits.filter(|two| two.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            let value = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+            bytes.push(value.ok_or("% is not followed by two hex digits")?);
+            rest = &behind[2..];
+        } else {
+            bytes.push(byte);
+            rest = behind;
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// Text inside a URI; escapes all but what is free of meaning in every part of one.
+struct Encoded<'a>(&'a str);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                write!(f, "{}", char::from(byte))?;
+            } else {
+                write!(f, "%{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let export = Encoded(&self.export);
+        match &self.address {
+            Address::Unix(path) => {
+                let path = path.to_string_lossy();
+                write!(f, "nbd+unix:///{export}?socket={}", Encoded(&path))
+            }
+            Address::Tcp(host, port) if host.contains(':') => {
+                write!(f, "nbd://[{host}]:{port}/{export}")
+            }
+            Address::Tcp(host, port) => write!(f, "nbd://{host}:{port}/{export}"),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Our server with the clients of others.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::fixtures::{Failing, KIB, Lab, MIB, Memory, connect, noise, text, wait_until};
+use crate::{Address, Client, ClientOptions, Error, ErrorCode, Limits, Listener, Server, Target};
+
+/// 8 MiB with holes, and an odd end.
+fn content() -> Vec<u8> {
+    let mut bytes = noise(3, 8 * MIB + 512);
+    bytes[1 << 20..3 << 20].fill(0);
+    bytes[5 << 20..5 * (1 << 20) + 4096].fill(0);
+    bytes
+}
+
+#[test]
+fn nbdinfo_sees_an_export_as_it_is() {
+    let Some(lab) = Lab::open() else { return };
+    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    let uri = target.to_string();
+
+    let json = lab.run("nbdinfo", &["--json", &uri]);
+    for member in [
+        "\"protocol\": \"newstyle-fixed\"",
+        "\"structured\": true",
+        "\"export-name\": \"disk\"",
+        "\"export-size\": 8389120",
+        "\"is_read_only\": true",
+        "\"can_multi_conn\": true",
+        "\"can_df\": true",
+        "\"block_size_maximum\": 4194304",
+        "\"base:allocation\"",
+    ] {
+        assert!(json.contains(member), "{member} is missing: {json}");
+    }
+    let listed = lab.run("nbdinfo", &["--list", "--json", &uri]);
+    assert!(listed.contains("\"export-name\": \"disk\""), "{listed}");
+
+    let map = lab.run("nbdinfo", &["--map", &uri]);
+    let map: Vec<Vec<&str>> = map
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let expected = [
+        ["0", "1048576", "0", "data"],
+        ["1048576", "2097152", "3", "hole,zero"],
+        ["3145728", "2097152", "0", "data"],
+        ["5242880", "4096", "3", "hole,zero"],
+        ["5246976", "3142144", "0", "data"],
+    ];
+    assert_eq!(map, expected);
+}
+
+#[test]
+fn nbdcopy_and_qemu_img_read_what_is_there() {
+    let Some(lab) = Lab::open() else { return };
+    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    let uri = target.to_string();
+    fs::write(lab.path("expected.raw"), content()).unwrap();
+
+    // With several connections, as the export allows.
+    lab.run("nbdcopy", &["--connections=4", &uri, "copy.raw"]);
+    assert!(fs::read(lab.path("copy.raw")).unwrap() == content());
+    lab.run(
+        "qemu-img",
+        &["compare", "-f", "raw", "-F", "raw", "expected.raw", &uri],
+    );
+    let convert = ["convert", "-f", "raw", "-O", "qcow2", &uri, "copy.qcow2"];
+    lab.run("qemu-img", &convert);
+    lab.run("qemu-img", &["compare", "expected.raw", "copy.qcow2"]);
+}
+
+#[test]
+fn qemu_img_and_nbdcopy_write_what_is_there_then() {
+    let Some(lab) = Lab::open() else { return };
+    fs::write(lab.path("source.raw"), content()).unwrap();
+    let disk = Memory::writable(noise(4, content().len() as u64));
+    let (_server, target) = lab.ours(disk.clone(), Limits::default());
+    let uri = target.to_string();
+    lab.run("nbdcopy", &["--flush", "source.raw", &uri]);
+    assert!(disk.content() == content());
+    assert!(disk.flushes.load(Ordering::Relaxed) > 0);
+
+    fs::write(lab.path("source.raw"), noise(5, 8 * MIB + 512)).unwrap();
+    let convert = [
+        "convert",
+        "-n",
+        "-f",
+        "raw",
+        "-O",
+        "raw",
+        "source.raw",
+        &uri,
+    ];
+    lab.run("qemu-img", &convert);
+    assert!(disk.content() == noise(5, 8 * MIB + 512));
+}
+
+#[test]
+fn qemu_io_writes_zeros_trims_and_flushes() {
+    let Some(lab) = Lab::open() else { return };
+    let disk = Memory::writable(noise(6, 8 * MIB));
+    let (_server, target) = lab.ours(disk.clone(), Limits::default());
+    let commands = [
+        "write -P 171 64k 5M",
+        "write -f -P 172 6M 4k",
+        "write -z 128k 64k",
+        "write -z -u 1M 64k",
+        "discard 2M 1M",
+        "flush",
+        "read -P 171 64k 64k",
+        "read -P 0 128k 64k",
+        "read -P 0 1M 64k",
+        "read -P 172 6M 4k",
+        "read -P 0 2M 1M",
+    ];
+    lab.qemu_io("raw", &target.to_string(), &commands);
+    assert!(disk.flushes.load(Ordering::Relaxed) >= 2);
+
+    let mut model = noise(6, 8 * MIB);
+    let mut fill = |offset: u64, length: u64, byte| {
+        let start = usize::try_from(offset).unwrap();
+        model[start..start + usize::try_from(length).unwrap()].fill(byte);
+    };
+    fill(64 * KIB, 5 * MIB, 171);
+    fill(6 * MIB, 4 * KIB, 172);
+    fill(128 * KIB, 64 * KIB, 0);
+    fill(MIB, 64 * KIB, 0);
+    fill(2 * MIB, MIB, 0);
+    assert!(disk.content() == model);
+}
+
+#[test]
+fn a_guest_writes_above_an_export_that_cannot_be_written() {
+    let Some(lab) = Lab::open() else { return };
+    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    let uri = target.to_string();
+    let create = [
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-F",
+        "raw",
+        "-b",
+        &uri,
+        "top.qcow2",
+    ];
+    lab.run("qemu-img", &create);
+    lab.qemu_io(
+        "qcow2",
+        "top.qcow2",
+        &["write -P 9 100k 100k", "read -P 9 100k 100k"],
+    );
+    lab.run(
+        "qemu-img",
+        &["convert", "-O", "raw", "top.qcow2", "whole.raw"],
+    );
+    let mut model = content();
+    model[100 << 10..200 << 10].fill(9);
+    assert!(fs::read(lab.path("whole.raw")).unwrap() == model);
+}
+
+#[test]
+fn tcp_serves_as_well() {
+    let Some(lab) = Lab::open() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let disk = Memory::read_only(content());
+    let exports: [(String, std::sync::Arc<dyn crate::Export>); 1] = [(String::new(), disk)];
+    let _server = Server::start(Listener::Tcp(listener), exports, Limits::default()).unwrap();
+    let target = Target {
+        address: Address::Tcp("localhost".to_owned(), port),
+        export: String::new(),
+    };
+    lab.run("nbdcopy", &[&target.to_string(), "copy.raw"]);
+    assert!(fs::read(lab.path("copy.raw")).unwrap() == content());
+    let mut read = vec![0; content().len()];
+    connect(&target).read_at(0, &mut read).unwrap();
+    assert!(read == content());
+}
+
+#[test]
+fn a_client_of_the_first_new_style_gets_the_export() {
+    let Some(lab) = Lab::open() else { return };
+    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    assert_eq!(target.export, "disk");
+    let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
+    let mut greeting = [0; 18];
+    wire.read_exact(&mut greeting).unwrap();
+    // Client flags: none, so zeros follow. Then EXPORT_NAME.
+    wire.write_all(b"\0\0\0\0IHAVEOPT\0\0\0\x01\0\0\0\x04disk")
+        .unwrap();
+    let mut told = [0; 8 + 2 + 124];
+    wire.read_exact(&mut told).unwrap();
+    assert_eq!(told[..8], (8 * MIB + 512).to_be_bytes());
+    // READ, cookie 5, 4 bytes at 2; a simple reply, as no other was agreed on.
+    wire.write_all(b"\x25\x60\x95\x13\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x02\0\0\0\x04")
+        .unwrap();
+    let mut reply = [0; 20];
+    wire.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..16], *b"\x67\x44\x66\x98\0\0\0\0\0\0\0\0\0\0\0\x05");
+    assert_eq!(reply[16..], content()[2..6]);
+}
+
+#[test]
+fn what_cannot_be_written_says_so() {
+    let Some(lab) = Lab::open() else { return };
+    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    let mut client = connect(&target);
+    let error = client.write_at(0, &[1; 512]).unwrap_err();
+    let Error::Failed { code, message, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(code, ErrorCode::PERMISSION);
+    assert!(message.contains("read-only"), "{message}");
+    client.read_at(0, &mut [0; 512]).unwrap();
+}
+
+#[test]
+fn a_fault_of_an_export_fails_one_request() {
+    let Some(lab) = Lab::open() else { return };
+    let (_server, target) = lab.ours(std::sync::Arc::new(Failing), Limits::default());
+    let mut client = connect(&target);
+    for (offset, expected) in [(8192, "on fire"), (0, "a fault of ours"), (4096, "on fire")] {
+        let error = client.read_at(offset, &mut [0; 512]).unwrap_err();
+        let Error::Failed { code, message, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(code, ErrorCode::IO);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn clients_above_the_limit_are_turned_away_until_one_leaves() {
+    let Some(lab) = Lab::open() else { return };
+    let limits = Limits {
+        connections: 2,
+        ..Limits::default()
+    };
+    let (_server, target) = lab.ours(Memory::read_only(content()), limits);
+    let first = connect(&target);
+    let _second = connect(&target);
+    let third = Client::connect(&target, &ClientOptions::default());
+    assert!(matches!(third, Err(Error::Lost { .. })), "{third:?}");
+    drop(first);
+    wait_until("a place is free", || {
+        Client::connect(&target, &ClientOptions::default()).is_ok()
+    });
+}
+
+#[test]
+fn a_client_that_never_chooses_is_sent_away() {
+    let Some(lab) = Lab::open() else { return };
+    let limits = Limits {
+        handshake: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let (_server, _) = lab.ours(Memory::read_only(content()), limits);
+    let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
+    wire.set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let mut heard = Vec::new();
+    wire.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard.len(), 18, "the greeting, and then the end");
+}
+
+#[test]
+fn a_server_that_stops_drops_its_clients_without_a_word() {
+    let Some(lab) = Lab::open() else { return };
+    let (server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    let mut client = connect(&target);
+    let idle = UnixStream::connect(lab.path("ours")).unwrap();
+    server.stop();
+    let error = client.read_at(0, &mut [0; 512]).unwrap_err();
+    assert!(matches!(error, Error::Lost { .. }), "{error}");
+    drop(idle);
+
+    // The next server on the same path serves the next client.
+    fs::remove_file(lab.path("ours")).unwrap();
+    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
+    connect(&target).read_at(0, &mut [0; 512]).unwrap();
+}
+
+#[test]
+fn a_write_that_is_too_long_is_refused_and_forgotten() {
+    let Some(lab) = Lab::open() else { return };
+    let limits = Limits {
+        request_bytes: 64 << 10,
+        ..Limits::default()
+    };
+    let disk = Memory::writable(content());
+    let (_server, target) = lab.ours(disk.clone(), limits);
+    let mut client = connect(&target);
+    // Our own client would cut it, so its request is written by hand.
+    let error = client.start_write(0, &vec![1; 100 << 10]).unwrap_err();
+    assert!(matches!(error, Error::Request(_)), "{error}");
+    let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
+    let mut greeting = [0; 18];
+    wire.read_exact(&mut greeting).unwrap();
+    wire.write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\x04disk")
+        .unwrap();
+    wire.read_exact(&mut [0; 10]).unwrap();
+    let mut write = b"\x25\x60\x95\x13\0\0\0\x01\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0".to_vec();
+    write.extend((100u32 << 10).to_be_bytes());
+    write.extend(vec![1; 100 << 10]);
+    wire.write_all(&write).unwrap();
+    let mut reply = [0; 16];
+    wire.read_exact(&mut reply).unwrap();
+    assert_eq!(reply, *b"\x67\x44\x66\x98\0\0\0\x16\0\0\0\0\0\0\0\x06");
+    assert!(disk.content() == content());
+    // Disconnect: the server closes.
+    wire.write_all(b"\x25\x60\x95\x13\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")
+        .unwrap();
+    let end = wire.read(&mut reply);
+    let is_end =
+        matches!(&end, Ok(0)) || end.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset);
+    assert!(is_end);
+}
+
+#[test]
+fn a_socket_in_the_uri_is_found_by_the_tools_of_others() {
+    let Some(lab) = Lab::open() else { return };
+    let socket = lab.path("with space & more");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let disk: std::sync::Arc<dyn crate::Export> = Memory::read_only(content());
+    let name = "größer als/ein & disk?";
+    let exports = [(name.to_owned(), disk)];
+    let _server = Server::start(Listener::Unix(listener), exports, Limits::default()).unwrap();
+    let target = Target::unix(text(&socket), name);
+    let size = lab.run("nbdinfo", &["--size", &target.to_string()]);
+    assert_eq!(size.trim(), "8389120");
+}

@@ -1,0 +1,7 @@
+/// The schemes of NBD URIs. Those with TLS are known, so that they are refused with a reason.
+const NBD_SCHEMES: [&str; 4] = ["nbd://", "nbd+unix://", "nbds://", "nbds+unix://"];
+
+/// Is this place of a disk an export of an NBD server, and not a path of this host?
+pub fn is_nbd_uri(place: &str) -> bool {
+    NBD_SCHEMES.iter().any(|scheme| place.starts_with(scheme))
+}

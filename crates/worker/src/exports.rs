@@ -1,0 +1,263 @@
+//! Exports of NBD servers as disks that are backed up and restored.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use strongroom_block::{BlockSink, BlockSource, Error, Extent, Result};
+use strongroom_nbd::{
+    Ahead, BASE_ALLOCATION, Client, ClientOptions, Content, ErrorCode, Piece, Reader, Selection,
+    Target,
+};
+
+/// 16 MiB ahead: requests as long as the pieces that a backup reads.
+const AHEAD: Ahead = Ahead {
+    requests: 16,
+    request_bytes: 1 << 20,
+};
+
+/// Whoever asks what a disk is waits for the answer, and so does the API.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The size of an export, for which it is opened.
+pub(crate) fn size_bytes(uri: &str) -> Result<u64> {
+    let options = ClientOptions {
+        silence: PATIENCE,
+        ..ClientOptions::default()
+    };
+    Ok(connect(uri, &options)?.size_bytes())
+}
+
+fn connect(uri: &str, options: &ClientOptions) -> Result<Client> {
+    let target: Target = uri.parse().map_err(|error| disk_error(uri, error))?;
+    Client::connect(&target, options).map_err(|error| disk_error(uri, error))
+}
+
+/// What an error of the connection means to those who know disks.
+fn disk_error(uri: &str, error: strongroom_nbd::Error) -> Error {
+    use strongroom_nbd::Error as Nbd;
+    let path = PathBuf::from(uri);
+    match error {
+        Nbd::Address { why, .. } => Error::Unsupported { path, what: why },
+        Nbd::Refused { message, .. } => Error::Unsupported {
+            path,
+            what: format!("its server says: {message}"),
+        },
+        Nbd::Connect { source, .. } if is_absent(&source) => Error::NotFound { path },
+        Nbd::Connect { source, .. } => Error::Io { path, source },
+        Nbd::Failed {
+            code: ErrorCode::NO_SPACE,
+            ..
+        } => Error::Full,
+        error => Error::Io {
+            path,
+            source: io::Error::other(error),
+        },
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// What lies at `offset`: zeros are told as a hole; everything is data where the server does not tell.
+fn extent_at(client: &mut Client, offset: u64) -> strongroom_nbd::Result<Extent> {
+    let rest = client.size_bytes().saturating_sub(offset);
+    if rest == 0 || !client.info().has_context(BASE_ALLOCATION) {
+        return Ok(Extent::data(rest));
+    }
+    let extent = client.extent_at(BASE_ALLOCATION, offset, rest)?;
+    Ok(if extent.is_zero() {
+        Extent::hole(extent.length)
+    } else {
+        Extent::data(extent.length)
+    })
+}
+
+/// An export that is read, mostly from front to back: then it is asked ahead.
+pub(crate) struct ExportSource {
+    uri: String,
+    reader: Reader,
+    /// Where the reader is.
+    piece: Piece,
+}
+
+impl ExportSource {
+    pub(crate) fn open(uri: &str) -> Result<Self> {
+        let client = connect(uri, &ClientOptions::default())?;
+        let reader = Reader::new(client, &Selection::Allocated, AHEAD);
+        Ok(Self {
+            reader: reader.map_err(|error| disk_error(uri, error))?,
+            uri: uri.to_owned(),
+            piece: Piece {
+                offset: 0,
+                length: 0,
+                content: Content::Hole,
+            },
+        })
+    }
+
+    /// The piece that `offset` lies in, if it is the reader's or the one behind it.
+    fn piece_at(&mut self, offset: u64) -> strongroom_nbd::Result<Option<&Piece>> {
+        if offset == self.piece.offset + self.piece.length
+            && let Some(next) = self.reader.next_piece()?
+        {
+            let past = std::mem::replace(&mut self.piece, next);
+            if let Content::Data(buffer) = past.content {
+                self.reader.client().recycle(buffer);
+            }
+        }
+        let Piece {
+            offset: start,
+            length,
+            ..
+        } = self.piece;
+        Ok((start..start + length)
+            .contains(&offset)
+            .then_some(&self.piece))
+    }
+
+    fn extent(&mut self, offset: u64) -> strongroom_nbd::Result<Extent> {
+        let Some(piece) = self.piece_at(offset)? else {
+            return extent_at(self.reader.client(), offset);
+        };
+        let length = piece.offset + piece.length - offset;
+        Ok(match piece.content {
+            Content::Data(_) => Extent::data(length),
+            Content::Hole | Content::Unchanged => Extent::hole(length),
+        })
+    }
+
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> strongroom_nbd::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let rest = &mut buffer[done..];
+            let Some(piece) = self.piece_at(at)? else {
+                return self.reader.client().read_at(at, rest);
+            };
+            let start = to_usize(at - piece.offset);
+            let length = to_usize(piece.length - (at - piece.offset)).min(rest.len());
+            match &piece.content {
+                Content::Data(data) => rest[..length].copy_from_slice(&data[start..start + length]),
+                Content::Hole | Content::Unchanged => rest[..length].fill(0),
+            }
+            done += length;
+        }
+        Ok(())
+    }
+}
+
+fn to_usize(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+impl BlockSource for ExportSource {
+    fn size_bytes(&self) -> u64 {
+        self.reader.size_bytes()
+    }
+
+    fn next_extent(&mut self, offset: u64) -> Result<Extent> {
+        let extent = self.extent(offset);
+        extent.map_err(|error| disk_error(&self.uri, error))
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = self.read(offset, buffer);
+        read.map_err(|error| disk_error(&self.uri, error))
+    }
+}
+
+/// An export that is written.
+pub(crate) struct ExportSink {
+    uri: String,
+    client: Client,
+}
+
+impl ExportSink {
+    /// Refuses an export that cannot be written, and one whose server cannot say that something is durable.
+    pub(crate) fn open(uri: &str) -> Result<Self> {
+        let client = connect(uri, &ClientOptions::default())?;
+        let refused = |what: &str| {
+            Err(Error::Unsupported {
+                path: uri.into(),
+                what: what.to_owned(),
+            })
+        };
+        if client.info().flags.is_read_only() {
+            return refused("its server serves it read-only");
+        }
+        if !client.info().flags.can_flush() {
+            return refused("its server cannot flush");
+        }
+        Ok(Self {
+            uri: uri.to_owned(),
+            client,
+        })
+    }
+
+    /// Writes also where the server's blocks are larger than what is written: what lies around it is read first.
+    fn write(&mut self, offset: u64, data: &[u8]) -> strongroom_nbd::Result<()> {
+        let block = u64::from(self.client.info().block_sizes.minimum);
+        let end = offset + data.len() as u64;
+        let (start, stop) = (offset - offset % block, end.next_multiple_of(block));
+        if (start, stop) == (offset, end) {
+            return self.client.write_at(offset, data);
+        }
+        let mut blocks = vec![0; to_usize(stop - start)];
+        self.client.read_at(start, &mut blocks)?;
+        let at = to_usize(offset - start);
+        blocks[at..at + data.len()].copy_from_slice(data);
+        self.client.write_at(start, &blocks)
+    }
+
+    fn zero(&mut self, offset: u64, length: u64) -> strongroom_nbd::Result<()> {
+        let block = u64::from(self.client.info().block_sizes.minimum);
+        let end = offset + length;
+        let (first, last) = (offset.next_multiple_of(block), end - end % block);
+        if first >= last {
+            return self.write(offset, &vec![0; to_usize(length)]);
+        }
+        self.write(offset, &vec![0; to_usize(first - offset)])?;
+        self.client.zero(first, last - first)?;
+        self.write(last, &vec![0; to_usize(end - last)])
+    }
+
+    fn check<T>(&self, outcome: strongroom_nbd::Result<T>) -> Result<T> {
+        outcome.map_err(|error| disk_error(&self.uri, error))
+    }
+}
+
+impl BlockSink for ExportSink {
+    fn size_bytes(&self) -> u64 {
+        self.client.size_bytes()
+    }
+
+    fn next_extent(&mut self, offset: u64) -> Result<Extent> {
+        let extent = extent_at(&mut self.client, offset);
+        self.check(extent)
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = self.client.read_at(offset, buffer);
+        self.check(read)
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+        let written = self.write(offset, data);
+        self.check(written)
+    }
+
+    fn zero_range(&mut self, offset: u64, length: u64) -> Result<()> {
+        let zeroed = self.zero(offset, length);
+        self.check(zeroed)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let flushed = self.client.flush();
+        self.check(flushed)
+    }
+}
