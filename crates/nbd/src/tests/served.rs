@@ -190,12 +190,12 @@ struct Wire(UnixStream);
 
 impl Wire {
     /// Chooses the export `disk`; returns what the server tells about it.
-    fn open(lab: &Lab, flags: &[u8; 4]) -> (Self, Vec<u8>) {
+    fn open(lab: &Lab, flags: [u8; 4]) -> (Self, Vec<u8>) {
         let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
         wire.set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
         wire.read_exact(&mut [0; 18]).unwrap();
-        wire.write_all(flags).unwrap();
+        wire.write_all(&flags).unwrap();
         wire.write_all(b"IHAVEOPT\0\0\0\x01\0\0\0\x04disk").unwrap();
         let mut wire = Self(wire);
         let told = wire.read(if flags[3] == 0 { 134 } else { 10 });
@@ -231,7 +231,7 @@ fn a_client_of_the_first_new_style_gets_the_export() {
     let Some(lab) = Lab::open() else { return };
     let (_server, _) = lab.ours(Memory::read_only(content()), Limits::default());
     // No flags, so zeros follow what is told.
-    let (mut wire, told) = Wire::open(&lab, b"\0\0\0\0");
+    let (mut wire, told) = Wire::open(&lab, [0; 4]);
     assert_eq!(told[..8], (8 * MIB + 512).to_be_bytes());
     wire.ask(0, 2, 4);
     assert_eq!(wire.outcome(), 0);
@@ -337,7 +337,7 @@ fn a_write_that_is_too_long_is_refused_and_forgotten() {
     // Our own client would cut it, so its request is written by hand.
     let error = client.start_write(0, &vec![1; 100 << 10]).unwrap_err();
     assert!(matches!(error, Error::Request(_)), "{error}");
-    let (mut wire, _) = Wire::open(&lab, b"\0\0\0\x03");
+    let (mut wire, _) = Wire::open(&lab, [0, 0, 0, 3]);
     wire.ask(1, 0, 100 << 10);
     wire.0.write_all(&vec![1; 100 << 10]).unwrap();
     assert_eq!(wire.outcome(), 22);
