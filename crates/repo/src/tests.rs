@@ -1,4 +1,5 @@
 mod carrying;
+mod carrying_collected;
 mod collecting;
 mod collecting_costs;
 mod collecting_damage;

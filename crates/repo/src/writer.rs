@@ -158,7 +158,8 @@ impl PointWriter {
 
     /// Takes the next bytes, of which the caller believes that they are the parent's. This call or a later one fails with
     /// [`Error::Changed`] if a chunk or hole of the parent lies wholly in `data` and differs; then nothing is committed.
-    /// [`Error::Invalid`] without a parent, or behind its end. `data` stays in memory as one piece: some MiB at most.
+    /// What of the parent cannot be read is not compared. [`Error::Invalid`] without a parent, or behind its end. `data`
+    /// stays in memory as one piece: some MiB at most.
     pub async fn audit(&mut self, data: Bytes) -> Result<()> {
         self.advance_over_parent(data.len() as u64)?;
         self.flush().await?;

@@ -8,16 +8,14 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
-use strongroom_testkit::{Call, CountingStore};
 
-use super::collecting::{check, collect, objects, open};
+use super::collecting::{check, objects, open};
 use super::sparse::{BLOCK, Disk};
 use super::support::*;
-use crate::index::gone_packs;
 use crate::*;
 
 /// Blocks of a leaf, and of a node above leaves.
-const LEAF: u64 = 1 << 10;
+pub(super) const LEAF: u64 = 1 << 10;
 const INNER: u64 = 1 << 18;
 
 /// Blocks that are written, or cleared.
@@ -194,7 +192,7 @@ async fn harm(store: &Arc<dyn ObjectStore>, repository: &Repository, damage: Dam
     }
 }
 
-async fn repository_of(profile: Profile) -> (Arc<dyn ObjectStore>, Repository) {
+pub(super) async fn repository_of(profile: Profile) -> (Arc<dyn ObjectStore>, Repository) {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let options = Options {
         profile,
@@ -249,7 +247,7 @@ proptest! {
 }
 
 /// A disk of 96 MiB with data everywhere but in a few holes, backed up.
-async fn full_disk() -> (Arc<dyn ObjectStore>, Repository, Disk) {
+pub(super) async fn full_disk() -> (Arc<dyn ObjectStore>, Repository, Disk) {
     let (store, repository) = repository_of(Profile::Default).await;
     let mut disk = Disk::new(24 * LEAF * BLOCK);
     disk.fill(0..24 * LEAF, 1 << 32);
@@ -391,21 +389,6 @@ async fn an_audit_finds_who_errs() {
     assert_eq!(repository.list_points().await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn what_is_lost_below_a_node_is_read_again() {
-    let (store, repository, disk) = full_disk().await;
-    for (pack, _) in objects(&*store, &["packs"]).await.iter().step_by(3) {
-        store.delete(&Path::from(pack.as_str())).await.unwrap();
-    }
-    // It forgets packs that are gone, but not those that somebody needs.
-    collect(&repository).await.unwrap();
-    let repository = open(&store).await;
-    let done = disk.back_up_changes(&repository, "second", &[]).await;
-    let (commit, read) = done.unwrap();
-    assert!(read > 20 << 20, "{read}");
-    assert!(disk.is_restored(&repository, &commit.point.id).await);
-}
-
 /// Of 24 leaves that lie in the order of the image, about half are in the first frame.
 #[tokio::test]
 async fn a_node_that_cannot_be_read_hides_no_border() {
@@ -428,32 +411,4 @@ async fn a_node_that_cannot_be_read_hides_no_border() {
         assert_eq!(commit.point.root, alone, "{place}");
         assert!((least..97).contains(&(read >> 20)), "{place} {read}");
     }
-}
-
-#[tokio::test]
-async fn what_collections_took_away_is_not_taken_for_lost() {
-    let (store, repository) = repository_of(Profile::Default).await;
-    let mut disk = Disk::new(24 * LEAF * BLOCK);
-    disk.fill(0..24 * LEAF, 1 << 32);
-    // One index segment speaks of what stays and of a little that goes, and is not written anew for that.
-    for (name, end) in [("wide", 27), ("wider", 28)] {
-        let mut wide = disk.clone();
-        wide.resize(30 * LEAF * BLOCK);
-        wide.fill(24 * LEAF..end * LEAF, end << 32);
-        let gone = wide.back_up(&repository, name).await.unwrap().point;
-        let first = disk.back_up(&repository, &format!("{name} no more")).await;
-        first.unwrap();
-        repository.delete_point(&gone.id).await.unwrap();
-        let collected = collect(&repository).await.unwrap();
-        assert!(collected.packs_deleted > 0);
-    }
-    let counting = CountingStore::new(Arc::clone(&store));
-    let shared: Arc<dyn ObjectStore> = Arc::clone(&counting) as _;
-    let repository = open(&shared).await;
-    let done = disk.back_up_changes(&repository, "last", &[]).await;
-    let (commit, read) = done.unwrap();
-    let gone = gone_packs(&repository.engine).await.unwrap();
-    assert!(!gone.is_empty(), "the index goes on to speak of them");
-    assert_eq!((read, counting.calls(Call::Get, "nodes")), (0, 0));
-    assert!(disk.is_restored(&repository, &commit.point.id).await);
 }
