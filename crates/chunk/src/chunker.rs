@@ -91,8 +91,22 @@ impl Chunker {
         self.push(&zeros(small(length - head - whole)), out);
     }
 
-    /// The image ends here, maybe inside a grid block.
-    pub fn finish(mut self, out: &mut impl FnMut(Piece)) {
+    /// Does the next byte begin a chunk, or a hole?
+    pub fn is_between_chunks(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Reports the hole that was found so far. To be called between two chunks, before whole chunks are passed over that
+    /// were cut with this key and profile already.
+    pub fn close_hole(&mut self, out: &mut impl FnMut(Piece)) {
+        debug_assert!(self.is_between_chunks(), "what is passed over begins here");
+        if self.hole > 0 {
+            out(Piece::Hole(std::mem::take(&mut self.hole)));
+        }
+    }
+
+    /// The image ends here, maybe inside a grid block. Nothing is left behind this.
+    pub fn finish(&mut self, out: &mut impl FnMut(Piece)) {
         let begun = self.pending.len() % BLOCK_BYTES;
         let whole = self.pending.len() - begun;
         if begun > 0 && is_zero(&self.pending[whole..]) {
@@ -101,9 +115,7 @@ impl Chunker {
             self.hole += begun as u64;
         }
         self.emit_pending(out);
-        if self.hole > 0 {
-            out(Piece::Hole(self.hole));
-        }
+        self.close_hole(out);
     }
 
     /// Cuts `data` from `position`, where a chunk begins, and keeps what is left of the last one.
@@ -182,9 +194,7 @@ impl Chunker {
     }
 
     fn emit(&mut self, chunk: Bytes, out: &mut impl FnMut(Piece)) {
-        if self.hole > 0 {
-            out(Piece::Hole(std::mem::take(&mut self.hole)));
-        }
+        self.close_hole(out);
         out(Piece::Chunk(chunk));
     }
 }

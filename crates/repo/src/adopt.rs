@@ -19,6 +19,9 @@ pub(crate) struct KnownPacks {
     /// Not to be built upon: those that are listed and gone, or not as long as they were, or marked as damaged, or
     /// condemned. What they held is stored again.
     pub(crate) unusable: HashSet<ObjectId>,
+    /// What a point needs can be built upon unseen: no pack is lost, cut short, marked or unreadable, and what is
+    /// condemned is gone, so that all that is needed of it was copied.
+    pub(crate) whole: bool,
 }
 
 /// Refreshes the index and adds the packs that no segment lists: a writer that crashed left them, or a
@@ -40,7 +43,7 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<KnownPacks> {
             }
         }
     }
-    adopt(engine, orphans).await?;
+    let all_adopted = adopt(engine, orphans).await?;
     let lost = indexed.into_iter().filter(|pack| {
         let length = present.get(&pack.id).copied();
         length != Some(pack.length)
@@ -48,14 +51,18 @@ pub(crate) async fn catch_up(engine: &Engine) -> Result<KnownPacks> {
     engine.marks.refresh(&engine.store).await?;
     let mut unusable: HashSet<_> = lost.map(|pack| pack.id).collect();
     unusable.extend(engine.marks.all());
+    let condemned_are_gone = !condemned.iter().any(|pack| present.contains_key(pack));
+    let whole = all_adopted && condemned_are_gone && unusable.is_subset(&condemned);
     unusable.extend(condemned.iter());
     Ok(KnownPacks {
         present: present.into_keys().collect(),
         unusable,
+        whole,
     })
 }
 
-async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {
+/// False if one of them cannot be read.
+async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<bool> {
     // Their writer may have died before it synced their folders, and points will need them.
     let paths = orphans.iter().map(|(kind, id)| layout::path(*kind, *id));
     engine.store.make_durable(paths.collect()).await?;
@@ -63,12 +70,14 @@ async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {
         .map(|(kind, id)| engine.packs.load(kind, id))
         .buffer_unordered(READS_IN_FLIGHT);
     let mut builder = SegmentBuilder::default();
+    let mut all_adopted = true;
     while let Some(result) = loads.next().await {
         match result {
             Ok(pack) => builder.add(pack.kind, pack.id, pack.length, &pack.directory),
             Err(Error::Missing { .. }) => {}
             Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
                 tracing::warn!(error = %Chain(&error), "a pack without index entry is not adopted");
+                all_adopted = false;
             }
             Err(error) => return Err(error),
         }
@@ -76,7 +85,8 @@ async fn adopt(engine: &Engine, orphans: Vec<(Kind, ObjectId)>) -> Result<()> {
             store(engine, &mut builder).await?;
         }
     }
-    store(engine, &mut builder).await
+    store(engine, &mut builder).await?;
+    Ok(all_adopted)
 }
 
 async fn store(engine: &Engine, builder: &mut SegmentBuilder) -> Result<()> {

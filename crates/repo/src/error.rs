@@ -54,6 +54,17 @@ pub enum Error {
     /// An object that a point needs is gone.
     #[error("{object} is missing")]
     Missing { object: String },
+    /// What was said to be unchanged since the point before is not: whoever said so errs, and nothing was written. Begin
+    /// again, and read everything.
+    #[error("the image has changed at byte {offset}, where it was said to be as it was")]
+    Changed { offset: u64 },
+    /// The image could not be read again where a chunk is changed in part; the source is the reader's own error.
+    #[error("the image cannot be read again at byte {offset}")]
+    Reread {
+        offset: u64,
+        #[source]
+        source: Source,
+    },
     /// No space left in the store.
     #[error("the store is full")]
     Full(#[source] Source),

@@ -83,7 +83,7 @@ pub use scrub::{ScrubDamage, ScrubOptions, ScrubReport, scrub};
 pub use secret::{Secret, generate_key_file, looks_like_key_file};
 pub use stats::{Holdings, LineageStats, Objects, PointStats, Stats, Unread};
 pub use strongroom_chunk::Profile;
-pub use writer::PointWriter;
+pub use writer::{PointWriter, Reread};
 
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,7 @@ pub struct Point {
     /// Root of the node tree in hex: equal roots of equally large points mean equal content.
     pub root: String,
     pub attributes: serde_json::Value,
-    /// Non-zero bytes that were read and cut.
+    /// Non-zero bytes that were read and cut; not those that were carried over from the point before, unread.
     pub bytes_scanned: u64,
     /// Plain bytes of the chunks that the repository did not hold yet.
     pub bytes_new: u64,

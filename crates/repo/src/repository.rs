@@ -13,8 +13,8 @@ use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
     CollectOptions, CollectProgress, CollectReport, Error, NewPoint, Point, PointId, PointReader,
-    PointWriter, RepairReport, Result, Secret, Stats, VerifyDepth, VerifyProgress, VerifyReport,
-    collect, layout, occupied, points, repair, stats, verify,
+    PointWriter, RepairReport, Reread, Result, Secret, Stats, VerifyDepth, VerifyProgress,
+    VerifyReport, collect, layout, occupied, points, repair, stats, verify,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -133,7 +133,16 @@ impl Repository {
         self.engine.prove_writable().await?;
         // What is written from here on shall be sealed under the newest keys.
         self.refresh_keys().await?;
-        PointWriter::begin(Arc::clone(&self.engine), new).await
+        PointWriter::begin(Arc::clone(&self.engine), new, None).await
+    }
+
+    /// The same for a caller who knows what has not changed since the lineage's newest point
+    /// ([`PointWriter::unchanged`]). The writer reads with `reread` where it needs bytes around what has changed; it is
+    /// dropped behind the writer, as soon as it is not in use.
+    pub async fn begin_point_over(&self, new: NewPoint, reread: Reread) -> Result<PointWriter> {
+        self.engine.prove_writable().await?;
+        self.refresh_keys().await?;
+        PointWriter::begin(Arc::clone(&self.engine), new, Some(reread)).await
     }
 
     /// How many times this process read a damaged pack that its parity healed. `repair` heals it for good.

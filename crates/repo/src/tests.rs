@@ -1,3 +1,5 @@
+mod carrying;
+mod carrying_collected;
 mod collecting;
 mod collecting_costs;
 mod collecting_damage;
@@ -24,6 +26,7 @@ mod round_trip;
 mod s3;
 mod s3_index;
 mod s3_outages;
+mod sparse;
 mod statistics;
 mod support;
 mod unreadable;

@@ -1,9 +1,11 @@
 //! Writing a point. Bytes pass four stages on threads of their own, joined by bounded channels:
 //!
 //! compare (with the parent) → cut (zero test, cutting) → choose (look-up, frames) → assemble (seal, packs, tree) → upload.
-//! Several working threads compare for cut, hash chunks for choose and compress frames for assemble.
+//! Several working threads compare for cut, hash chunks for choose and compress frames for assemble. Where the caller says
+//! that nothing has changed, cut takes chunks and subtrees from the parent (`carry`).
 
 mod assemble;
+mod carry;
 mod choose;
 mod compare;
 mod cut;
@@ -27,8 +29,9 @@ use crate::points::{self, StoredPoint};
 use crate::repository::object_id;
 use crate::sessions::{self, SessionKind};
 use crate::store::Created;
-use crate::{Commit, Error, NewPoint, PointId, Result, layout};
+use crate::{Commit, Error, NewPoint, Point, PointId, Result, layout};
 pub(crate) use assemble::new_pack;
+pub use carry::Reread;
 use pipeline::Outcome;
 use session::Session;
 
@@ -41,7 +44,10 @@ const SMALL_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 enum Input {
     Data(Bytes),
+    /// Bytes that should be the parent's.
+    Audit(Bytes),
     Hole(u64),
+    Unchanged(u64),
     Finish,
 }
 
@@ -54,16 +60,24 @@ pub struct PointWriter {
     /// Says in the store that this writer is at work.
     lease: sessions::Session,
     new: NewPoint,
-    parent: Option<PointId>,
+    parent: Option<Point>,
+    /// Can the image be read again?
+    rereads: bool,
     input: mpsc::Sender<Input>,
     outcome: oneshot::Receiver<Outcome>,
     /// Small portions not handed on yet.
     small: BytesMut,
+    /// Bytes behind them that are unchanged, not handed on yet: the longer a stretch, the less must be read at its ends.
+    unchanged: u64,
     written: u64,
 }
 
 impl PointWriter {
-    pub(crate) async fn begin(engine: Arc<Engine>, new: NewPoint) -> Result<Self> {
+    pub(crate) async fn begin(
+        engine: Arc<Engine>,
+        new: NewPoint,
+        reread: Option<Reread>,
+    ) -> Result<Self> {
         points::check(&new)?;
         if let Some((id, point)) = engine.points.find_named(&new.name).await? {
             return Err(Error::PointExists(Box::new(point.to_point(id))));
@@ -77,22 +91,22 @@ impl PointWriter {
             .await?
             .into_iter()
             .rfind(|(_, point)| point.lineage == new.lineage);
-        let (parent, root) = match parent {
-            // A root that cannot be read is damage for `verify` to tell; a point needs none before it.
-            Some((id, point)) => (Some(id), point.root().ok().flatten()),
-            None => (None, None),
-        };
         let session = Arc::new(Session::new(lease.id(), packs));
-        let (input, outcome) = pipeline::start(&engine, &session, new.size_bytes, root)?;
+        let rereads = reread.is_some();
+        let stored = parent.as_ref().map(|(_, point)| point);
+        let started = pipeline::start(&engine, &session, new.size_bytes, stored, reread);
+        let (input, outcome) = started?;
         Ok(Self {
             engine,
             session,
             lease,
             new,
-            parent,
+            parent: parent.map(|(id, point)| point.to_point(id)),
+            rereads,
             input,
             outcome,
             small: BytesMut::new(),
+            unchanged: 0,
             written: 0,
         })
     }
@@ -100,6 +114,7 @@ impl PointWriter {
     /// Takes the next bytes, any number of them. Waits while the stages behind are busy.
     pub async fn write(&mut self, mut data: Bytes) -> Result<()> {
         self.advance(data.len() as u64)?;
+        self.flush_unchanged().await?;
         if data.len() < SMALL_BYTES {
             self.small.extend_from_slice(&data);
             if self.small.len() >= PORTION_BYTES {
@@ -118,8 +133,37 @@ impl PointWriter {
     /// The next `length_bytes` bytes are zero; costs nothing, however many they are.
     pub async fn hole(&mut self, length_bytes: u64) -> Result<()> {
         self.advance(length_bytes)?;
-        self.flush_small().await?;
+        self.flush().await?;
         self.send(Input::Hole(length_bytes)).await
+    }
+
+    /// The lineage's newest point when this writer began: what [`PointWriter::unchanged`] compares with.
+    pub fn parent(&self) -> Option<&Point> {
+        self.parent.as_ref()
+    }
+
+    /// The caller vouches that the next `length_bytes` bytes are those that [`PointWriter::parent`] has there. They are
+    /// not read, but for those around what has changed; the point is the one that an image read whole would give.
+    /// [`Error::Invalid`] without a parent, behind its end, or if the writer cannot read the image again
+    /// (`Repository::begin_point_over`).
+    pub async fn unchanged(&mut self, length_bytes: u64) -> Result<()> {
+        if !self.rereads {
+            return Err(cut::nothing_to_carry_from());
+        }
+        self.advance_over_parent(length_bytes)?;
+        self.flush_small().await?;
+        self.unchanged += length_bytes;
+        Ok(())
+    }
+
+    /// Takes the next bytes, of which the caller believes that they are the parent's. This call or a later one fails with
+    /// [`Error::Changed`] if a chunk or hole of the parent lies wholly in `data` and differs; then nothing is committed.
+    /// What of the parent cannot be read is not compared. [`Error::Invalid`] without a parent, or behind its end. `data`
+    /// stays in memory as one piece: some MiB at most.
+    pub async fn audit(&mut self, data: Bytes) -> Result<()> {
+        self.advance_over_parent(data.len() as u64)?;
+        self.flush().await?;
+        self.send(Input::Audit(data)).await
     }
 
     /// Makes everything durable, then the point visible. Exactly `NewPoint.size_bytes` bytes must have
@@ -131,7 +175,7 @@ impl PointWriter {
                 self.written, self.new.size_bytes
             )));
         }
-        self.flush_small().await?;
+        self.flush().await?;
         self.send(Input::Finish).await?;
         let Ok(outcome) = (&mut self.outcome).await else {
             return Err(self.session.failure());
@@ -205,7 +249,7 @@ impl PointWriter {
             created_at_us: self.engine.env.clock.now().as_micros(),
             profile: self.engine.options.profile.as_str().to_owned(),
             session: Some(self.lease.id().to_string()),
-            parent: self.parent.clone(),
+            parent: self.parent.as_ref().map(|parent| parent.id.clone()),
             root: root
                 .map_or(strongroom_chunk::ContentId::ZERO, |r| r.id)
                 .to_string(),
@@ -227,6 +271,32 @@ impl PointWriter {
             ))
         })?;
         Ok(())
+    }
+
+    /// As [`Self::advance`], and not behind the parent's end.
+    fn advance_over_parent(&mut self, length: u64) -> Result<()> {
+        let Some(parent) = &self.parent else {
+            return Err(cut::nothing_to_carry_from());
+        };
+        if length > parent.size_bytes.saturating_sub(self.written) {
+            return Err(Error::Invalid(format!(
+                "the parent has only {} bytes",
+                parent.size_bytes
+            )));
+        }
+        self.advance(length)
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.flush_small().await?;
+        self.flush_unchanged().await
+    }
+
+    async fn flush_unchanged(&mut self) -> Result<()> {
+        match std::mem::take(&mut self.unchanged) {
+            0 => Ok(()),
+            length => self.send(Input::Unchanged(length)).await,
+        }
     }
 
     async fn flush_small(&mut self) -> Result<()> {

@@ -50,15 +50,19 @@ pub(super) async fn sweep(
     // Behind this, nothing that this collection counted on can be taken away by another: what it copied is where
     // the index says, and what it deletes stays condemned.
     session.check().await?;
-    for (generation, list) in ripe.into_iter().filter(|_| certain) {
-        delete(engine, marker, &list, progress, report).await?;
+    let ripe = if certain { ripe } else { Vec::new() };
+    for (_, list) in &ripe {
+        delete(engine, marker, list, progress, report).await?;
+    }
+    (report.packs_pending, report.bytes_pending) = marker.table.pending();
+    clean_up(engine, session, marker).await?;
+    for (generation, list) in ripe {
         // The newest stays: no generation comes twice.
-        if generation < newest && all_gone(marker, &list) {
+        if generation < newest && all_gone(marker, &list) && !is_listed(engine, &list) {
             engine.condemned.remove(&engine.store, generation).await?;
         }
     }
-    (report.packs_pending, report.bytes_pending) = marker.table.pending();
-    clean_up(engine, session, marker).await
+    Ok(())
 }
 
 /// Copies what these points use of condemned packs. False when damage was met by that: then nothing may be deleted, and
@@ -153,6 +157,11 @@ fn all_gone(marker: &Marker<'_>, list: &CondemnedList) -> bool {
     packs.all(|number| marker.table.get(number).is_gone())
 }
 
+/// Writers tell by the list that these packs were not lost.
+fn is_listed(engine: &Engine, list: &CondemnedList) -> bool {
+    list.iter().any(|(_, id)| engine.index.lists_pack(*id))
+}
+
 /// Marks of packs that are gone, copies of points that are gone, files that killed writers did not finish, and
 /// what the index says of packs that are gone.
 async fn clean_up(engine: &Engine, session: &Session, marker: &Marker<'_>) -> Result<()> {
@@ -164,7 +173,12 @@ async fn clean_up(engine: &Engine, session: &Session, marker: &Marker<'_>) -> Re
     }
     engine.points.delete_idle_copies().await?;
     remove_leftovers(engine, session).await?;
-    let gone = index::gone_packs(engine).await?;
+    let mut gone = index::gone_packs(engine).await?;
+    if marker.chunks_missing() > 0 {
+        // What was lost stays listed while somebody needs it: writers look at each chunk then, and store it again.
+        let condemned = engine.condemned.packs();
+        gone.retain(|pack| condemned.contains(pack));
+    }
     index::merge_segments(engine, &gone).await
 }
 

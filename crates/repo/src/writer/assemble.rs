@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use strongroom_chunk::{ContentId, Header, Kind, ObjectId, PackBuilder, Place};
 use strongroom_store::StorageKind;
 
-use super::choose::{CutChunk, FrameStep, Step};
+use super::choose::{CutChunk, Entry, FrameStep, Step};
 use super::session::Session;
 use super::tree::TreeBuilder;
 use super::upload::Upload;
@@ -55,11 +55,11 @@ impl Assembler {
     pub(super) fn run(&mut self, steps: &Receiver<Step>) -> Result<()> {
         for step in steps {
             match step {
-                Step::Chunks { chunks, frame } => {
+                Step::Entries { entries, frame } => {
                     if let Some(frame) = frame {
                         self.pack_frame(&frame)?;
                     }
-                    self.place_chunks(chunks)?;
+                    self.place(entries)?;
                 }
                 Step::Finish {
                     bytes_scanned,
@@ -97,21 +97,30 @@ impl Assembler {
         Ok(())
     }
 
-    fn place_chunks(&mut self, chunks: Vec<CutChunk>) -> Result<()> {
-        for chunk in chunks {
-            let prefix = chunk.id.prefix();
-            let place = chunk
-                .place
-                .or_else(|| self.session.place(prefix))
-                .or_else(|| self.engine.index.find(prefix, |p| self.session.usable(p)))
-                .ok_or(Error::Broken("a chunk was lost between the stages"))?;
-            self.tree.push(chunk, place);
+    fn place(&mut self, entries: Vec<Entry>) -> Result<()> {
+        for entry in entries {
+            match entry {
+                Entry::Chunk(chunk) => {
+                    let place = self.place_of(&chunk)?;
+                    self.tree.push(chunk, place);
+                }
+                Entry::Node(node) => self.tree.carry(&node),
+            }
         }
         if self.tree.has_full_pack() {
             self.close_pack()?;
             self.close_node_packs()?;
         }
         Ok(())
+    }
+
+    fn place_of(&self, chunk: &CutChunk) -> Result<Place> {
+        let prefix = chunk.id.prefix();
+        chunk
+            .place
+            .or_else(|| self.session.place(prefix))
+            .or_else(|| self.engine.index.find(prefix, |p| self.session.usable(p)))
+            .ok_or(Error::Broken("a chunk was lost between the stages"))
     }
 
     fn close_pack(&mut self) -> Result<()> {

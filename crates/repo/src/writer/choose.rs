@@ -10,11 +10,11 @@ use super::work::{FrameJob, HashJob};
 use crate::engine::Engine;
 use crate::{Error, Result};
 
-/// Chunks of the image in order, and the frame that the new ones among them fill.
+/// What the image is made of, in order, and the frame that the new chunks in it fill.
 #[derive(Debug)]
 pub(super) enum Step {
-    Chunks {
-        chunks: Vec<CutChunk>,
+    Entries {
+        entries: Vec<Entry>,
         frame: Option<FrameStep>,
     },
     Finish {
@@ -39,8 +39,24 @@ pub(super) struct CutChunk {
     pub(super) place: Option<Place>,
 }
 
-/// A step is closed after so many chunks even if its frame is not full.
-const CHUNKS_MAX: usize = 4096;
+/// A whole subtree that was carried over from the parent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CarriedNode {
+    pub(super) level: u8,
+    /// Among all nodes of its level.
+    pub(super) number: u64,
+    pub(super) id: ContentId,
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry {
+    Chunk(CutChunk),
+    Node(CarriedNode),
+}
+
+/// A step is closed after so many entries even if its frame is not full.
+const ENTRIES_MAX: usize = 4096;
 
 /// Looks up which chunks are known, and fills frames with those that are not.
 #[derive(Debug)]
@@ -49,7 +65,7 @@ pub(super) struct Chooser {
     session: Arc<Session>,
     frames: Sender<FrameJob>,
     steps: Sender<Step>,
-    chunks: Vec<CutChunk>,
+    entries: Vec<Entry>,
     plain: Plain,
     new: Vec<(ContentId, u32)>,
     bytes_scanned: u64,
@@ -68,7 +84,7 @@ impl Chooser {
             session: Arc::clone(session),
             frames,
             steps,
-            chunks: Vec::new(),
+            entries: Vec::new(),
             plain: Plain::default(),
             new: Vec::new(),
             bytes_scanned: 0,
@@ -84,6 +100,11 @@ impl Chooser {
                         .recv()
                         .map_err(|_| Error::Broken("a hashing thread"))?;
                     self.take(&hashed)?;
+                }
+                Batch::Carried(entries) => {
+                    for entry in entries {
+                        self.push(entry)?;
+                    }
                 }
                 Batch::Finish => return self.finish(),
             }
@@ -137,21 +158,25 @@ impl Chooser {
             self.new.push((id, length));
             self.bytes_new += u64::from(length);
         }
-        self.chunks.push(CutChunk {
+        self.bytes_scanned += u64::from(length);
+        self.push(Entry::Chunk(CutChunk {
             offset: cut.offset,
             length,
             id,
             place,
-        });
-        self.bytes_scanned += u64::from(length);
-        if self.chunks.len() >= CHUNKS_MAX {
+        }))
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<()> {
+        self.entries.push(entry);
+        if self.entries.len() >= ENTRIES_MAX {
             self.close_step()?;
         }
         Ok(())
     }
 
     fn close_step(&mut self) -> Result<()> {
-        if self.chunks.is_empty() {
+        if self.entries.is_empty() {
             return Ok(());
         }
         let mut frame = None;
@@ -164,8 +189,8 @@ impl Chooser {
             let chunks = std::mem::take(&mut self.new);
             frame = Some(FrameStep { compressed, chunks });
         }
-        let chunks = std::mem::take(&mut self.chunks);
-        self.send(Step::Chunks { chunks, frame })
+        let entries = std::mem::take(&mut self.entries);
+        self.send(Step::Entries { entries, frame })
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -7,7 +6,7 @@ use strongroom_chunk::{ContentId, Place};
 use tokio::sync::mpsc;
 
 use super::Input;
-use super::parent::ParentChunk;
+use super::parent::{Found, ParentTree};
 use super::work::CompareJob;
 use crate::{Error, Result};
 
@@ -17,7 +16,8 @@ pub(super) struct Candidate {
     /// In the portion.
     pub(super) range: Range<usize>,
     pub(super) id: ContentId,
-    pub(super) place: Place,
+    /// Nothing if it is to be stored again.
+    pub(super) place: Option<Place>,
 }
 
 /// The caller's input, in order.
@@ -26,6 +26,7 @@ pub(super) enum Compared {
     /// Bytes, and those of the parent's chunks that stand there unchanged, once they are compared.
     Data(Bytes, Option<Receiver<Vec<Candidate>>>),
     Hole(u64),
+    Unchanged(u64),
     Finish,
 }
 
@@ -33,24 +34,28 @@ pub(super) enum Compared {
 /// cuts and no look-up. A chunk that lies in two portions is not compared.
 #[derive(Debug)]
 pub(super) struct Comparer {
-    parent: Option<mpsc::Receiver<Vec<ParentChunk>>>,
-    /// The parent's next chunks.
-    ahead: VecDeque<ParentChunk>,
+    parent: ParentTree,
     jobs: Sender<CompareJob>,
     compared: Sender<Compared>,
     /// Where the next portion begins.
     position: u64,
 }
 
+/// What the parent has in a portion.
+#[derive(Debug, Default)]
+struct Expected {
+    candidates: Vec<Candidate>,
+    holes: Vec<Range<usize>>,
+}
+
 impl Comparer {
     pub(super) fn new(
-        parent: mpsc::Receiver<Vec<ParentChunk>>,
+        parent: ParentTree,
         jobs: Sender<CompareJob>,
         compared: Sender<Compared>,
     ) -> Self {
         Self {
-            parent: Some(parent),
-            ahead: VecDeque::new(),
+            parent,
             jobs,
             compared,
             position: 0,
@@ -61,9 +66,14 @@ impl Comparer {
         while let Some(input) = inputs.blocking_recv() {
             match input {
                 Input::Data(data) => self.data(data)?,
+                Input::Audit(data) => self.audit(data)?,
                 Input::Hole(length) => {
                     self.position += length;
                     self.send(Compared::Hole(length))?;
+                }
+                Input::Unchanged(length) => {
+                    self.position += length;
+                    self.send(Compared::Unchanged(length))?;
                 }
                 Input::Finish => return self.send(Compared::Finish),
             }
@@ -73,53 +83,71 @@ impl Comparer {
     }
 
     fn data(&mut self, portion: Bytes) -> Result<()> {
-        let candidates = self.candidates(portion.len() as u64);
-        let matched = if candidates.is_empty() {
-            None
-        } else {
-            let (reply, matched) = bounded(1);
-            let job = CompareJob {
-                portion: portion.clone(),
-                candidates,
-                reply,
-            };
-            self.jobs.send(job).map_err(|_| Error::Fenced)?;
-            Some(matched)
-        };
-        self.send(Compared::Data(portion, matched))
+        let mut expected = self.expected(portion.len() as u64);
+        expected.candidates.retain(|one| one.place.is_some());
+        if expected.candidates.is_empty() {
+            return self.send(Compared::Data(portion, None));
+        }
+        self.compare(portion, |portion, reply| CompareJob {
+            portion,
+            candidates: expected.candidates,
+            audit: None,
+            reply,
+        })
     }
 
-    /// The parent's chunks that lie in the next `length` bytes; those before the end of these are used up.
-    fn candidates(&mut self, length: u64) -> Vec<Candidate> {
+    fn audit(&mut self, portion: Bytes) -> Result<()> {
+        let begin = self.position;
+        let expected = self.expected(portion.len() as u64);
+        self.compare(portion, |portion, reply| CompareJob {
+            portion,
+            candidates: expected.candidates,
+            audit: Some((begin, expected.holes)),
+            reply,
+        })
+    }
+
+    fn compare(
+        &self,
+        portion: Bytes,
+        job: impl FnOnce(Bytes, Sender<Vec<Candidate>>) -> CompareJob,
+    ) -> Result<()> {
+        let (reply, matched) = bounded(1);
+        let job = job(portion.clone(), reply);
+        self.jobs.send(job).map_err(|_| Error::Fenced)?;
+        self.send(Compared::Data(portion, Some(matched)))
+    }
+
+    /// What the parent has in the next `length` bytes, as far as it lies wholly in them.
+    fn expected(&mut self, length: u64) -> Expected {
         let begin = self.position;
         let end = begin + length;
         self.position = end;
-        let mut candidates = Vec::new();
-        while let Some(chunk) = self.next_before(end) {
-            let chunk_end = chunk.offset + u64::from(chunk.length);
-            if chunk.offset >= begin && chunk_end <= end {
-                let inside =
-                    |offset: u64| usize::try_from(offset - begin).expect("a portion is in memory");
-                candidates.push(Candidate {
-                    range: inside(chunk.offset)..inside(chunk_end),
-                    id: chunk.id,
-                    place: chunk.place,
-                });
+        let inside = |offset: u64| usize::try_from(offset - begin).expect("a portion is in memory");
+        let mut expected = Expected::default();
+        let mut position = begin;
+        while position < end {
+            match self.parent.at(position) {
+                Found::Node(_) => self.parent.descend(),
+                Found::Hole(until) => {
+                    let until = until.min(end);
+                    expected.holes.push(inside(position)..inside(until));
+                    position = until;
+                }
+                Found::Chunk(chunk) => {
+                    if chunk.offset >= begin && chunk.end() <= end {
+                        expected.candidates.push(Candidate {
+                            range: inside(chunk.offset)..inside(chunk.end()),
+                            id: chunk.id,
+                            place: chunk.place,
+                        });
+                    }
+                    position = chunk.end();
+                }
+                Found::Unknown => break,
             }
         }
-        candidates
-    }
-
-    /// The parent's next chunk, if it begins before `end`.
-    fn next_before(&mut self, end: u64) -> Option<ParentChunk> {
-        while self.ahead.is_empty() {
-            let span = self.parent.as_mut()?.blocking_recv();
-            match span {
-                Some(span) => self.ahead.extend(span),
-                None => self.parent = None,
-            }
-        }
-        self.ahead.pop_front_if(|chunk| chunk.offset < end)
+        expected
     }
 
     fn send(&self, compared: Compared) -> Result<()> {

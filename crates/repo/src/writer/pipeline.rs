@@ -4,17 +4,18 @@ use std::thread;
 use crossbeam_channel::bounded;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Input;
 use super::assemble::Assembler;
+use super::carry::Carrier;
 use super::choose::Chooser;
 use super::compare::Comparer;
 use super::cut::Cutter;
-use super::parent;
+use super::parent::ParentTree;
 use super::session::Session;
 use super::upload::Uploader;
 use super::work::{Jobs, Worker};
+use super::{Input, Reread};
 use crate::engine::Engine;
-use crate::points::Root;
+use crate::points::{Root, StoredPoint};
 use crate::{Error, Result};
 
 /// Portions waiting to be cut.
@@ -31,12 +32,14 @@ pub(super) struct Outcome {
     pub(super) bytes_stored: u64,
 }
 
-/// Starts the stages, with the tree of the point that the new one is likely to resemble. They end by themselves: when the sender is dropped, or one of them fails.
+/// Starts the stages, with the point that the new one is likely to resemble, and what reads the image again where the
+/// caller vouches for the rest. They end by themselves: when the sender is dropped, or one of them fails.
 pub(super) fn start(
     engine: &Arc<Engine>,
     session: &Arc<Session>,
     size_bytes: u64,
-    parent: Option<Root>,
+    parent: Option<&StoredPoint>,
+    reread: Option<Reread>,
 ) -> Result<(mpsc::Sender<Input>, oneshot::Receiver<Outcome>)> {
     let workers = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 16));
     let (input, mut inputs) = mpsc::channel(INPUTS_MAX);
@@ -51,11 +54,15 @@ pub(super) fn start(
     let (done, outcome) = oneshot::channel();
     let mut done = Some(done);
 
-    let parent = parent::read(engine, session, parent);
-    let mut comparer = Comparer::new(parent, compare_sender, compared_sender);
+    // Two threads look at the parent, each at other parts of it.
+    let tree = || ParentTree::new(engine, session, parent);
+    let mut comparer = Comparer::new(tree(), compare_sender, compared_sender);
     run("compare", session, move || comparer.run(&mut inputs))?;
     let mut cutter = Cutter::new(engine, hash_sender, batch_sender);
-    run("cut", session, move || cutter.run(&compared))?;
+    let mut carrier = reread.zip(parent).map(|(reread, parent)| {
+        Carrier::new(engine, tree(), reread, (size_bytes, parent.size_bytes))
+    });
+    run("cut", session, move || cutter.run(&compared, &mut carrier))?;
     let jobs = Jobs {
         frames,
         hashes,

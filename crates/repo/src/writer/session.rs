@@ -53,6 +53,11 @@ impl Session {
         true
     }
 
+    /// May a tree be built upon without a look at all that it needs?
+    pub(super) fn trusts_trees(&self) -> bool {
+        self.packs.whole
+    }
+
     /// Packs that were perhaps built upon and that were not there when the writer began.
     pub(super) fn later_packs(&self) -> HashSet<ObjectId> {
         lock(&self.later).clone()

@@ -6,7 +6,7 @@ use strongroom_chunk::{
 };
 
 use super::assemble::new_pack;
-use super::choose::CutChunk;
+use super::choose::{CarriedNode, CutChunk};
 use super::session::Session;
 use crate::engine::Engine;
 use crate::points::Root;
@@ -72,6 +72,16 @@ impl TreeBuilder {
         });
     }
 
+    /// Enters a node with all below it; everything before the begin of its range was pushed or carried.
+    pub(super) fn carry(&mut self, node: &CarriedNode) {
+        let level = usize::from(node.level);
+        self.close_leaf();
+        for below in 0..level {
+            self.close_inner(below);
+        }
+        self.enter(level, node.number, node.id, node.place);
+    }
+
     /// Is there a full pack of nodes to be stored?
     pub(super) fn has_full_pack(&self) -> bool {
         !self.full.is_empty()
@@ -117,6 +127,10 @@ impl TreeBuilder {
     fn add(&mut self, node: &Node, level: usize, number: u64) {
         let (id, bytes) = node.encode(&self.engine.keys);
         let place = self.known(id).unwrap_or_else(|| self.store(id, &bytes));
+        self.enter(level, number, id, place);
+    }
+
+    fn enter(&mut self, level: usize, number: u64, id: ContentId, place: Place) {
         if level == self.inner.len() {
             self.root = Some(Root { id, place });
             return;

@@ -1,16 +1,18 @@
 //! What takes most of a writer's time, on as many threads as there are processors: hashing chunks, comparing with
 //! the parent's and compressing frames. Results go back through a channel per job, so that order is kept elsewhere.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
-use strongroom_chunk::{Codec, ContentId, FrameCompressor, Keys};
+use strongroom_chunk::{Codec, ContentId, FrameCompressor, Keys, is_zero};
 
 use super::compare::Candidate;
 use super::cut::Cut;
 use super::frame::Plain;
 use super::session::Session;
+use crate::Error;
 
 /// Chunks to be hashed; comes back with their ids.
 #[derive(Debug)]
@@ -56,17 +58,35 @@ impl HashJob {
 pub(super) struct CompareJob {
     pub(super) portion: Bytes,
     pub(super) candidates: Vec<Candidate>,
+    /// The caller says that all of it is as it was: where in the image the portion begins, and which ranges of it are
+    /// zero in the parent.
+    pub(super) audit: Option<(u64, Vec<Range<usize>>)>,
     pub(super) reply: Sender<Vec<Candidate>>,
 }
 
 impl CompareJob {
-    fn run(self, keys: &Keys) {
+    /// An audit that fails stops the writer.
+    fn run(self, keys: &Keys, session: &Session) {
         let Self {
             portion,
             mut candidates,
+            audit,
             reply,
         } = self;
-        candidates.retain(|one| keys.chunk_id(&portion[one.range.clone()]) == one.id);
+        let is_same = |one: &Candidate| keys.chunk_id(&portion[one.range.clone()]) == one.id;
+        if let Some((begin, holes)) = audit {
+            let other = candidates.iter().find(|one| !is_same(one));
+            let other = other.map(|one| one.range.start);
+            let filled = holes
+                .into_iter()
+                .find(|hole| !is_zero(&portion[hole.clone()]));
+            if let Some(start) = other.or(filled.map(|hole| hole.start)) {
+                let offset = begin + start as u64;
+                return session.fail(Error::Changed { offset });
+            }
+        } else {
+            candidates.retain(is_same);
+        }
         // As for hashes.
         reply.send(candidates).ok();
     }
@@ -126,7 +146,7 @@ impl Worker {
                     Err(_) => hashes = never(),
                 },
                 recv(compares) -> job => match job {
-                    Ok(job) => job.run(&self.keys),
+                    Ok(job) => job.run(&self.keys, &self.session),
                     Err(_) => compares = never(),
                 },
             }

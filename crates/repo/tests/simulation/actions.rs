@@ -1,12 +1,13 @@
 //! What a process does with a repository.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStore;
 use strongroom_repo::{
     CollectOptions, CollectReport, Commit, Content, Env, Error, NewPoint, Options, PointId,
-    Profile, RepairReport, Repository, Result, ScrubOptions, ScrubReport, Secret, Segment,
+    Profile, RepairReport, Repository, Reread, Result, ScrubOptions, ScrubReport, Secret, Segment,
     VerifyDepth, VerifyReport, generate_key_file,
 };
 use strongroom_testkit::SeededIds;
@@ -53,12 +54,7 @@ pub(crate) async fn back_up(
     disk: &Disk,
     until: usize,
 ) -> Result<Commit> {
-    let new = NewPoint {
-        name: name.to_owned(),
-        lineage: format!("lineage {lineage}"),
-        size_bytes: disk.size_bytes,
-        attributes: serde_json::Value::Null,
-    };
+    let new = new_point(name, lineage, disk);
     let mut writer = repository.begin_point(new).await?;
     for (number, stretch) in disk.stretches().into_iter().enumerate() {
         if number >= until {
@@ -71,6 +67,47 @@ pub(crate) async fn back_up(
         }
     }
     writer.commit().await
+}
+
+/// Backs up as a caller does who knows what has changed since the lineage's point before, if its disk is among `disks`.
+pub(crate) async fn back_up_changes(
+    repository: &Repository,
+    name: &str,
+    lineage: u64,
+    disk: &Arc<Disk>,
+    disks: &BTreeMap<String, Arc<Disk>>,
+) -> Result<Commit> {
+    let again = Arc::clone(disk);
+    let reread: Reread = Box::new(move |offset, buffer| {
+        again.read(offset, buffer);
+        Ok(())
+    });
+    let new = new_point(name, lineage, disk);
+    let mut writer = repository.begin_point_over(new, reread).await?;
+    let parent = writer.parent().and_then(|point| disks.get(&point.name));
+    let mut position = 0;
+    if let Some(parent) = parent {
+        for change in disk.changes_since(parent) {
+            writer.unchanged(change.start - position).await?;
+            position = change.end;
+            writer.write(Bytes::from(disk.bytes(change))).await?;
+        }
+        let common = parent.size_bytes.min(disk.size_bytes);
+        writer.unchanged(common - position).await?;
+        position = common;
+    }
+    let rest = disk.bytes(position..disk.size_bytes);
+    writer.write(Bytes::from(rest)).await?;
+    writer.commit().await
+}
+
+fn new_point(name: &str, lineage: u64, disk: &Disk) -> NewPoint {
+    NewPoint {
+        name: name.to_owned(),
+        lineage: format!("lineage {lineage}"),
+        size_bytes: disk.size_bytes,
+        attributes: serde_json::Value::Null,
+    }
 }
 
 /// Reads the point whole, half of the points in the order of their packs, and compares.

@@ -1,6 +1,7 @@
 //! Tiny disks: a few islands of blocks in a sea of holes, each block known by a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::random::{Random, mix};
 
@@ -113,6 +114,47 @@ impl Disk {
             stretches.push(Stretch::Hole(self.size_bytes - position));
         }
         stretches
+    }
+
+    /// The blocks that hold something else than those of `earlier`, up to the end of the smaller disk.
+    pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<Range<u64>> {
+        let common = self.size_bytes.min(earlier.size_bytes);
+        let both: BTreeSet<u64> = self
+            .blocks
+            .keys()
+            .chain(earlier.blocks.keys())
+            .copied()
+            .collect();
+        let differs = |block: &u64| self.blocks.get(block) != earlier.blocks.get(block);
+        let changed = both.into_iter().filter(differs).map(|block| {
+            let start = block * BLOCK;
+            start.min(common)..(start + BLOCK).min(common)
+        });
+        changed.filter(|range| !range.is_empty()).collect()
+    }
+
+    pub(crate) fn read(&self, offset: u64, buffer: &mut [u8]) {
+        let mut position = offset;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let inside = usize::try_from(position % BLOCK).expect("within a block");
+            let (now, later) = rest.split_at_mut((4096 - inside).min(rest.len()));
+            match self.blocks.get(&(position / BLOCK)) {
+                Some(content) => {
+                    now.copy_from_slice(&bytes_of(*content)[inside..inside + now.len()]);
+                }
+                None => now.fill(0),
+            }
+            position += now.len() as u64;
+            rest = later;
+        }
+    }
+
+    pub(crate) fn bytes(&self, range: Range<u64>) -> Vec<u8> {
+        let length = usize::try_from(range.end - range.start).expect("tiny");
+        let mut bytes = vec![0; length];
+        self.read(range.start, &mut bytes);
+        bytes
     }
 
     /// Is this what the disk holds at the offset?

@@ -1,11 +1,13 @@
 //! What the processes of a history are given to do, and what is made of their answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_repo::{CollectOptions, Error, PointId, Repository};
 
 use crate::actions::{self, Done};
+use crate::disk::Disk;
 use crate::history::{COLLECTIONS_AT_ONCE, FENCED, History, Job, LATE_COMMIT, NEW_KEYS, Task};
 use crate::model::Promise;
 
@@ -88,11 +90,23 @@ impl History {
         self.model.begin_attempt(&name, &disk, lineage);
         let before = self.model.before(&name);
         let task = Task::BackUp { name: name.clone() };
+        let disks = self.random.one_in(2).then(|| self.disks_by_name());
         let answer = self.spawn(async move {
-            let result = actions::back_up(&repository, &name, lineage, &disk, until).await;
+            let result = match disks {
+                Some(disks) => {
+                    actions::back_up_changes(&repository, &name, lineage, &disk, &disks).await
+                }
+                None => actions::back_up(&repository, &name, lineage, &disk, until).await,
+            };
             Done::BackedUp(result)
         });
         Job::new(task, Some(before), answer)
+    }
+
+    fn disks_by_name(&self) -> BTreeMap<String, Arc<Disk>> {
+        let all = self.model.promises.iter();
+        all.map(|(name, promise)| (name.clone(), Arc::clone(&promise.disk)))
+            .collect()
     }
 
     pub(super) fn restore(
