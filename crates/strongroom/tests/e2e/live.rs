@@ -53,7 +53,10 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
     let body = site.restore_of(&first, &site.web, &site.web_disks);
     let path = format!("/backups/{}/restore", first["id"].as_str().unwrap());
     let (status, answer) = api.post(&path, body).await;
-    assert_eq!((status, &answer["error_code"]), (400, &json!("BackupService.2008")));
+    assert_eq!(
+        (status, &answer["error_code"]),
+        (400, &json!("BackupService.2008"))
+    );
     site.wait_until_written((reached / STEP + 2) * STEP).await;
     assert_eq!(machine.state(), (true, vec![]));
     drop(machine);
@@ -99,7 +102,9 @@ impl<'a> Site<'a> {
         let path = format!("/protectables/server/instances/{}", self.web);
         let (_, answer) = self.api.get(&path).await;
         let server = &answer["instance"];
-        let status = server["status"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let status = server["status"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{answer}"));
         let protectable = server["protectable"]["result"] == true;
         (status.to_owned(), protectable)
     }
@@ -118,7 +123,9 @@ impl<'a> Site<'a> {
     fn restore_of(&self, backup: &Value, server: &str, disks: &[String]) -> Value {
         let children = backup["children"].as_array().unwrap();
         let child_of = |volume: &String| {
-            let child = children.iter().find(|child| child["resource_id"] == *volume);
+            let child = children
+                .iter()
+                .find(|child| child["resource_id"] == *volume);
             child.unwrap()["id"].clone()
         };
         let mappings = self.web_disks.iter().zip(disks);
@@ -187,7 +194,7 @@ impl<'a> Site<'a> {
 }
 
 /// The server's id, and those of its disks.
-fn add(server: &Server, mut words: Vec<&str>, disks: &[String]) -> (String, Vec<String>) {
+fn add<'a>(server: &Server, mut words: Vec<&'a str>, disks: &'a [String]) -> (String, Vec<String>) {
     words.extend(disks.iter().flat_map(|disk| ["--disk", disk.as_str()]));
     let answer = server.verb(&words);
     let id = |thing: &Value| thing["id"].as_str().unwrap().to_owned();

@@ -5,11 +5,20 @@ mod installation;
 
 use std::collections::BTreeSet;
 
+use strongroom_service::rows::{Backup, Quiesce};
 use strongroom_service::{MachineError, Machines};
 use strongroom_types::BackupStatus;
 
 use crate::LocalMachines;
 use installation::{Installation, MIB};
+
+/// Why the guest did not hold still, if it was to.
+fn refusal_of(backup: &Backup) -> Option<&str> {
+    match &backup.quiesce.as_ref()?.0 {
+        Quiesce::Frozen { .. } => None,
+        Quiesce::Failed { reason } => Some(reason),
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_backed_up_as_it_runs_and_when_it_is_off() {
@@ -29,6 +38,9 @@ async fn a_server_is_backed_up_as_it_runs_and_when_it_is_off() {
     }
     assert_eq!(at.machine().state(), (true, vec![]));
 
+    // The vault asks for a guest that holds still, and there is no agent.
+    assert!(matches!(refusal_of(&full), Some(reason) if reason.contains("no guest agent")));
+
     at.write(0, 3, 5 * MIB..6 * MIB);
     let second = at.backed_up().await;
     at.holds(&second).await;
@@ -36,6 +48,7 @@ async fn a_server_is_backed_up_as_it_runs_and_when_it_is_off() {
     at.stop();
     let third = at.backed_up().await;
     at.holds(&third).await;
+    assert!(matches!(refusal_of(&third), Some(reason) if reason.contains("was off")));
     at.start();
     at.write(1, 4, 0..MIB);
     let fourth = at.backed_up().await;
