@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Longer than any test lets a command wait.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Stands before a machine's monitor, and fails when it was told to.
 #[derive(Debug)]
@@ -36,10 +36,16 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Plan {
-    /// What fails, and how many commands pass before it.
-    next: Option<(MonitorFault, usize)>,
+    next: Option<(MonitorFault, Due)>,
     /// The command that failed.
     struck: Option<String>,
+}
+
+/// Which command fails.
+#[derive(Debug)]
+enum Due {
+    After(usize),
+    At(String),
 }
 
 impl MonitorProxy {
@@ -54,7 +60,7 @@ impl MonitorProxy {
             for client in listener.incoming().flatten() {
                 // QEMU, too, serves one after the other.
                 if let Ok(monitor) = UnixStream::connect(&to) {
-                    held.serve(client, &monitor).ok();
+                    held.serve(&client, &monitor).ok();
                     monitor.shutdown(Shutdown::Both).ok();
                 }
             }
@@ -71,8 +77,17 @@ impl MonitorProxy {
 
     /// After so many more commands that change something one of them fails.
     pub fn fail_after(&self, commands: usize, fault: MonitorFault) {
+        self.plan(fault, Due::After(commands));
+    }
+
+    /// The next command of this name fails.
+    pub fn fail_at(&self, command: &str, fault: MonitorFault) {
+        self.plan(fault, Due::At(command.to_owned()));
+    }
+
+    fn plan(&self, fault: MonitorFault, due: Due) {
         *self.shared.plan() = Plan {
-            next: Some((fault, commands)),
+            next: Some((fault, due)),
             struck: None,
         };
     }
@@ -96,7 +111,7 @@ impl Shared {
     }
 
     /// Passes on lines of the client, and all that the monitor says, until either ends or a fault is due.
-    fn serve(&self, client: UnixStream, monitor: &UnixStream) -> std::io::Result<()> {
+    fn serve(&self, client: &UnixStream, monitor: &UnixStream) -> std::io::Result<()> {
         let (mut answers, mut back) = (monitor.try_clone()?, client.try_clone()?);
         let answering = thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -107,7 +122,7 @@ impl Shared {
             }
             back.shutdown(Shutdown::Both).ok();
         });
-        let (mut to, mut lines) = (monitor.try_clone()?, BufReader::new(&client));
+        let (mut to, mut lines) = (monitor.try_clone()?, BufReader::new(client));
         let mut line = String::new();
         while lines.read_line(&mut line)? > 0 {
             match self.fault_of(&line) {
@@ -141,9 +156,16 @@ impl Shared {
             return None;
         }
         let mut plan = self.plan();
-        let (fault, left) = plan.next.as_mut()?;
-        if *left > 0 {
-            *left -= 1;
+        let (fault, due) = plan.next.as_mut()?;
+        let is_due = match due {
+            Due::After(0) => true,
+            Due::After(left) => {
+                *left -= 1;
+                false
+            }
+            Due::At(name) => *name == command,
+        };
+        if !is_due {
             return None;
         }
         let fault = *fault;

@@ -8,11 +8,12 @@ mod drives;
 mod machines;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use strongroom_qemu::{Agent, Error, LastPoint, Qmp, Result};
@@ -30,14 +31,35 @@ const AGENT_PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where and how this host backs up machines that run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LiveHost {
-    /// Holds a folder for each server with a backup under way: what the guest overwrites meanwhile, and QEMU's socket.
-    pub scratch_dir: PathBuf,
-    pub ids: Arc<dyn IdSource>,
+    scratch_dir: PathBuf,
+    ids: Arc<dyn IdSource>,
+    turns: Mutex<BTreeMap<ServerId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
+/// What is done to a server's machine by one job at a time: a backup that was published may still be tidying up when the next
+/// one begins.
+type Turn = tokio::sync::OwnedMutexGuard<()>;
+
 impl LiveHost {
+    /// `scratch_dir` holds a folder for each server with a backup under way: what the guest overwrites meanwhile, and QEMU's socket.
+    pub fn new(scratch_dir: PathBuf, ids: Arc<dyn IdSource>) -> Self {
+        Self {
+            scratch_dir,
+            ids,
+            turns: Mutex::default(),
+        }
+    }
+
+    async fn turn(&self, server: &ServerId) -> Turn {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(server.clone()).or_default())
+        };
+        turn.lock_owned().await
+    }
+
     fn folder_of(&self, server: &ServerId) -> PathBuf {
         self.scratch_dir.join(server.as_str())
     }

@@ -188,10 +188,8 @@ fn worker(
     owner: String,
 ) -> Worker {
     let scratch_dir = config.worker.scratch_dir.clone();
-    let live = LiveHost {
-        scratch_dir: scratch_dir.unwrap_or_else(|| data_dir.scratch()),
-        ids: Arc::new(SystemIds),
-    };
+    let scratch_dir = scratch_dir.unwrap_or_else(|| data_dir.scratch());
+    let live = LiveHost::new(scratch_dir, Arc::new(SystemIds));
     Worker {
         app: app.clone(),
         repositories,

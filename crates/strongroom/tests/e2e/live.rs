@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use strongroom_testkit::QemuMachine;
+use strongroom_testkit::{MonitorFault, MonitorProxy, QemuMachine};
 
 use crate::api::Api;
 use crate::disks::{run, text};
@@ -26,10 +26,12 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
     let Some(machine) = QemuMachine::linux(folder.path()) else {
         return;
     };
-    let server = Server::start();
+    let data_dir = folder.path().join("data");
+    let server = Server::start_in(&data_dir);
     let api = Api::sign_in(&server).await;
-    let site = Site::new(&server, &api, &machine, folder.path());
-    let vault = api.make_vault("server", &[&site.web]).await;
+    let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
+    let mut site = Site::new(&server, api, proxy.socket(), folder.path());
+    let vault = site.api.make_vault("server", &[&site.web]).await;
     assert_eq!(site.state().await, ("ACTIVE".to_owned(), true));
     site.wait_until_written(STEP).await;
 
@@ -50,22 +52,40 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
         reached = highest;
     }
 
+    // Killed while the guest stands still and its machine is stopped: the next start lets both go on.
+    let checkpoint = site.api.start_checkpoint(&vault).await;
+    proxy.fail_at("cont", MonitorFault::Stall);
+    until("the machine is stopped", || proxy.struck().is_some()).await;
+    server.kill();
+    proxy.heal();
+    assert!(!machine.state().0);
+    let server = Server::start_in(&data_dir);
+    site.api = site.api.at(&server);
+    let status = site.api.wait_for_checkpoint(&checkpoint).await;
+    assert_eq!(status, "available");
+    let last = site.api.only_backup_of(&checkpoint).await;
+    let last = site.backup(last["id"].as_str().unwrap()).await;
+    assert_eq!(consistency(&last), ("1", "1"), "{last}");
+    reached = site.check(&last, &[0]).await;
+
     let body = site.restore_of(&first, &site.web, &site.web_disks);
     let path = format!("/backups/{}/restore", first["id"].as_str().unwrap());
-    let (status, answer) = api.post(&path, body).await;
+    let (status, answer) = site.api.post(&path, body).await;
     assert_eq!(
         (status, &answer["error_code"]),
         (400, &json!("BackupService.2008"))
     );
     site.wait_until_written((reached / STEP + 2) * STEP).await;
     assert_eq!(machine.state(), (true, vec![]));
+    // Nobody listens where a machine that ended had its monitor.
     drop(machine);
+    fs::remove_file(proxy.socket()).unwrap();
     assert_eq!(site.state().await, ("SHUTOFF".to_owned(), true));
 }
 
 /// The server `web` that runs, and another one that is off, onto whose disks backups are restored.
-struct Site<'a> {
-    api: &'a Api,
+struct Site {
+    api: Api,
     folder: PathBuf,
     web: String,
     web_disks: Vec<String>,
@@ -73,13 +93,13 @@ struct Site<'a> {
     copy_disks: Vec<String>,
 }
 
-impl<'a> Site<'a> {
-    fn new(server: &Server, api: &'a Api, machine: &QemuMachine, folder: &Path) -> Self {
+impl Site {
+    fn new(server: &Server, api: Api, monitor: &Path, folder: &Path) -> Self {
         let place = |name: &str| text(&folder.join(name)).to_owned();
         let disks = ["0.qcow2", "1.qcow2"].map(place);
-        let (monitor, agent) = (machine.monitor(), place("agent.sock"));
+        let agent = place("agent.sock");
         let mut web = vec!["server", "add", "--name", "web"];
-        web.extend(["--qmp", text(&monitor), "--guest-agent", &agent]);
+        web.extend(["--qmp", text(monitor), "--guest-agent", &agent]);
         let (web, web_disks) = add(server, web, &disks);
         let targets = ["0.raw", "1.raw"].map(place);
         for target in &targets {
@@ -116,6 +136,10 @@ impl<'a> Site<'a> {
 
     async fn back_up(&self, vault: &str) -> Value {
         let id = self.api.back_up(vault).await;
+        self.backup(&id).await
+    }
+
+    async fn backup(&self, id: &str) -> Value {
         let (_, answer) = self.api.get(&format!("/backups/{id}")).await;
         answer["backup"].clone()
     }
@@ -183,14 +207,19 @@ impl<'a> Site<'a> {
     async fn wait_until_written(&self, files: u32) {
         let console = self.folder.join("console");
         let words = format!("GUEST wrote {files}");
-        for _ in 0..ATTEMPTS {
-            if fs::read_to_string(&console).is_ok_and(|said| said.contains(&words)) {
-                return;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        panic!("{}", fs::read_to_string(console).unwrap());
+        let said = || fs::read_to_string(&console).unwrap_or_default();
+        until(&words, || said().contains(&words)).await;
     }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..ATTEMPTS {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("it did not come to this: {what}");
 }
 
 /// The server's id, and those of its disks.

@@ -13,13 +13,15 @@ use strongroom_service::rows::{Quiesce, Server};
 use strongroom_types::{Chain, ConsistentLevel, Trouble, VolumeFormat};
 
 use super::drives::drive_of;
-use super::{LiveHost, PATIENCE, last_point, monitor, thaw};
+use super::{LiveHost, PATIENCE, Turn, last_point, monitor, thaw};
 use crate::jobs::JobError;
 use crate::places::open_source;
 
 /// What QEMU serves. It stays there until [`Instant::commit`], [`Instant::abandon`], or the sweep of a later start.
 #[derive(Debug)]
 pub(crate) struct Instant {
+    /// Given on when the machine is as the next one may find it.
+    _turn: Turn,
     monitor: PathBuf,
     snapshot: Snapshot,
     /// Absent where the vault does not ask for it.
@@ -37,6 +39,7 @@ pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<I
         return Ok(None);
     };
     let socket = PathBuf::from(socket);
+    let turn = host.turn(&server.id).await;
     let mut qmp = match monitor(&socket, PATIENCE).await {
         Err(Error::Unreachable { .. }) => {
             let cleared = clear_folder(&host.folder_of(&server.id)).await;
@@ -65,6 +68,7 @@ pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<I
     let begun = Snapshot::begin(&mut qmp, agent, &request).await;
     let snapshot = begun.map_err(|failed| not_begun(work, failed))?;
     Ok(Some(Instant {
+        _turn: turn,
         monitor: socket,
         quiesce: quiesce(&snapshot.quiesced, refusal),
         snapshot,

@@ -83,10 +83,7 @@ impl Installation {
                 ids: Arc::new(SeededIds::default()),
             },
         );
-        let live = LiveHost {
-            scratch_dir: folder.path().join("scratch"),
-            ids: Arc::new(SystemIds),
-        };
+        let live = LiveHost::new(folder.path().join("scratch"), Arc::new(SystemIds));
         Some(Self {
             proxy,
             worker: Worker {
