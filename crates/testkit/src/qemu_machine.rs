@@ -195,10 +195,6 @@ impl QemuMachine {
         self.process.kill().expect("a process of our own");
         self.process.wait().expect("what was killed has ended");
     }
-
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
-    }
 }
 
 impl Drop for QemuMachine {

@@ -24,7 +24,7 @@ use crate::server::BINARY;
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 7] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     (
         "../README.md",
         "cargo run --release --bin strongroom -- demo",
@@ -39,6 +39,11 @@ const ELSEWHERE: [(&str, &str, &str); 7] = [
         "benchmarks.md",
         "strongroom  repo init",
         "what `cargo xtask bench` measures",
+    ),
+    (
+        "block-images.md",
+        "qemu-nbd --read-only",
+        "`exports.rs` adds what such a server serves",
     ),
     (
         "compatibility.md",

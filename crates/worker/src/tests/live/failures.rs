@@ -1,6 +1,7 @@
 //! Every command that changes something in QEMU fails once during a backup.
 
 use strongroom_testkit::MonitorFault;
+use strongroom_types::Trouble;
 
 use super::installation::{Installation, MIB};
 
@@ -126,4 +127,19 @@ async fn without_room_for_scratch_files_a_backup_waits_for_it() {
     let backup = at.finish(&id).await;
     at.holds(&backup).await;
     is_clear(&at, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_monitor_is_gone_is_not_read_behind_its_back() {
+    let Some(mut at) = Installation::new().await else {
+        return;
+    };
+    mark(&mut at, 0);
+    let id = at.checkpoint().await;
+    at.take_monitor_away();
+    let backup = at.finish(&id).await;
+    assert_eq!(backup.trouble, Some(Trouble::DiskInUse));
+    assert!(at.try_checkpoint().await.is_err());
+    at.give_monitor_back();
+    goes_on(&mut at, 0, None).await;
 }

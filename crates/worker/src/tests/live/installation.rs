@@ -117,9 +117,20 @@ impl Installation {
     /// In order, so that bitmaps are kept.
     pub(super) fn stop(&mut self) {
         self.machine.take().unwrap().quit();
-        // Nobody listens where a machine's monitor was.
+        self.take_monitor_away();
+    }
+
+    /// From now on nobody listens where the machine's monitor was.
+    pub(super) fn take_monitor_away(&self) {
         let proxy = self.proxy.socket();
         fs::rename(proxy, proxy.with_extension("away")).unwrap();
+    }
+
+    pub(super) fn give_monitor_back(&self) {
+        let proxy = self.proxy.socket();
+        if !proxy.exists() {
+            fs::rename(proxy.with_extension("away"), proxy).unwrap();
+        }
     }
 
     pub(super) fn kill_machine(&mut self) {
@@ -128,10 +139,7 @@ impl Installation {
 
     pub(super) fn start(&mut self) {
         self.machine = QemuMachine::bare(self.folder.path());
-        let proxy = self.proxy.socket();
-        if !proxy.exists() {
-            fs::rename(proxy.with_extension("away"), proxy).unwrap();
-        }
+        self.give_monitor_back();
     }
 
     /// Works until something has failed at the monitor, and no longer: as if this process were killed then. Returns what has
