@@ -97,7 +97,12 @@ fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
             incremental,
             quiesce,
         } => {
-            extra.backup = Some(backup_task(backup_id, backup_name, incremental, quiesce));
+            extra.backup = Some(backup_task(
+                backup_id,
+                backup_name,
+                incremental,
+                quiesce.as_ref(),
+            ));
         }
         rows::OperationExtra::Delete {
             backup_id,
@@ -197,9 +202,9 @@ fn backup_task(
     backup_id: strongroom_types::BackupId,
     backup_name: String,
     incremental: bool,
-    quiesce: Option<rows::Quiesce>,
+    quiesce: Option<&rows::Quiesce>,
 ) -> BackupTask {
-    let consistency = app_consistency(quiesce.as_ref());
+    let consistency = app_consistency(quiesce);
     BackupTask {
         backup_id,
         backup_name,
