@@ -7,6 +7,15 @@ use crate::page::stored;
 use crate::tx::on;
 use crate::{Result, Tx};
 
+pub(crate) const BACKUPS_OF_POLICY: &str = "SELECT * FROM backup WHERE policy_id = $1 AND vault_id = $2 AND resource_id = $3 \
+     AND parent_id IS NULL AND auto_trigger = $4 AND status IN ('available', 'waiting_restore', 'restoring') \
+     ORDER BY created_at, id";
+pub(crate) const COPIES_BY_POLICY: &str = "SELECT vault_id, policy_id, resource_id FROM backup \
+     WHERE image_type = 'replication' AND policy_id IS NOT NULL AND parent_id IS NULL \
+     AND (vault_id, policy_id, resource_id) > ($1, $2, $3) \
+     AND status IN ('available', 'waiting_restore', 'restoring') \
+     GROUP BY vault_id, policy_id, resource_id HAVING COUNT(*) > 1 ORDER BY vault_id, policy_id, resource_id LIMIT $4";
+
 /// The copies of a server in a vault that one policy of another region has sent.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct CopiesOfPolicy {
@@ -22,11 +31,6 @@ impl Tx {
         after: Option<&CopiesOfPolicy>,
         limit: u64,
     ) -> Result<Vec<CopiesOfPolicy>> {
-        const SQL: &str = "SELECT vault_id, policy_id, resource_id FROM backup \
-             WHERE image_type = 'replication' AND policy_id IS NOT NULL AND parent_id IS NULL \
-             AND (vault_id, policy_id, resource_id) > ($1, $2, $3) \
-             AND status IN ('available', 'waiting_restore', 'restoring') \
-             GROUP BY vault_id, policy_id, resource_id HAVING COUNT(*) > 1 ORDER BY vault_id, policy_id, resource_id LIMIT $4";
         // Every id comes after the empty text.
         let (vault, policy, resource) = after.map_or(("", "", ""), |after| {
             let CopiesOfPolicy {
@@ -36,8 +40,10 @@ impl Tx {
             } = after;
             (vault_id.as_str(), policy_id.as_str(), resource_id.as_str())
         });
-        Ok(on!(self, c => sqlx::query_as::<_, CopiesOfPolicy>(SQL)
-            .bind(vault).bind(policy).bind(resource).bind(stored(limit)).fetch_all(c).await)?)
+        Ok(
+            on!(self, c => sqlx::query_as::<_, CopiesOfPolicy>(COPIES_BY_POLICY)
+            .bind(vault).bind(policy).bind(resource).bind(stored(limit)).fetch_all(c).await)?,
+        )
     }
 
     /// The resources of which a policy has made more than so many backups in a vault that are finished and there.
@@ -62,11 +68,10 @@ impl Tx {
         policy: &PolicyId,
         resource: &ResourceId,
     ) -> Result<Vec<Backup>> {
-        const SQL: &str = "SELECT * FROM backup WHERE policy_id = $1 AND vault_id = $2 AND resource_id = $3 \
-             AND parent_id IS NULL AND auto_trigger = $4 AND status IN ('available', 'waiting_restore', 'restoring') \
-             ORDER BY created_at, id";
-        Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL)
-            .bind(policy).bind(vault).bind(resource).bind(true).fetch_all(c).await)?)
+        Ok(
+            on!(self, c => sqlx::query_as::<_, Backup>(BACKUPS_OF_POLICY)
+            .bind(policy).bind(vault).bind(resource).bind(true).fetch_all(c).await)?,
+        )
     }
 
     /// Failed automatic backups that are more than `kept` for their resource, or were made before `before`. A locked vault

@@ -194,6 +194,6 @@ fn of_point<'a>(node: &'a Node, point: &BackupId) -> Option<&'a Bitmap> {
 fn ours(node: &Node) -> impl Iterator<Item = &Bitmap> {
     node.dirty_bitmaps.iter().filter(|bitmap| {
         let name = bitmap.name.as_deref();
-        name.is_some_and(names::is_ours)
+        name.is_some_and(names::is_of_a_point)
     })
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::block::{self, Files, Job};
+use crate::block::{self, Job};
 use crate::machine;
-use crate::names::{self, Role};
+use crate::names::{self, PREFIX, Role};
 use crate::{Agent, Error, Qmp, Result};
 
 /// QEMU waits for requests in flight before an export or a job goes.
@@ -103,7 +103,8 @@ pub async fn clear_folder(folder: &Path) -> Result<()> {
         other => other.map_err(failed)?,
     };
     while let Some(entry) = entries.next_entry().await.map_err(failed)? {
-        if !entry.file_name().to_str().is_some_and(names::is_ours) {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.starts_with(PREFIX)) {
             continue;
         }
         let path = entry.path();
@@ -115,22 +116,22 @@ pub async fn clear_folder(folder: &Path) -> Result<()> {
 
 async fn remove_exports(qmp: &mut Qmp) -> Result<()> {
     let exports = block::exports(qmp).await?;
-    for export in exports.iter().filter(|export| names::is_ours(&export.id)) {
-        let arguments = json!({"id": export.id, "mode": "hard"});
+    let ids = exports.iter().map(|export| &export.id);
+    for id in ids.filter(|id| names::is_of_a_point(id)) {
+        let arguments = json!({"id": id, "mode": "hard"});
         match qmp.command("block-export-del", arguments).await {
             // On its way out since an earlier request.
             Err(error) if error.is_refusal() => {}
             other => other?,
         }
         let gone = tokio::time::timeout(FAREWELL_MAX, async {
-            while block::exports(qmp)
-                .await?
-                .iter()
-                .any(|left| left.id == export.id)
-            {
+            loop {
+                let left = block::exports(qmp).await?;
+                if left.iter().all(|export| export.id != *id) {
+                    return Ok(());
+                }
                 qmp.any_event(LOOK_AGAIN).await?;
             }
-            Ok(())
         });
         gone.await.map_err(|_| too_slow("an export's end"))??;
     }
@@ -142,7 +143,10 @@ async fn end_jobs(qmp: &mut Qmp) -> Result<()> {
     let ended = tokio::time::timeout(FAREWELL_MAX, async {
         loop {
             let jobs = block::jobs(qmp).await?;
-            let ours: Vec<&Job> = jobs.iter().filter(|job| names::is_ours(&job.id)).collect();
+            let ours: Vec<&Job> = jobs
+                .iter()
+                .filter(|job| names::is_of_a_point(&job.id))
+                .collect();
             if ours.is_empty() {
                 return Ok(());
             }
@@ -176,20 +180,17 @@ async fn continue_after_full_scratch(qmp: &mut Qmp) -> Result<()> {
 /// Takes the filters out from under the devices.
 async fn give_back_devices(qmp: &mut Qmp) -> Result<()> {
     let devices = block::devices(qmp).await?;
-    let mut files: Option<Files> = None;
+    let files = block::files(qmp).await?;
     for device in &devices {
         let Some(filter) = device.inserted.as_ref().map(block::Node::name) else {
             continue;
         };
-        if !names::is_ours(filter) {
+        if Role::of(filter) != Some(Role::Filter) {
             continue;
         }
         let path = machine::device_path(device);
         let path = path.ok_or_else(|| Error::strange(format!("{filter} is under no device")))?;
-        if files.is_none() {
-            files = Some(block::files(qmp).await?);
-        }
-        let disk = files.as_ref().and_then(|files| files.below(filter));
+        let disk = files.below(filter);
         let disk = disk.ok_or_else(|| Error::strange(format!("{filter} filters nothing")))?;
         set_drive(qmp, &path, disk).await?;
     }
@@ -216,11 +217,8 @@ async fn stop_server(qmp: &mut Qmp) -> Result<()> {
     if !has_node(qmp, &marker).await? {
         return Ok(());
     }
-    if block::exports(qmp)
-        .await?
-        .iter()
-        .any(|export| export.kind == "nbd")
-    {
+    let exports = block::exports(qmp).await?;
+    if exports.iter().any(|export| export.kind == "nbd") {
         return Ok(());
     }
     match qmp.command("nbd-server-stop", json!({})).await {

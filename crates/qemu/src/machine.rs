@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::block::{self, Bitmap, Device, Files, Node};
-use crate::names;
+use crate::names::Role;
 use crate::qmp::Version;
 use crate::{Error, Qmp, Result};
 
@@ -164,7 +164,7 @@ pub(crate) fn device_path(device: &Device) -> Option<String> {
 /// The node under the device, or what our filter there stands before. None for an empty drive.
 fn guests_node<'a>(device: &Device, nodes: &'a [Node], files: &Files) -> Option<&'a Node> {
     let mut name = device.inserted.as_ref()?.name();
-    while names::is_ours(name) {
+    while Role::of(name).is_some() {
         name = files.below(name)?;
     }
     nodes.iter().find(|node| node.name() == name)

@@ -66,6 +66,8 @@ pub(crate) fn of_point(point: &BackupId) -> String {
     format!("{PREFIX}{point}")
 }
 
-pub(crate) fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX)
+/// Whether this is what [`of_point`] calls things.
+pub(crate) fn is_of_a_point(name: &str) -> bool {
+    let point = name.strip_prefix(PREFIX);
+    point.is_some_and(|point| point.parse::<BackupId>().is_ok())
 }

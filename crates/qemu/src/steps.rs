@@ -187,7 +187,7 @@ impl<'a> Beginning<'a> {
             Some(agent) if self.is_holding => agent.thaw().await.map(drop),
             _ => Ok(()),
         };
-        if connected.is_err() {
+        if matches!(connected, Err(Error::Unreachable { .. })) {
             leftovers::clear_folder(&self.request.folder).await?;
         }
         connected?;

@@ -46,7 +46,7 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddServerRequest {
     pub name: InventoryName,
-    /// Paths of the disks; the first is the system disk.
+    /// Where the disks lie; the first is the system disk.
     #[schema(min_items = 1, max_items = 60)]
     pub disks: Vec<DiskPlace>,
     pub id: Option<ServerId>,

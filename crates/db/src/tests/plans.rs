@@ -8,6 +8,7 @@ use crate::backup_lists::matching_backups;
 use crate::conditions::Matching;
 use crate::operation_logs::matching_logs;
 use crate::page::NEWEST;
+use crate::retention::{BACKUPS_OF_POLICY, COPIES_BY_POLICY};
 use crate::tx::{Dialect, on};
 use crate::vaults::matching_vaults;
 use crate::{BackupFilter, OperationLogFilter, Tx, VaultFilter};
@@ -21,13 +22,16 @@ async fn plans(tx: &mut Tx, matching: &Matching) -> [String; 2] {
     let count = format!("SELECT COUNT(*) {matching}");
     let mut plans = [String::new(), String::new()];
     for (plan, sql) in plans.iter_mut().zip([page, count]) {
-        let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-        let steps =
-            on!(tx, c => sqlx::query_as::<_, (i64, i64, i64, String)>(sql).fetch_all(c).await);
-        let steps = steps.unwrap().into_iter().map(|(_, _, _, step)| step);
-        *plan = steps.collect::<Vec<_>>().join("\n");
+        *plan = steps(tx, &sql).await;
     }
     plans
+}
+
+async fn steps(tx: &mut Tx, sql: &str) -> String {
+    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let steps = on!(tx, c => sqlx::query_as::<_, (i64, i64, i64, String)>(sql).fetch_all(c).await);
+    let steps = steps.unwrap().into_iter().map(|(_, _, _, step)| step);
+    steps.collect::<Vec<_>>().join("\n")
 }
 
 #[track_caller]
@@ -108,6 +112,27 @@ async fn what_belongs_to_a_vault_or_a_resource_is_found_without_reading_the_proj
             for plan in plans(&mut tx, &matching).await {
                 assert!(plan.contains(index), "{plan}");
             }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn retention_reads_what_one_policy_made_and_sorts_nothing() {
+    on_each_database(|db| async move {
+        let mut tx = db.read().await.unwrap();
+        if tx.dialect() != Dialect::Sqlite {
+            return;
+        }
+        for (sql, index) in [
+            (BACKUPS_OF_POLICY, "backup_by_policy"),
+            (COPIES_BY_POLICY, "backup_of_far_policy"),
+        ] {
+            let steps = steps(&mut tx, sql).await;
+            assert!(
+                steps.contains(index) && !steps.contains("TEMP B-TREE"),
+                "{steps}"
+            );
         }
     })
     .await;

@@ -42,10 +42,7 @@ impl Client {
             length,
         };
         let during = doing(&request);
-        if self.is_broken {
-            let source = std::io::Error::other("it broke before");
-            return Err(Error::Lost { during, source });
-        }
+        self.expect_usable(&during)?;
         if !data.is_empty() {
             self.await_reads()?;
         }
@@ -111,11 +108,7 @@ impl Client {
 
     /// Takes one reply, or one chunk of one.
     fn receive(&mut self, during: &str) -> Result<()> {
-        if self.is_broken {
-            let during = during.to_owned();
-            let source = std::io::Error::other("it broke before");
-            return Err(Error::Lost { during, source });
-        }
+        self.expect_usable(during)?;
         let received = self.receive_reply(during);
         self.check(received)
     }
@@ -159,6 +152,16 @@ impl Client {
         }
     }
 
+    fn expect_usable(&self, during: &str) -> Result<()> {
+        if !self.is_broken {
+            return Ok(());
+        }
+        Err(Error::Lost {
+            during: during.to_owned(),
+            source: std::io::Error::other("it broke before"),
+        })
+    }
+
     /// Remembers that the connection is of no use any more.
     fn check<T>(&mut self, outcome: Result<T>) -> Result<T> {
         if let Err(error) = &outcome {
@@ -176,7 +179,7 @@ impl Client {
 
     /// Takes back the buffer of a read, so that the next needs no new one.
     pub fn recycle(&mut self, buffer: Vec<u8>) {
-        if self.spare.len() < SPARE_MAX {
+        if buffer.capacity() > 0 && self.spare.len() < SPARE_MAX {
             self.spare.push(buffer);
         }
     }

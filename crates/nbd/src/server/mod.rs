@@ -35,7 +35,7 @@ pub struct Limits {
     pub connections: usize,
     /// Of each connection; each has a thread.
     pub requests_at_once: usize,
-    /// The longest read or write, in bytes. Times the two above it bounds the memory.
+    /// The longest read or write, in bytes. Twice its product with the two above bounds the memory.
     pub request_bytes: u32,
     /// A client that has not chosen an export by then is sent away.
     pub handshake: Duration,

@@ -3,7 +3,7 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use super::handshake::{ALLOCATION_ID, Session};
-use super::session::Job;
+use super::session::Buffers;
 use super::{Allocation, Export, Fault, Limits, Stretch, Writable};
 use crate::ErrorCode;
 use crate::proto::{
@@ -16,26 +16,49 @@ const STRETCHES_MAX: usize = 16 << 10;
 /// Zeros and what is read ahead, in pieces of this size.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Does what the request asks for, and returns the whole reply.
-pub(super) fn answer(session: &Session, limits: &Limits, job: &Job) -> Vec<u8> {
-    let request = &job.request;
-    let act = || check(session, limits, job).and_then(|()| execute(session, job));
+/// What is sent: the head, and then what a read yields.
+pub(super) struct Reply {
+    pub(super) head: Vec<u8>,
+    /// So much of the content's buffer.
+    pub(super) content_bytes: usize,
+}
+
+impl Reply {
+    fn short(head: Vec<u8>) -> Self {
+        let content_bytes = 0;
+        Self {
+            head,
+            content_bytes,
+        }
+    }
+}
+
+/// Does what the request asks for.
+pub(super) fn answer(
+    session: &Session,
+    limits: &Limits,
+    request: &Request,
+    buffers: &mut Buffers,
+) -> Reply {
+    let act = || {
+        check(session, limits, request)?;
+        execute(session, request, buffers)
+    };
     // A panic would leave the client waiting for its reply, and a guest for its disk.
     let outcome = panic::catch_unwind(AssertUnwindSafe(act));
     let outcome = outcome.unwrap_or_else(|_| Err(Fault::new(ErrorCode::IO, "a fault of ours")));
     match outcome {
         Ok(Some(reply)) => reply,
-        Ok(None) => simple_reply(request.cookie, 0),
+        Ok(None) => Reply::short(simple_reply(request.cookie, 0)),
         Err(fault) if session.is_structured => {
             let payload = encode_error(fault.code, &fault.message);
             chunk(request, ChunkKind::Error, &payload)
         }
-        Err(fault) => simple_reply(request.cookie, fault.code.0),
+        Err(fault) => Reply::short(simple_reply(request.cookie, fault.code.0)),
     }
 }
 
-fn check(session: &Session, limits: &Limits, job: &Job) -> Result<(), Fault> {
-    let request = &job.request;
+fn check(session: &Session, limits: &Limits, request: &Request) -> Result<(), Fault> {
     let invalid = |message: &str| Err(Fault::new(ErrorCode::INVALID, message));
     if request.flags & !flags_allowed(session, request.command) != 0 {
         return invalid("a flag that this command does not have");
@@ -71,15 +94,18 @@ fn flags_allowed(session: &Session, command: Command) -> u16 {
 }
 
 /// A reply that carries something, or none for "done".
-fn execute(session: &Session, job: &Job) -> Result<Option<Vec<u8>>, Fault> {
-    let request = &job.request;
+fn execute(
+    session: &Session,
+    request: &Request,
+    buffers: &mut Buffers,
+) -> Result<Option<Reply>, Fault> {
     let export = session.export.as_ref();
     let (offset, length) = (request.offset, u64::from(request.length));
     match request.command {
-        Command::Read => return read(session, request).map(Some),
+        Command::Read => return read(session, request, &mut buffers.content).map(Some),
         Command::BlockStatus => return status(session, request).map(Some),
         Command::Cache => read_ahead(export, offset, length)?,
-        Command::Write => writable(export)?.write_at(offset, &job.data)?,
+        Command::Write => writable(export)?.write_at(offset, &buffers.received)?,
         Command::WriteZeroes if request.flags & command_flags::NO_HOLE != 0 => {
             write_zeros(writable(export)?, offset, length)?;
         }
@@ -95,36 +121,31 @@ fn execute(session: &Session, job: &Job) -> Result<Option<Vec<u8>>, Fault> {
     Ok(None)
 }
 
-fn read(session: &Session, request: &Request) -> Result<Vec<u8>, Fault> {
+fn read(session: &Session, request: &Request, content: &mut Vec<u8>) -> Result<Reply, Fault> {
     let export = session.export.as_ref();
     let (offset, length) = (request.offset, u64::from(request.length));
-    if !session.is_structured {
-        let mut reply = simple_reply(request.cookie, 0);
-        read_behind(export, offset, length, &mut reply)?;
-        return Ok(reply);
-    }
     let is_whole = request.flags & command_flags::DF != 0;
-    if !is_whole && is_hole(export, offset, length)? {
+    if session.is_structured && !is_whole && is_hole(export, offset, length)? {
         let payload = encode_hole(offset, request.length);
         return Ok(chunk(request, ChunkKind::Hole, &payload));
     }
-    let payload_bytes = request.length.checked_add(8).expect("it is bounded");
-    let mut reply = chunk_head(last_chunk(request, ChunkKind::Data), payload_bytes);
-    reply.extend(offset.to_be_bytes());
-    read_behind(export, offset, length, &mut reply)?;
-    Ok(reply)
-}
-
-/// Appends bytes of the export to a reply.
-fn read_behind(
-    export: &dyn Export,
-    offset: u64,
-    length: u64,
-    reply: &mut Vec<u8>,
-) -> Result<(), Fault> {
-    let head = reply.len();
-    reply.resize(head + usize::try_from(length).expect("it is bounded"), 0);
-    export.read_at(offset, &mut reply[head..])
+    let content_bytes = usize::try_from(length).expect("it is bounded");
+    if content.len() < content_bytes {
+        content.resize(content_bytes, 0);
+    }
+    export.read_at(offset, &mut content[..content_bytes])?;
+    let head = if session.is_structured {
+        let payload_bytes = request.length.checked_add(8).expect("it is bounded");
+        let mut head = chunk_head(last_chunk(request, ChunkKind::Data), payload_bytes);
+        head.extend(offset.to_be_bytes());
+        head
+    } else {
+        simple_reply(request.cookie, 0)
+    };
+    Ok(Reply {
+        head,
+        content_bytes,
+    })
 }
 
 fn is_hole(export: &dyn Export, offset: u64, length: u64) -> Result<bool, Fault> {
@@ -138,7 +159,7 @@ fn is_hole(export: &dyn Export, offset: u64, length: u64) -> Result<bool, Fault>
     Ok(remaining == 0)
 }
 
-fn status(session: &Session, request: &Request) -> Result<Vec<u8>, Fault> {
+fn status(session: &Session, request: &Request) -> Result<Reply, Fault> {
     if !session.has_allocation {
         let message = "no context was chosen";
         return Err(Fault::new(ErrorCode::INVALID, message));
@@ -214,11 +235,11 @@ fn writable(export: &dyn Export) -> Result<&dyn Writable, Fault> {
 }
 
 /// The only chunk of a reply.
-fn chunk(request: &Request, kind: ChunkKind, payload: &[u8]) -> Vec<u8> {
+fn chunk(request: &Request, kind: ChunkKind, payload: &[u8]) -> Reply {
     let length = u32::try_from(payload.len()).expect("what describes content is short");
     let mut reply = chunk_head(last_chunk(request, kind), length);
     reply.extend(payload);
-    reply
+    Reply::short(reply)
 }
 
 fn last_chunk(request: &Request, kind: ChunkKind) -> Chunk {

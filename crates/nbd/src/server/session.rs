@@ -15,11 +15,13 @@ struct Incoming<R> {
     has_ended: bool,
 }
 
-/// A request with the data that a write carries.
-pub(super) struct Job {
-    pub(super) request: Request,
-    /// Empty if it was longer than the server takes; then it is thrown away.
-    pub(super) data: Vec<u8>,
+/// What a thread works with, kept from one request to the next: fresh memory costs more than copying into it.
+#[derive(Default)]
+pub(super) struct Buffers {
+    /// What a write carries.
+    pub(super) received: Vec<u8>,
+    /// What a read yields, at the front; what lies behind is of earlier ones.
+    pub(super) content: Vec<u8>,
 }
 
 /// Answers requests until the client leaves or the connection breaks. If a reply cannot be sent, calls `end`, after
@@ -42,9 +44,13 @@ pub(super) fn serve(
     thread::scope(|scope| {
         for _ in 0..limits.requests_at_once.max(1) {
             scope.spawn(|| {
-                while let Some(job) = next_job(&incoming, limits) {
-                    let reply = reply::answer(session, limits, &job);
-                    if lock(&writer).write_all(&reply).is_err() {
+                let mut buffers = Buffers::default();
+                while let Some(request) = next_request(&incoming, limits, &mut buffers) {
+                    let reply = reply::answer(session, limits, &request, &mut buffers);
+                    let content = &buffers.content[..reply.content_bytes];
+                    let mut writer = lock(&writer);
+                    let sent = writer.write_all(&reply.head);
+                    if sent.and_then(|()| writer.write_all(content)).is_err() {
                         // The others may wait for requests that nobody could answer.
                         end();
                     }
@@ -54,14 +60,17 @@ pub(super) fn serve(
     });
 }
 
-fn next_job<R: Read>(incoming: &Mutex<Incoming<R>>, limits: &Limits) -> Option<Job> {
+fn next_request<R: Read>(
+    incoming: &Mutex<Incoming<R>>,
+    limits: &Limits,
+    buffers: &mut Buffers,
+) -> Option<Request> {
     let mut incoming = lock(incoming);
     if incoming.has_ended {
         return None;
     }
-    let job = read_job(&mut incoming.reader, limits);
-    match job {
-        Ok(Some(job)) => Some(job),
+    match read_request(&mut incoming.reader, limits, buffers) {
+        Ok(Some(request)) => Some(request),
         Ok(None) => {
             incoming.has_ended = true;
             None
@@ -75,24 +84,29 @@ fn next_job<R: Read>(incoming: &Mutex<Incoming<R>>, limits: &Limits) -> Option<J
 }
 
 /// The next request; none if the client takes its leave.
-fn read_job(mut reader: impl Read, limits: &Limits) -> io::Result<Option<Job>> {
+fn read_request(
+    mut reader: impl Read,
+    limits: &Limits,
+    buffers: &mut Buffers,
+) -> io::Result<Option<Request>> {
     let mut head = [0; REQUEST_BYTES];
     reader.read_exact(&mut head)?;
     let request = Request::decode(&head).map_err(io::Error::other)?;
-    let mut data = Vec::new();
     match request.command {
         Command::Disconnect => return Ok(None),
         Command::Write if request.length <= limits.request_bytes => {
-            data.resize(usize::try_from(request.length).expect("it is bounded"), 0);
-            reader.read_exact(&mut data)?;
+            let length = usize::try_from(request.length).expect("it is bounded");
+            buffers.received.resize(length, 0);
+            reader.read_exact(&mut buffers.received)?;
         }
+        // It is refused later, and thrown away here.
         Command::Write => {
             let mut refused = reader.take(u64::from(request.length));
             io::copy(&mut refused, &mut io::sink())?;
         }
         _ => {}
     }
-    Ok(Some(Job { request, data }))
+    Ok(Some(request))
 }
 
 /// Nobody panics while holding one of these.

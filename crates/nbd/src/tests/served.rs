@@ -1,7 +1,7 @@
 //! Our server with the clients of others.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
@@ -185,27 +185,63 @@ fn tcp_serves_as_well() {
     assert!(read == content());
 }
 
+/// A conversation by hand, as the first clients of the new style held it: no structured replies, no limits told.
+struct Wire(UnixStream);
+
+impl Wire {
+    /// Chooses the export `disk`; returns what the server tells about it.
+    fn open(lab: &Lab, flags: [u8; 4]) -> (Self, Vec<u8>) {
+        let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
+        wire.set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        wire.read_exact(&mut [0; 18]).unwrap();
+        wire.write_all(&flags).unwrap();
+        wire.write_all(b"IHAVEOPT\0\0\0\x01\0\0\0\x04disk").unwrap();
+        let mut wire = Self(wire);
+        let told = wire.read(if flags[3] == 0 { 134 } else { 10 });
+        (wire, told)
+    }
+
+    fn ask(&mut self, command: u8, offset: u64, length: u32) {
+        let mut request = b"\x25\x60\x95\x13\0\0\0".to_vec();
+        request.push(command);
+        request.extend(5u64.to_be_bytes());
+        request.extend(offset.to_be_bytes());
+        request.extend(length.to_be_bytes());
+        self.0.write_all(&request).unwrap();
+    }
+
+    fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// The error of a simple reply.
+    fn outcome(&mut self) -> u8 {
+        let reply = self.read(16);
+        assert_eq!(reply[..7], *b"\x67\x44\x66\x98\0\0\0");
+        assert_eq!(reply[8..], 5u64.to_be_bytes());
+        reply[7]
+    }
+}
+
 #[test]
 fn a_client_of_the_first_new_style_gets_the_export() {
     let Some(lab) = Lab::open() else { return };
-    let (_server, target) = lab.ours(Memory::read_only(content()), Limits::default());
-    assert_eq!(target.export, "disk");
-    let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
-    let mut greeting = [0; 18];
-    wire.read_exact(&mut greeting).unwrap();
-    // Client flags: none, so zeros follow. Then EXPORT_NAME.
-    wire.write_all(b"\0\0\0\0IHAVEOPT\0\0\0\x01\0\0\0\x04disk")
-        .unwrap();
-    let mut told = [0; 8 + 2 + 124];
-    wire.read_exact(&mut told).unwrap();
+    let (_server, _) = lab.ours(Memory::read_only(content()), Limits::default());
+    // No flags, so zeros follow what is told.
+    let (mut wire, told) = Wire::open(&lab, [0; 4]);
     assert_eq!(told[..8], (8 * MIB + 512).to_be_bytes());
-    // READ, cookie 5, 4 bytes at 2; a simple reply, as no other was agreed on.
-    wire.write_all(b"\x25\x60\x95\x13\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x02\0\0\0\x04")
-        .unwrap();
-    let mut reply = [0; 20];
-    wire.read_exact(&mut reply).unwrap();
-    assert_eq!(reply[..16], *b"\x67\x44\x66\x98\0\0\0\0\0\0\0\0\0\0\0\x05");
-    assert_eq!(reply[16..], content()[2..6]);
+    wire.ask(0, 2, 4);
+    assert_eq!(wire.outcome(), 0);
+    assert_eq!(wire.read(4), content()[2..6]);
+    wire.ask(5, MIB, 5 << 20);
+    assert_eq!(wire.outcome(), 0, "read ahead");
+    for (command, offset, length) in [(0, 8 * MIB, 1024), (0, 0, 0), (9, 0, 1), (7, 0, 1)] {
+        wire.ask(command, offset, length);
+        assert_eq!(wire.outcome(), 22, "{command} of {length} at {offset}");
+    }
 }
 
 #[test]
@@ -301,27 +337,15 @@ fn a_write_that_is_too_long_is_refused_and_forgotten() {
     // Our own client would cut it, so its request is written by hand.
     let error = client.start_write(0, &vec![1; 100 << 10]).unwrap_err();
     assert!(matches!(error, Error::Request(_)), "{error}");
-    let mut wire = UnixStream::connect(lab.path("ours")).unwrap();
-    let mut greeting = [0; 18];
-    wire.read_exact(&mut greeting).unwrap();
-    wire.write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\x04disk")
-        .unwrap();
-    wire.read_exact(&mut [0; 10]).unwrap();
-    let mut write = b"\x25\x60\x95\x13\0\0\0\x01\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0".to_vec();
-    write.extend((100u32 << 10).to_be_bytes());
-    write.extend(vec![1; 100 << 10]);
-    wire.write_all(&write).unwrap();
-    let mut reply = [0; 16];
-    wire.read_exact(&mut reply).unwrap();
-    assert_eq!(reply, *b"\x67\x44\x66\x98\0\0\0\x16\0\0\0\0\0\0\0\x06");
+    let (mut wire, _) = Wire::open(&lab, [0, 0, 0, 3]);
+    wire.ask(1, 0, 100 << 10);
+    wire.0.write_all(&vec![1; 100 << 10]).unwrap();
+    assert_eq!(wire.outcome(), 22);
     assert!(disk.content() == content());
-    // Disconnect: the server closes.
-    wire.write_all(b"\x25\x60\x95\x13\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")
-        .unwrap();
-    let end = wire.read(&mut reply);
-    let is_end =
-        matches!(&end, Ok(0)) || end.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset);
-    assert!(is_end);
+    // After a farewell the server closes.
+    wire.ask(2, 0, 0);
+    let end = wire.0.read(&mut [0]);
+    assert!(matches!(end, Ok(0)), "{end:?}");
 }
 
 #[test]

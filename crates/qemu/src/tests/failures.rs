@@ -10,11 +10,13 @@ use super::snapshot::{ALL, begin, bitmaps, request};
 use super::world::{Kind, Lab, filled};
 use crate::steps::Beginning;
 use crate::{
-    Agent, Error, Failed, Machine, Qmp, Recipe, Request, Snapshot, Step, block, leftovers, settle,
+    Agent, Error, Failed, Machine, Qmp, Quiesced, Recipe, Request, Snapshot, Step, block,
+    leftovers, settle,
 };
 
 const MIB: usize = 1 << 20;
 const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(200);
 
 /// All that a backup could change in a QEMU, as text.
 async fn state(qmp: &mut Qmp) -> String {
@@ -253,6 +255,20 @@ async fn an_nbd_server_that_is_not_ours_is_not_touched() {
 }
 
 #[tokio::test]
+async fn names_that_only_begin_like_ours_are_not_ours() {
+    let Some(lab) = Lab::open() else { return };
+    let (_machine, mut qmp) = lab.start(Kind::Machine).await;
+    let qmp = &mut qmp;
+    let node = json!({"driver": "null-co", "node-name": "strongroom-disk", "size": 65536});
+    qmp.command("blockdev-add", node).await.unwrap();
+    let bitmap = json!({"node": "disk0", "name": "strongroom-audit"});
+    qmp.command("block-dirty-bitmap-add", bitmap).await.unwrap();
+    let before = state(qmp).await;
+    begin(qmp, &lab, 1, None).await.abandon(qmp).await.unwrap();
+    assert_eq!(state(qmp).await, before);
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_met_changes_nothing() {
     let Some(lab) = Lab::open() else { return };
     let (_daemon, mut qmp) = lab.start(Kind::Daemon).await;
@@ -329,4 +345,74 @@ async fn a_guest_is_thawed_when_the_instant_fails() {
     assert_eq!(heard, ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]);
     assert_eq!(bitmaps(&mut qmp, "disk0").await, []);
     drop(machine);
+}
+
+#[tokio::test]
+async fn a_guest_that_stands_still_too_late_is_backed_up_as_it_is() {
+    let Some(lab) = Lab::open() else { return };
+    let (_machine, mut qmp) = lab.start(Kind::Machine).await;
+    let request = request(&mut qmp, &lab, 1, None).await;
+    let listener = Listener::bind();
+    let socket = listener.socket();
+    let guest = async {
+        let mut peer = listener.accept_as_agent(AGENT_TOKEN).await;
+        let freeze = peer.hear().await;
+        // Nothing: until the next synchronisation, which is the host's second thought.
+        peer.hear().await;
+        peer.say("{\"return\": 2}").await;
+        peer.write(&[0xff]).await;
+        peer.say(&format!("{{\"return\": {}}}", AGENT_TOKEN + 1))
+            .await;
+        let thaw = peer.hear().await;
+        peer.say("{\"return\": 2}").await;
+        [freeze, thaw]
+    };
+    let host = async {
+        let mut agent = Agent::connect(&socket, AGENT_TOKEN, SHORT).await.unwrap();
+        let snapshot = Snapshot::begin(&mut qmp, Some(&mut agent), &request).await;
+        snapshot.unwrap().quiesced
+    };
+    let (quiesced, [freeze, thaw]) = tokio::join!(host, guest);
+    assert!(matches!(quiesced, Quiesced::Failed(_)), "{quiesced:?}");
+    assert!(freeze.contains("guest-fsfreeze-freeze"), "{freeze}");
+    assert!(thaw.contains("guest-fsfreeze-thaw"), "{thaw}");
+}
+
+#[tokio::test]
+async fn a_guest_that_may_still_stand_still_is_told_as_left() {
+    let Some(lab) = Lab::open() else { return };
+    let (_machine, mut qmp) = lab.start(Kind::Machine).await;
+    let before = state(&mut qmp).await;
+    let request = request(&mut qmp, &lab, 1, None).await;
+    let listener = Listener::bind();
+    let socket = listener.socket();
+    let guest = async {
+        let mut peer = listener.accept_as_agent(AGENT_TOKEN).await;
+        peer.hear().await;
+        peer.say("{\"return\": 2}").await;
+    };
+    let host = async {
+        let mut agent = Agent::connect(&socket, AGENT_TOKEN, LONG).await.unwrap();
+        Snapshot::begin(&mut qmp, Some(&mut agent), &request).await
+    };
+    let (begun, ()) = tokio::join!(host, guest);
+    let Failed { step, error, left } = begun.unwrap_err();
+    assert_eq!(step, Step::Thaw);
+    assert!(matches!(error, Error::Gone), "{error:?}");
+    assert!(matches!(left, Some(Error::Gone)), "{left:?}");
+    assert_eq!(state(&mut qmp).await, before);
+}
+
+#[tokio::test]
+async fn a_snapshot_outlives_the_connection_that_made_it() {
+    let Some(lab) = Lab::open() else { return };
+    let (machine, mut qmp) = lab.start(Kind::Machine).await;
+    machine.write(&mut qmp, 0, 7, "1M 1M").await;
+    let snapshot = begin(&mut qmp, &lab, 1, None).await;
+    drop(qmp);
+    assert_eq!(lab.read(&snapshot.disks[0]), filled(&[(7, MIB..2 * MIB)]));
+    let mut qmp = machine.connect().await;
+    snapshot.commit(&mut qmp).await.unwrap();
+    assert_eq!(bitmaps(&mut qmp, "disk0").await.len(), 1);
+    assert_eq!(files(&lab), [""; 0]);
 }

@@ -46,12 +46,18 @@ impl Listener {
         peer
     }
 
-    /// An agent that answers so to one command after the other; returns the commands.
-    pub(super) async fn serve_as_agent(&self, answers: &[&str]) -> Vec<String> {
+    /// An agent that has just synchronised with the client.
+    pub(super) async fn accept_as_agent(&self, token: u32) -> Peer {
         let mut peer = self.accept().await;
         peer.hear().await;
         peer.write(&[0xff]).await;
-        peer.say(&format!("{{\"return\": {AGENT_TOKEN}}}")).await;
+        peer.say(&format!("{{\"return\": {token}}}")).await;
+        peer
+    }
+
+    /// An agent that answers so to one command after the other; returns the commands.
+    pub(super) async fn serve_as_agent(&self, answers: &[&str]) -> Vec<String> {
+        let mut peer = self.accept_as_agent(AGENT_TOKEN).await;
         let mut heard = Vec::new();
         for answer in answers {
             let asked: Value = serde_json::from_str(&peer.hear().await).unwrap();

@@ -101,12 +101,6 @@ async fn what_cannot_be_read_or_is_there_already_is_refused() {
         for path in ["", "relative", "/nul\0"].into_iter().chain(spellings) {
             refused!(add(new_volume(path)).await, Error::Invalid { .. });
         }
-        // An export of an NBD server is no path: its server says what it is.
-        let export = "nbd+unix:///a/../b?socket=/run/nbd.sock";
-        world.break_disk(export, DiskError::Unsupported("no TLS".to_owned()));
-        refused!(add(new_volume(export)).await, Error::DiskUnusable { .. });
-        world.set_disk(export, World::idle(1));
-        add(new_volume(export)).await.unwrap();
         world.set_disk("/a", World::idle(1));
         world.set_disk("/b", World::idle(1));
         refused!(
@@ -161,6 +155,23 @@ async fn what_cannot_be_read_or_is_there_already_is_refused() {
         })
         .await;
         refused!(same_id, Error::AlreadyInInventory { .. });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_export_of_an_nbd_server_is_named_as_its_server_names_it() {
+    on_each_database(|world| async move {
+        let add = |new| inventory::add_volume(&world.app, &world.caller, &world.project, new);
+        let export = "nbd+unix:///a/../b?socket=/run/nbd.sock";
+        world.break_disk(export, DiskError::Unsupported("no TLS".to_owned()));
+        refused!(add(new_volume(export)).await, Error::DiskUnusable { .. });
+        world.set_disk(export, World::idle(1));
+        add(new_volume(export)).await.unwrap();
+        refused!(
+            add(new_volume(export)).await,
+            Error::AlreadyInInventory { .. }
+        );
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use strongroom_testkit::NbdPeer;
 
-use crate::api::Api;
+use crate::api::{Api, refusal};
 use crate::disks;
 use crate::repo::Repo;
 use crate::server::Server;
@@ -47,11 +47,10 @@ async fn an_export_in_the_inventory_is_backed_up_and_restored() {
         &["compare", disks::text(&raw), disks::text(&image)],
     );
 
-    // Nobody serves it any more: it is skipped, with a reason, and not guessed.
+    // Nobody serves it any more: that is told, and nothing is guessed.
     let body = json!({ "checkpoint": { "vault_id": vault } });
-    let (_, answer) = api.post("/checkpoints", body).await;
-    let text = answer.to_string();
-    assert!(text.contains("BackupService.70"), "{text}");
+    let refused = api.post("/checkpoints", body).await;
+    assert_eq!(refusal(&refused), (400, "BackupService.0001"));
 }
 
 #[test]
