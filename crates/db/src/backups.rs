@@ -1,6 +1,9 @@
 //! Backups: one row per resource of a checkpoint, and under a server's row one per disk.
 
 mod changes;
+mod live;
+
+pub use live::{LastSaved, Quiesce};
 
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
@@ -54,6 +57,8 @@ pub struct Backup {
     pub policy_id: Option<PolicyId>,
     /// The rules of that policy when the backup was made.
     pub retention: Option<JsonText<Retention>>,
+    /// Of a server's row, where its guest was to hold still.
+    pub quiesce: Option<JsonText<Quiesce>>,
 }
 
 /// Whose backups to list.
@@ -140,8 +145,8 @@ impl Tx {
         const SQL: &str = "INSERT INTO backup (id, project_id, vault_id, checkpoint_id, parent_id, resource_id, resource_type, \
              resource_name, resource_size_gb, name, description, status, image_type, incremental, auto_trigger, system_disk, \
              progress, point_id, size_bytes, stored_bytes, trouble, trouble_message, created_at, updated_at, protected_at, expired_at, \
-             policy_id, retention) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)";
+             policy_id, retention, quiesce) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+             $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)";
         on!(self, c => sqlx::query(SQL)
             .bind(&backup.id).bind(&backup.project_id).bind(&backup.vault_id).bind(&backup.checkpoint_id).bind(&backup.parent_id)
             .bind(&backup.resource_id).bind(backup.resource_type).bind(&backup.resource_name).bind(stored(backup.resource_size_gb))
@@ -149,7 +154,7 @@ impl Tx {
             .bind(backup.auto_trigger).bind(backup.system_disk).bind(stored(backup.progress)).bind(&backup.point_id)
             .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
             .bind(backup.created_at).bind(backup.updated_at).bind(backup.protected_at).bind(backup.expired_at)
-            .bind(&backup.policy_id).bind(&backup.retention)
+            .bind(&backup.policy_id).bind(&backup.retention).bind(&backup.quiesce)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }

@@ -150,6 +150,12 @@ impl Tx {
         })
     }
 
+    /// Those of all projects that have a monitor, by id.
+    pub async fn servers_with_monitors(&mut self) -> Result<Vec<Server>> {
+        const SQL: &str = "SELECT * FROM server WHERE qmp_socket IS NOT NULL ORDER BY id";
+        Ok(on!(self, c => sqlx::query_as::<_, Server>(SQL).fetch_all(c).await)?)
+    }
+
     /// The volumes of these ids, by id; unknown ids are passed over.
     pub async fn volumes_by_id(&mut self, ids: &[VolumeId]) -> Result<Vec<Volume>> {
         let sql = format!(

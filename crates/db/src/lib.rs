@@ -43,8 +43,8 @@ mod vaults;
 
 pub use audit::{AuditFilter, AuditRecord, Trail, audit_identified, audit_made};
 pub use backups::{
-    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, Ownership, RetentionFilter,
-    VaultPoint,
+    Backup, BackupFilter, BackupSort, BackupSortKey, Direction, LastSaved, Ownership, Quiesce,
+    RetentionFilter, VaultPoint,
 };
 pub use checkpoints::{Checkpoint, SkippedResource};
 pub use connect::Db;

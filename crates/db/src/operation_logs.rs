@@ -7,6 +7,7 @@ use strongroom_types::{
     ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
 };
 
+use crate::backups::Quiesce;
 use crate::conditions::{Conditions, Matching, OF_PROJECT, OF_PROJECT_TOO, number, text};
 use crate::json_text::list_or_null;
 use crate::page::{NEWEST, NewestExtent, stored};
@@ -49,6 +50,9 @@ pub enum OperationExtra {
         backup_id: BackupId,
         backup_name: String,
         incremental: bool,
+        /// Set when the backup ends, where the guest was to hold still.
+        #[serde(default)]
+        quiesce: Option<Quiesce>,
     },
     Delete {
         backup_id: BackupId,

@@ -335,8 +335,7 @@ fn check_socket_name(socket: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::unsupported(format!(
-        "a socket's name has at most {SOCKET_NAME_MAX} bytes, {} has {length}",
-        socket.display()
+        "the name of the scratch folder is too long: its socket's has {length} bytes of {SOCKET_NAME_MAX}",
     )))
 }
 

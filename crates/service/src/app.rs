@@ -5,7 +5,7 @@ use strongroom_types::{Clock, IdSource, Timestamp};
 use tokio::sync::Notify;
 
 use crate::peers::Peers;
-use crate::{Disks, GuestAgents, SecretSeal, Settings};
+use crate::{Disks, GuestAgents, Machines, SecretSeal, Settings};
 
 /// Everything a rule needs from outside. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -15,6 +15,7 @@ pub struct App {
     pub ids: Arc<dyn IdSource>,
     pub disks: Arc<dyn Disks>,
     pub guests: Arc<dyn GuestAgents>,
+    pub machines: Arc<dyn Machines>,
     pub peers: Arc<dyn Peers>,
     pub settings: Arc<Settings>,
     /// Rung after a job was added, so that an idle worker need not wait for its next look.

@@ -13,7 +13,7 @@ use strongroom_types::{
     VaultId, VolumeId,
 };
 
-use crate::disks::{Findings, examine_all};
+use crate::findings::Findings;
 use crate::resources::NewResource;
 use crate::stock::Stock;
 use crate::vaults::{self, check_description};
@@ -104,7 +104,7 @@ async fn bind_first(app: &App, project: &ProjectId, new: &NewCheckpoint) -> Resu
     Ok(())
 }
 
-/// Looks at the disks of what is selected, before the transaction that decides: they may be slow.
+/// Looks at the disks and the machines of what is selected, before the transaction that decides: they may be slow.
 pub(crate) async fn examine(
     app: &App,
     project: &ProjectId,
@@ -116,7 +116,7 @@ pub(crate) async fn examine(
     let named = selected.iter().map(|r| (&r.resource_id, r.resource_type));
     let stock = Stock::load(&mut tx, project, named).await?;
     drop(tx);
-    Ok(examine_all(&*app.disks, stock.volumes()).await)
+    Ok(Findings::gather(app, stock.volumes(), stock.machines()).await)
 }
 
 fn check_new(new: &NewCheckpoint) -> Result<(), Error> {

@@ -1,15 +1,9 @@
 //! The truth about disk images, asked of whoever can open them.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
-use strongroom_db::Volume;
-use strongroom_types::{Trouble, VolumeFormat, VolumeId};
-
-/// How many disks are opened at a time: a slow one should not hold up the rest.
-const EXAMINED_AT_ONCE: usize = 8;
+use strongroom_types::{Trouble, VolumeFormat};
 
 /// Looks at disks on this host. The worker implements it; tests have one that answers from a table.
 #[async_trait]
@@ -43,22 +37,4 @@ impl DiskError {
             Self::Unreadable(_) => Trouble::DiskUnreadable,
         }
     }
-}
-
-/// What each of some disks is, or why that cannot be told. Never call it while a transaction is open.
-pub(crate) type Findings = BTreeMap<VolumeId, Result<DiskFacts, DiskError>>;
-
-pub(crate) async fn examine_all(
-    disks: &dyn Disks,
-    volumes: impl IntoIterator<Item = &Volume>,
-) -> Findings {
-    let volumes: Vec<_> = volumes
-        .into_iter()
-        .map(|volume| (volume.id.clone(), volume.path.clone()))
-        .collect();
-    stream::iter(volumes)
-        .map(|(id, path)| async move { (id, disks.examine(&path).await) })
-        .buffer_unordered(EXAMINED_AT_ONCE)
-        .collect()
-        .await
 }

@@ -15,11 +15,14 @@ mod error;
 pub mod expirations;
 pub mod features;
 pub mod file_agents;
+mod findings;
 pub mod guests;
 pub mod identity;
 pub mod imports;
 pub mod inventory;
+pub mod live_servers;
 pub mod locks;
+mod machines;
 pub mod metadata;
 pub mod metering;
 pub mod migrations;
@@ -56,6 +59,7 @@ pub use caller::Caller;
 pub use disks::{DiskError, DiskFacts, Disks};
 pub use error::Error;
 pub use guests::{GuestAgents, GuestError, GuestFacts};
+pub use machines::{MachineError, MachineFacts, Machines, NoMachines};
 pub use provenance::{PolicyNote, Provenance, ServerNote};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};
@@ -67,13 +71,13 @@ pub use strongroom_db::Db;
 pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
-        BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText, Member,
-        MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice, NoticeEvent,
-        OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy, PolicyFilter,
-        PolicyRules, Project, Replication, ReplicationTask, Restore, RestoreMapping,
-        RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter,
-        UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource, Volume,
-        WantedBackup,
+        BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText,
+        LastSaved, Member, MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice,
+        NoticeEvent, OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy,
+        PolicyFilter, PolicyRules, Project, Quiesce, Replication, ReplicationTask, Restore,
+        RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged,
+        TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource,
+        Volume, WantedBackup,
     };
 }
 

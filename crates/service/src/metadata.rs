@@ -8,7 +8,7 @@ use strongroom_types::{
 };
 
 use crate::backups::{self, BackupView};
-use crate::disks::Findings;
+use crate::findings::Findings;
 use crate::protectables::device_name;
 use crate::stock::Stock;
 use crate::{Action, App, Caller, Error, sharing};
@@ -64,8 +64,8 @@ pub(crate) async fn capture(
         (ResourceType::Server, Some(server)) => stock.disks_of(&server.id),
         _ => stock.protected_disks(resource),
     };
-    let in_use = |id: &VolumeId| matches!(findings.get(id), Some(Ok(facts)) if facts.in_use);
-    let runs = disks.iter().any(|disk| in_use(&disk.volume.id));
+    let in_use = |id: &VolumeId| findings.is_locked(id);
+    let held = disks.iter().any(|disk| in_use(&disk.volume.id));
     let volumes = disks.iter().map(|disk| {
         let volume = disk.volume;
         let found = findings
@@ -88,7 +88,7 @@ pub(crate) async fn capture(
         server: server.map(|server| ServerSnapshot {
             id: server.id.clone(),
             name: server.name.clone(),
-            status: if runs {
+            status: if findings.is_on(&server.id, held) {
                 ServerStatus::Active
             } else {
                 ServerStatus::Shutoff

@@ -8,7 +8,7 @@ use strongroom_types::{
     gib_ceil,
 };
 
-use crate::disks::{Findings, examine_all};
+use crate::findings::Findings;
 use crate::stock::{Stock, chooses};
 use crate::vaults::{self, VaultView};
 use crate::{Action, App, Caller, DiskFacts, Error};
@@ -191,7 +191,7 @@ async fn show(
     let stock = Stock::load(&mut tx, project, ids.iter().map(|id| (id, resource_type))).await?;
     let protection = Protection::load(&mut tx, &stock).await?;
     drop(tx);
-    let findings = examine_all(&*app.disks, stock.volumes()).await;
+    let findings = Findings::gather(app, stock.volumes(), stock.machines()).await;
     let scene = Scene {
         stock,
         protection,
@@ -285,7 +285,7 @@ impl Scene {
         };
         let status = if broken.is_some() {
             ServerStatus::Error
-        } else if disks.iter().any(held) {
+        } else if self.findings.is_on(&server.id, disks.iter().any(held)) {
             ServerStatus::Active
         } else {
             ServerStatus::Shutoff
@@ -296,12 +296,15 @@ impl Scene {
                 "the server has no disks".to_owned(),
             )
         });
+        let volumes = disks.iter().map(|disk| &disk.volume);
+        let machine = self.findings.machine_trouble(&server.id, volumes);
+        let trouble = broken.or(without_disks).or(machine);
         let vault = self.protection.vault(&server.id.clone().into());
         ProtectableView::Server(Box::new(ProtectableServer {
             server: server.clone(),
             status,
             size_gb: disks.iter().map(|disk| disk.size_gb).sum(),
-            protectability: protectability(broken.or(without_disks), vault),
+            protectability: protectability(trouble, vault),
             disks,
         }))
     }

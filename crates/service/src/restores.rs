@@ -11,7 +11,7 @@ use strongroom_types::{
     ServerId, Timestamp, VaultStatus, VolumeId,
 };
 
-use crate::disks::examine_all;
+use crate::findings::Findings;
 use crate::sharing::{self, Seen};
 use crate::work::{self, Subject};
 use crate::{Action, App, Caller, Error, backups, vaults};
@@ -44,7 +44,7 @@ pub async fn restore(
     let plan = Plan::make(&mut tx, project, &source.backup, &new).await?;
     check_restores(&mut tx, &plan.examined_ids()).await?;
     drop(tx);
-    let findings = examine_all(&*app.disks, plan.disks_to_examine()).await;
+    let findings = Findings::gather(app, plan.disks_to_examine(), plan.machines()).await;
     plan.check_disks(&findings)?;
 
     let now = app.now();

@@ -6,6 +6,7 @@ use strongroom_db::{Attachment, IncludedVolume, Server, Tx, VaultResource, Volum
 use strongroom_types::{ProjectId, ResourceId, ResourceType, ServerId, VolumeId, gib_ceil};
 
 use crate::Error;
+use crate::findings::AskedMachine;
 
 #[derive(Debug)]
 pub(crate) struct Stock {
@@ -104,6 +105,15 @@ impl Stock {
 
     pub(crate) fn volumes(&self) -> impl Iterator<Item = &Volume> {
         self.volumes.values()
+    }
+
+    /// The servers whose machines can be asked, with all their disks.
+    pub(crate) fn machines(&self) -> Vec<AskedMachine> {
+        let machine = |server: &Server| {
+            let disks = self.disks_of(&server.id).into_iter();
+            AskedMachine::new(server, disks.map(|disk| disk.volume))
+        };
+        self.servers().filter_map(machine).collect()
     }
 
     pub(crate) fn attachment(&self, volume: &VolumeId) -> Option<&Attachment> {

@@ -22,6 +22,9 @@ use strongroom_types::ProjectId;
 
 pub(crate) use peers::Peer;
 
+/// A socket's name has 107 bytes; in this folder it is one of a server's, called `strongroom-nbd`.
+const SCRATCH_DIR_BYTES_MAX: usize =
+    107 - "/00000000-0000-0000-0000-000000000000/strongroom-nbd".len();
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
 /// Everything an operator may set. A key that is not here is an error that names it.
@@ -110,6 +113,9 @@ pub(crate) struct Worker {
     pub(crate) jobs_at_once: usize,
     /// What a collection reads for rewriting, at most; no bound when absent.
     pub(crate) collect_mib_per_second: Option<u64>,
+    /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
+    /// for the names of sockets in it are short.
+    pub(crate) scratch_dir: Option<PathBuf>,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -172,6 +178,7 @@ impl Default for Config {
             worker: Worker {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
+                scratch_dir: None,
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -270,6 +277,11 @@ impl Config {
         }
         if self.worker.collect_mib_per_second == Some(0) {
             bail!("`worker.collect_mib_per_second` must be at least 1");
+        }
+        if let Some(folder) = &self.worker.scratch_dir
+            && (!folder.is_absolute() || folder.as_os_str().len() > SCRATCH_DIR_BYTES_MAX)
+        {
+            bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
         }
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");

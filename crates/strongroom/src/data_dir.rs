@@ -52,6 +52,11 @@ impl DataDir {
         self.path.join("cache")
     }
 
+    /// For what guests overwrite while they are backed up; made when first needed.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.path.join("scratch")
+    }
+
     pub(crate) fn keys(&self) -> PathBuf {
         self.path.join("keys")
     }

@@ -1,5 +1,5 @@
 //! Fixtures that several crates' tests share: databases of both kinds, stores and a proxy that fail, an S3
-//! server, NBD servers of others, a clock that tests move, known ids.
+//! server, NBD servers of others, running machines and monitors that fail, a clock that tests move, known ids.
 
 mod aging_store;
 mod bad_sectors;
@@ -8,8 +8,10 @@ mod database;
 mod failing_store;
 mod fault_proxy;
 mod mock;
+mod monitor_proxy;
 mod nbd_peer;
 mod power_cut;
+mod qemu_machine;
 mod seaweedfs;
 
 pub use aging_store::AgingStore;
@@ -19,6 +21,8 @@ pub use database::{TestDatabase, test_databases};
 pub use failing_store::{FailingStore, Fault};
 pub use fault_proxy::{FaultProxy, ProxyFault};
 pub use mock::{MockClock, SeededIds};
+pub use monitor_proxy::{MonitorFault, MonitorProxy};
 pub use nbd_peer::NbdPeer;
 pub use power_cut::PowerCut;
+pub use qemu_machine::QemuMachine;
 pub use seaweedfs::{SeaweedFs, Shape, s3_server};

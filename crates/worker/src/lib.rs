@@ -7,6 +7,7 @@ mod exports;
 mod guests;
 mod jobs;
 mod lease;
+mod live;
 pub mod metrics;
 pub mod notify;
 pub mod places;
@@ -20,6 +21,7 @@ mod upkeep;
 
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
+pub use live::{LiveHost, LocalMachines};
 pub use private_file::write_private;
 pub use replicas::StoredReplicas;
 pub use repositories::{Repositories, RepositoryError, StorageUnit};

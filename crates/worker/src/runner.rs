@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use crate::jobs::{self, Context, JobError};
 use crate::lease;
+use crate::live::{self, LiveHost};
 use crate::metrics;
 use crate::repositories::Repositories;
 use crate::upkeep;
@@ -35,13 +36,20 @@ pub struct Worker {
     /// Unique to this process: half of the fencing token.
     pub owner: String,
     pub jobs_at_once: usize,
+    /// How servers that run are backed up.
+    pub live: Arc<LiveHost>,
     /// How collections are done.
     pub collect: CollectOptions,
 }
 
 impl Worker {
-    /// Runs, with what happens by itself beside, until `stop`; then running jobs stop at their next step and go back to the queue.
+    /// Clears what a former process left in machines. Then runs, with what happens by itself beside, until `stop`; then running jobs stop at their next step and go back to the queue.
     pub async fn run(self, stop: CancellationToken) {
+        // Before the first job: it would not tell a backup under way from one that was left.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = live::sweep(&self.app, &self.live) => {}
+        }
         let slots = Arc::new(Semaphore::new(self.jobs_at_once));
         let mut running = JoinSet::new();
         let mut keeping = JoinSet::new();
@@ -94,6 +102,7 @@ impl Worker {
         Context {
             app: self.app.clone(),
             repositories: Arc::clone(&self.repositories),
+            live: Arc::clone(&self.live),
             collect: self.collect.clone(),
             lease: job.lease(&self.owner),
             cancel: stop.child_token(),

@@ -3,6 +3,7 @@
 mod exports;
 mod failures;
 mod guests;
+mod live;
 mod notify;
 mod replicas;
 mod repositories;

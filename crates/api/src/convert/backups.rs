@@ -103,17 +103,23 @@ fn extra(row: &rows::Backup) -> BackupExtra {
         encrypted: false,
         encrypted_algorithm: None,
         is_dec: false,
-        app_consistency: of_server.then(not_frozen),
+        app_consistency: of_server
+            .then(|| app_consistency(row.quiesce.as_ref().map(|quiesce| &quiesce.0))),
     }
 }
 
-/// No guest froze its applications: every backup is crash consistent so far.
-fn not_frozen() -> AppConsistency {
+/// The first word says whether the vault asked for it, the second whether the guest's file systems stood still. No code of
+/// the published list fits a guest that did not.
+pub(super) fn app_consistency(quiesce: Option<&rows::Quiesce>) -> AppConsistency {
+    let word = |is_so: bool| if is_so { "1" } else { "0" }.to_owned();
     AppConsistency {
-        app_consistency: "0".to_owned(),
-        app_consistency_status: "0".to_owned(),
+        app_consistency: word(quiesce.is_some()),
+        app_consistency_status: word(matches!(quiesce, Some(rows::Quiesce::Frozen { .. }))),
         app_consistency_error_code: "0".to_owned(),
-        app_consistency_error_message: String::new(),
+        app_consistency_error_message: match quiesce {
+            Some(rows::Quiesce::Failed { reason }) => reason.clone(),
+            Some(rows::Quiesce::Frozen { .. }) | None => String::new(),
+        },
     }
 }
 

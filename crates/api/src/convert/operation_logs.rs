@@ -8,6 +8,7 @@ use strongroom_wire::operation_logs::{
 use strongroom_wire::resources::ResourceExtra;
 use strongroom_wire::values::{Label, ShortText};
 
+use super::backups::app_consistency;
 use super::{check_count, enterprise_project};
 use crate::ApiError;
 use crate::error::code_of_trouble;
@@ -94,7 +95,15 @@ fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
             backup_id,
             backup_name,
             incremental,
-        } => extra.backup = Some(backup_task(backup_id, backup_name, incremental)),
+            quiesce,
+        } => {
+            extra.backup = Some(backup_task(
+                backup_id,
+                backup_name,
+                incremental,
+                quiesce.as_ref(),
+            ));
+        }
         rows::OperationExtra::Delete {
             backup_id,
             backup_name,
@@ -193,14 +202,17 @@ fn backup_task(
     backup_id: strongroom_types::BackupId,
     backup_name: String,
     incremental: bool,
+    quiesce: Option<&rows::Quiesce>,
 ) -> BackupTask {
+    let consistency = app_consistency(quiesce);
     BackupTask {
         backup_id,
         backup_name,
         incremental: incremental.to_string(),
-        app_consistency_status: "0".to_owned(),
+        app_consistency_status: consistency.app_consistency_status,
+        // What a backup shows as "0", a task shows as nothing.
         app_consistency_error_code: String::new(),
-        app_consistency_error_message: String::new(),
+        app_consistency_error_message: consistency.app_consistency_error_message,
     }
 }
 

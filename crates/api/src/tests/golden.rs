@@ -103,6 +103,7 @@ pub(super) async fn run_backup(server: &TestServer) {
     let outcome = BackupOutcome {
         disks: disks.collect(),
         protected_at: app.now(),
+        quiesce: None,
     };
     let usage = VaultUsage {
         points: (0..work.disks.len())

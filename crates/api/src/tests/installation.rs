@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use strongroom_service::identity::{FirstCredentials, bootstrap, prepare_bootstrap};
 use strongroom_service::peers::NoPeers;
 use strongroom_service::{
-    App, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, SecretSeal, Settings,
+    App, Db, DiskError, DiskFacts, Disks, GuestAgents, GuestError, GuestFacts, NoMachines,
+    SecretSeal, Settings,
 };
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::Role;
@@ -80,6 +81,7 @@ impl Installation {
             ids: Arc::new(SeededIds::default()),
             disks: Arc::new(NoDisks),
             guests: Arc::new(NoDisks),
+            machines: Arc::new(NoMachines),
             peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),

@@ -16,7 +16,7 @@ use strongroom_service::peers::{Comparison, Stretch};
 use strongroom_service::replicas::{ReceivedDisk, ReplicaStore};
 use strongroom_service::{
     App, Caller, Db, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
-    SecretSeal, Settings, StorageUnitSetting,
+    NoMachines, SecretSeal, Settings, StorageUnitSetting,
 };
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
@@ -167,6 +167,7 @@ impl TestServer {
             ids: Arc::new(SeededIds::default()),
             disks: disks.clone(),
             guests: disks.clone(),
+            machines: Arc::new(NoMachines),
             peers: Arc::new(peer::OneVault),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),

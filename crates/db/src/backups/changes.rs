@@ -80,12 +80,12 @@ impl Tx {
     /// Publishes how a row's backup ended; `false` when it is not being made.
     pub async fn end_backup(&mut self, backup: &Backup) -> Result<bool> {
         const SQL: &str = "UPDATE backup SET status = $2, progress = $3, point_id = $4, size_bytes = $5, stored_bytes = $6, \
-             trouble = $7, trouble_message = $8, updated_at = $9, protected_at = $10 \
+             trouble = $7, trouble_message = $8, updated_at = $9, protected_at = $10, quiesce = $11 \
              WHERE id = $1 AND status IN ('waiting_protect', 'protecting')";
         let changed = on!(self, c => sqlx::query(SQL)
             .bind(&backup.id).bind(backup.status).bind(stored(backup.progress)).bind(&backup.point_id)
             .bind(stored(backup.size_bytes)).bind(stored(backup.stored_bytes)).bind(backup.trouble).bind(&backup.trouble_message)
-            .bind(backup.updated_at).bind(backup.protected_at)
+            .bind(backup.updated_at).bind(backup.protected_at).bind(&backup.quiesce)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

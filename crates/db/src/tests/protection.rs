@@ -137,6 +137,7 @@ impl Scene {
             expired_at: None,
             policy_id: None,
             retention: None,
+            quiesce: None,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use strongroom_db::{Tx, VaultResource};
-use strongroom_types::{ProtectStatus, ResourceId, ResourceType, Trouble, VolumeId};
+use strongroom_types::{ProtectStatus, ResourceId, ResourceType, ServerId, Trouble, VolumeId};
 
 use crate::Error;
-use crate::disks::Findings;
+use crate::findings::Findings;
 use crate::stock::Stock;
 
 /// What else goes on with the disks of the selected resources; read under their locks.
@@ -78,27 +78,36 @@ pub(super) fn obstacle(
     if busy(&resource.resource_id) || ids.iter().any(|id| busy(&ResourceId::from((*id).clone()))) {
         return because(Trouble::BackupRunning, "it is already being backed up");
     }
+    let server = ServerId::from(resource.resource_id.clone());
+    if resource.resource_type == ResourceType::Server && findings.machine(&server).is_some() {
+        let unreadable = ids.into_iter().find_map(|id| unreadable(id, findings));
+        let volumes = disks.iter().map(|disk| disk.volume);
+        return unreadable.or_else(|| findings.machine_trouble(&server, volumes));
+    }
     ids.into_iter()
-        .find_map(|id| disk_obstacle(resource, id, findings))
+        .find_map(|id| held(resource, id, findings).or_else(|| unreadable(id, findings)))
 }
 
-fn disk_obstacle(
-    resource: &VaultResource,
-    id: &VolumeId,
-    findings: &Findings,
-) -> Option<(Trouble, String)> {
+/// A machine that cannot be asked for its disks' state holds the disk.
+fn held(resource: &VaultResource, id: &VolumeId, findings: &Findings) -> Option<(Trouble, String)> {
+    if !findings.is_locked(id) {
+        return None;
+    }
+    let (trouble, reason) = match resource.resource_type {
+        ResourceType::Server => (
+            Trouble::ServerRunning,
+            "the server is running and has no way to be backed up live; stop it first",
+        ),
+        _ => (
+            Trouble::DiskInUse,
+            "a running machine holds the disk; stop it first",
+        ),
+    };
+    Some((trouble, reason.to_owned()))
+}
+
+fn unreadable(id: &VolumeId, findings: &Findings) -> Option<(Trouble, String)> {
     match findings.get(id) {
-        Some(Ok(facts)) if facts.in_use => match resource.resource_type {
-            ResourceType::Server => Some((
-                Trouble::ServerRunning,
-                "the server is running and has no way to be backed up live; stop it first"
-                    .to_owned(),
-            )),
-            _ => Some((
-                Trouble::DiskInUse,
-                "a running machine holds the disk; stop it first".to_owned(),
-            )),
-        },
         Some(Ok(_)) => None,
         Some(Err(error)) => Some((error.trouble(), format!("the disk {id}: {error}"))),
         None => Some((

@@ -13,7 +13,7 @@ use strongroom_types::{
 
 use super::obstacles::{Traffic, obstacle};
 use super::{CheckpointResource, CheckpointView, NewCheckpoint, origin, selection};
-use crate::disks::Findings;
+use crate::findings::Findings;
 use crate::stock::{Disk, Stock};
 use crate::vaults::rules;
 use crate::work::{self, Subject};
@@ -290,6 +290,7 @@ impl Run<'_> {
             expired_at: asked.or(by_policy),
             policy_id: self.policy.map(|policy| policy.id.clone()),
             retention: retention.map(JsonText),
+            quiesce: None,
         }
     }
 
@@ -317,6 +318,7 @@ impl Run<'_> {
             backup_id: backup.id.clone(),
             backup_name: backup.name.clone(),
             incremental: backup.incremental,
+            quiesce: None,
         };
         let (app, now) = (self.app, self.now);
         let log = OperationLog {

@@ -20,7 +20,7 @@ use super::{
 use crate::peers::NoPeers;
 use crate::{
     App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
-    SecretSeal, Settings,
+    NoMachines, SecretSeal, Settings,
 };
 
 #[derive(Debug)]
@@ -59,6 +59,7 @@ impl Installation {
             ids: Arc::new(SeededIds::default()),
             disks: Arc::new(NoDisks),
             guests: Arc::new(NoDisks),
+            machines: Arc::new(NoMachines),
             peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),

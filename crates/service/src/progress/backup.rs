@@ -1,5 +1,6 @@
 use strongroom_db::{
-    AppliedPolicy, Backup, Checkpoint, Lease, Server, Tx, Vault, VaultResource, Volume,
+    AppliedPolicy, Backup, Checkpoint, JsonText, LastSaved, Lease, OperationExtra, Quiesce, Server,
+    Tx, Vault, VaultResource, Volume,
 };
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, OperationLogId, ProtectStatus, ResourceType, ServerId,
@@ -36,6 +37,8 @@ pub struct DiskWork {
     pub position: u64,
     /// The newest point of this volume in the project; absent when there is none or a full backup was asked for.
     pub parent_point: Option<String>,
+    /// The newest point of this volume that was made here, whatever was asked for.
+    pub last: Option<LastSaved>,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct BackupOutcome {
     pub disks: Vec<DiskOutcome>,
     /// The instant whose data was saved.
     pub protected_at: Timestamp,
+    /// Absent where nobody wished that the guest holds still.
+    pub quiesce: Option<Quiesce>,
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +124,7 @@ async fn read_work(
             position: place.map_or(0, |place| place.position),
             volume: tx.find_volume(&volume_id).await?,
             parent_point,
+            last: tx.last_saved(&row.project_id, &volume_id).await?,
             backup: row,
         });
     }
@@ -189,7 +195,7 @@ pub async fn finish_backup(
         &mut tx,
         super::log_of(&job)?,
         &backup,
-        failure.as_ref(),
+        (failure.as_ref(), outcome.quiesce),
         now,
     )
     .await?;
@@ -220,9 +226,17 @@ pub async fn fail_backup(
             })
             .collect(),
         protected_at: now,
+        quiesce: None,
     };
     publish_rows(&mut tx, &backup, &outcome, now).await?;
-    publish_end(&mut tx, super::log_of(&job)?, &backup, Some(&failure), now).await?;
+    publish_end(
+        &mut tx,
+        super::log_of(&job)?,
+        &backup,
+        (Some(&failure), None),
+        now,
+    )
+    .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -273,6 +287,7 @@ async fn publish_rows(
         return Ok(failure);
     }
     let mut top = backup.clone();
+    top.quiesce = outcome.quiesce.clone().map(JsonText);
     if let Some(failure) = &failure {
         set_failed(&mut top, failure);
     } else {
@@ -318,7 +333,7 @@ async fn publish_end(
     tx: &mut Tx,
     log: &OperationLogId,
     backup: &Backup,
-    failure: Option<&Failure>,
+    (failure, quiesce): (Option<&Failure>, Option<Quiesce>),
     now: Timestamp,
 ) -> Result<(), Error> {
     let status = match failure {
@@ -331,6 +346,9 @@ async fn publish_end(
             .await?;
     }
     backups::refresh_checkpoint(tx, &backup.checkpoint_id).await?;
-    let extra = super::get_log(tx, log).await?.extra.0;
+    let mut extra = super::get_log(tx, log).await?.extra.0;
+    if let OperationExtra::Backup { quiesce: told, .. } = &mut extra {
+        *told = quiesce;
+    }
     super::end_log(tx, log, failure, extra, now).await
 }

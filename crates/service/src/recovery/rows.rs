@@ -122,6 +122,7 @@ fn disk(vault: &Vault, point: &FoundPoint, now: Timestamp) -> Backup {
         },
         policy_id: of.backup.policy_id.clone().filter(|_| ends_here),
         retention: retention.map(JsonText),
+        quiesce: None,
         created_at: of.backup.created_at,
         updated_at: now,
         protected_at: Some(of.backup.protected_at),

@@ -63,6 +63,7 @@ pub(super) fn new_backup(
         trouble_message: String::new(),
         policy_id: None,
         retention: None,
+        quiesce: None,
         created_at: now,
         updated_at: now,
         // Of the source's data, and shown as soon as there is something to show it of.

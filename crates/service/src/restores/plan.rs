@@ -7,7 +7,7 @@ use strongroom_types::{BackupStatus, ProjectId, ResourceId, ResourceType, Server
 
 use super::NewRestore;
 use crate::Error;
-use crate::disks::Findings;
+use crate::findings::{AskedMachine, Findings};
 use crate::stock::Stock;
 
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pairs: Vec<Pair>,
     /// The targets, and the other disks of a server that is restored: it must not run on any of them.
     examined: Vec<Volume>,
+    /// Of the targets' server, if its machine can be asked.
+    machine: Option<(ServerId, AskedMachine)>,
     /// What a vault protects of the target: its server, or itself.
     protected_resource: ResourceId,
 }
@@ -61,7 +63,9 @@ impl Plan {
             return Err(Error::TargetVolumeNotFound { volume_id });
         };
         check_system_disk(&stock, backup, &volume_id)?;
+        let server = stock.server_of(&volume_id);
         Ok(Self {
+            machine: server.and_then(|server| machine(server, [target])),
             server: None,
             pairs: vec![Pair {
                 backup: backup.clone(),
@@ -98,10 +102,12 @@ impl Plan {
             pairs.push(pair(tx, &stock, &children, &server_id, mapping).await?);
         }
         let disks = stock.disks_of(&server_id).into_iter();
+        let examined: Vec<_> = disks.map(|disk| disk.volume.clone()).collect();
         Ok(Self {
+            machine: machine(server, &examined),
             server: Some(server.clone()),
             pairs,
-            examined: disks.map(|disk| disk.volume.clone()).collect(),
+            examined,
             protected_resource: resource,
         })
     }
@@ -115,10 +121,26 @@ impl Plan {
         ids.collect()
     }
 
+    pub(super) fn machines(&self) -> Vec<AskedMachine> {
+        let machine = self.machine.as_ref().map(|(_, asked)| asked.clone());
+        machine.into_iter().collect()
+    }
+
+    /// Whether a machine has the disk, or is of the server without telling what it has.
+    fn is_held(&self, volume: &Volume, findings: &Findings) -> bool {
+        let server = self.machine.as_ref().map(|(id, _)| id);
+        let by_machine = match server.and_then(|id| findings.machine(id)) {
+            Some(Ok(facts)) => facts.places.contains(&volume.path),
+            Some(Err(_)) => true,
+            None => false,
+        };
+        by_machine || findings.is_locked(&volume.id)
+    }
+
     /// Refuses targets that are held, too small or not usable.
     pub(super) fn check_disks(&self, findings: &Findings) -> Result<(), Error> {
         for volume in &self.examined {
-            if !matches!(findings.get(&volume.id), Some(Ok(facts)) if facts.in_use) {
+            if !self.is_held(volume, findings) {
                 continue;
             }
             return Err(match &self.server {
@@ -180,6 +202,13 @@ impl Plan {
             (None, None) => (self.protected_resource.clone(), String::new()),
         }
     }
+}
+
+fn machine<'a>(
+    server: &Server,
+    disks: impl IntoIterator<Item = &'a Volume>,
+) -> Option<(ServerId, AskedMachine)> {
+    Some((server.id.clone(), AskedMachine::new(server, disks)?))
 }
 
 /// Without mappings every disk goes back to the volume that it came from.

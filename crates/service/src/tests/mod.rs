@@ -7,6 +7,7 @@ mod concurrency;
 mod imports;
 mod inventory;
 mod lists;
+mod live_servers;
 mod locks;
 mod migrations;
 mod notices;

@@ -1,6 +1,6 @@
 //! An installation with one project, disks that exist only in a table, and a worker that is a few function calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,14 +25,37 @@ use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
 use crate::{
     App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
-    SecretSeal, Settings,
+    MachineError, MachineFacts, Machines, SecretSeal, Settings,
 };
 
 /// What every saved disk adds to the storage.
 pub(super) const STORED: u64 = 100 * MIB;
 
 #[derive(Debug, Default)]
-pub(super) struct TableDisks(Mutex<BTreeMap<String, Result<DiskFacts, DiskError>>>);
+pub(super) struct TableDisks(
+    Mutex<BTreeMap<String, Result<DiskFacts, DiskError>>>,
+    Mutex<BTreeMap<String, Result<MachineFacts, MachineError>>>,
+);
+
+/// By their monitors' sockets.
+#[async_trait]
+impl Machines for TableDisks {
+    async fn ask(
+        &self,
+        monitor: &str,
+        places: &BTreeSet<String>,
+    ) -> Result<MachineFacts, MachineError> {
+        let table = self.1.lock().unwrap();
+        let mut answer = table
+            .get(monitor)
+            .cloned()
+            .unwrap_or(Err(MachineError::Unreachable));
+        if let Ok(facts) = &mut answer {
+            facts.places.retain(|place| places.contains(place));
+        }
+        answer
+    }
+}
 
 #[async_trait]
 impl Disks for TableDisks {
@@ -76,6 +99,7 @@ impl World {
             ids: Arc::new(ids),
             disks: disks.clone(),
             guests: disks.clone(),
+            machines: disks.clone(),
             peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
@@ -149,6 +173,12 @@ impl World {
             .lock()
             .unwrap()
             .insert(path.to_owned(), Ok(facts));
+    }
+
+    /// What the machine behind a monitor's socket answers from now on.
+    pub(super) fn set_machine(&self, monitor: &str, answer: Result<MachineFacts, MachineError>) {
+        let mut machines = self.disks.1.lock().unwrap();
+        machines.insert(monitor.to_owned(), answer);
     }
 
     pub(super) fn break_disk(&self, path: &str, error: DiskError) {
@@ -492,6 +522,7 @@ impl World {
         let outcome = BackupOutcome {
             disks,
             protected_at,
+            quiesce: None,
         };
         (outcome, usage)
     }

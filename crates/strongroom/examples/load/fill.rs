@@ -219,6 +219,7 @@ impl Filler {
             expired_at: None,
             policy_id: None,
             retention: None,
+            quiesce: None,
         })
     }
 
@@ -244,7 +245,11 @@ impl Filler {
             resource_name: Some(volume.name.clone()),
             extra: JsonText(OperationExtra::Backup {
                 backup_id: id(BACKUP, backup).parse()?,
-                backup_name: format!("backup-{backup}"),
+                backup_name: format!(
+                    "backup-{backup
+                quiesce: None,
+            }"
+                ),
                 incremental: true,
             }),
             trouble: None,

@@ -20,7 +20,9 @@ use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::Notifier;
-use strongroom_worker::{LocalDisks, LocalGuests, Repositories, StoredReplicas, Worker};
+use strongroom_worker::{
+    LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, StoredReplicas, Worker,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -69,7 +71,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
-    let mut worker = tokio::spawn(worker(&config, repositories, &app, owner).run(stop.clone()));
+    let mut worker =
+        tokio::spawn(worker(&config, &data_dir, repositories, &app, owner).run(stop.clone()));
     let notifier = Notifier {
         app: app.clone(),
         channels,
@@ -169,6 +172,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         ids: Arc::new(SystemIds),
         disks: Arc::new(LocalDisks),
         guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
+        machines: Arc::new(LocalMachines),
         peers: Arc::new(links),
         settings: Arc::new(settings),
         wake: Arc::default(),
@@ -176,12 +180,22 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
     })
 }
 
-fn worker(config: &Config, repositories: Arc<Repositories>, app: &App, owner: String) -> Worker {
+fn worker(
+    config: &Config,
+    data_dir: &DataDir,
+    repositories: Arc<Repositories>,
+    app: &App,
+    owner: String,
+) -> Worker {
+    let scratch_dir = config.worker.scratch_dir.clone();
+    let scratch_dir = scratch_dir.unwrap_or_else(|| data_dir.scratch());
+    let live = LiveHost::new(scratch_dir, Arc::new(SystemIds));
     Worker {
         app: app.clone(),
         repositories,
         owner,
         jobs_at_once: config.worker.jobs_at_once,
+        live: Arc::new(live),
         collect: config.collect_options(),
     }
 }

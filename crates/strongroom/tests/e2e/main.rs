@@ -20,6 +20,7 @@ mod full_disk;
 mod import;
 mod keys;
 mod kill;
+mod live;
 mod pages;
 mod recover;
 mod replicate;

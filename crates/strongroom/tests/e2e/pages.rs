@@ -24,7 +24,7 @@ use crate::server::BINARY;
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 6] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     (
         "../README.md",
         "cargo run --release --bin strongroom -- demo",
@@ -41,9 +41,19 @@ const ELSEWHERE: [(&str, &str, &str); 6] = [
         "what `cargo xtask bench` measures",
     ),
     (
+        "block-images.md",
+        "qemu-nbd --read-only",
+        "`exports.rs` adds what such a server serves",
+    ),
+    (
         "compatibility.md",
         "target/clients-venv/",
         "`clients.rs` runs this script, among the others",
+    ),
+    (
+        "live-servers.md",
+        "qemu-system-x86_64 -m 2048",
+        "`live.rs` runs such machines",
     ),
     (
         "policies.md",

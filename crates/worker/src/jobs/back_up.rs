@@ -1,13 +1,16 @@
+mod live;
+
 use std::path::Path;
 
 use strongroom_block::BlockSource;
-use strongroom_repo::{NewPoint, Repository};
+use strongroom_repo::{Commit, NewPoint, Repository};
 use strongroom_service::Provenance;
 use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, Failure, fail_backup,
     finish_backup, start_backup,
 };
-use strongroom_types::{BackupId, Chain, Timestamp, Trouble};
+use strongroom_service::rows::Quiesce;
+use strongroom_types::{BackupId, Chain, ConsistentLevel, Timestamp, Trouble};
 
 use super::error::disk_trouble;
 use super::usage::{self, Change};
@@ -17,11 +20,31 @@ use crate::transfer::{self, Progress};
 
 /// Backs up one resource: a disk, or every disk of a server.
 ///
-/// All disks are opened, under QEMU's locks, before the first is read: together they are one instant.
+/// A server that runs is asked to serve its disks. Otherwise all disks are opened, under QEMU's locks, before the first is
+/// read. Either way they are one instant together.
 pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), JobError> {
     let work = start_backup(&context.app, &context.lease, backup_id).await?;
     let repository = context.repositories.get(&work.backup.project_id).await?;
-    let opened = open_disks(&work).await?;
+    if work
+        .server
+        .as_ref()
+        .is_some_and(|server| server.qmp_socket.is_some())
+    {
+        live::forget_earlier_instants(&repository, &work).await?;
+    }
+    let asked_at = context.app.now();
+    if let Some(instant) = crate::live::begin(&context.live, &work).await? {
+        return live::run(context, &repository, &work, asked_at, instant).await;
+    }
+    back_up_at_rest(context, &repository, &work).await
+}
+
+async fn back_up_at_rest(
+    context: &Context,
+    repository: &Repository,
+    work: &BackupWork,
+) -> Result<(), JobError> {
+    let opened = open_disks(work).await?;
     let protected_at = context.app.now();
     let total = opened
         .iter()
@@ -32,8 +55,8 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
     // Boxed: the state of a transfer is large.
     let saving = Box::pin(save_disks(
         context,
-        &repository,
-        &work,
+        repository,
+        work,
         protected_at,
         opened,
         &progress,
@@ -41,7 +64,7 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
     let disks = reporting(
         context,
         &work.operation_log_id,
-        backup_id,
+        &work.backup.id,
         &progress,
         saving,
     )
@@ -49,8 +72,17 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
     let outcome = BackupOutcome {
         disks,
         protected_at,
+        quiesce: not_asked(work),
     };
-    publish(context, &repository, &work, outcome).await
+    publish(context, repository, work, outcome).await
+}
+
+/// Nobody is there to hold still in a machine that is off.
+fn not_asked(work: &BackupWork) -> Option<Quiesce> {
+    let is_wanted = work.vault.consistent_level == ConsistentLevel::App;
+    is_wanted.then(|| Quiesce::Failed {
+        reason: "the server was off: its disks are as it left them".to_owned(),
+    })
 }
 
 pub(super) async fn fail(
@@ -135,20 +167,28 @@ async fn save_disk(
     provenance: &Provenance,
     progress: &Progress,
 ) -> Result<Result<DiskSaved, DiskFailure>, JobError> {
-    let new = NewPoint {
-        name: work.backup.id.to_string(),
-        lineage: work.backup.resource_id.to_string(),
-        size_bytes: source.size_bytes(),
-        attributes: provenance.to_attributes(),
-    };
+    let new = new_point(work, source.size_bytes(), provenance);
     match transfer::back_up(repository, source, new, progress, &context.cancel).await {
-        Ok(commit) => Ok(Ok(DiskSaved {
-            point_id: commit.point.id.to_string(),
-            size_bytes: commit.point.size_bytes,
-            stored_bytes: commit.bytes_stored,
-        })),
+        Ok(commit) => Ok(Ok(saved(&commit))),
         Err(transfer::TransferError::Disk(error)) => Ok(Err(disk_failure(work, &error))),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn new_point(work: &DiskWork, size_bytes: u64, provenance: &Provenance) -> NewPoint {
+    NewPoint {
+        name: work.backup.id.to_string(),
+        lineage: work.backup.resource_id.to_string(),
+        size_bytes,
+        attributes: provenance.to_attributes(),
+    }
+}
+
+fn saved(commit: &Commit) -> DiskSaved {
+    DiskSaved {
+        point_id: commit.point.id.to_string(),
+        size_bytes: commit.point.size_bytes,
+        stored_bytes: commit.bytes_stored,
     }
 }
 

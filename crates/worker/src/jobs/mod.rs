@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use error::JobError;
 
+use crate::live::LiveHost;
 use crate::repositories::Repositories;
 use crate::transfer::Progress;
 
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) app: App,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) collect: CollectOptions,
+    pub(crate) live: Arc<LiveHost>,
     pub(crate) lease: Lease,
     pub(crate) cancel: CancellationToken,
 }

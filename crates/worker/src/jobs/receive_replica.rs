@@ -37,6 +37,7 @@ pub(super) async fn run(context: &Context, replica_id: &BackupId) -> Result<(), 
     let outcome = BackupOutcome {
         disks,
         protected_at: protected_at.unwrap_or(work.backup.created_at),
+        quiesce: None,
     };
     back_up::publish(context, &repository, &work, outcome).await
 }

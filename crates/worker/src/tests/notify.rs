@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strongroom_db::{Db, JsonText, Notice, NoticeEvent};
 use strongroom_service::peers::NoPeers;
-use strongroom_service::{App, SecretSeal, Settings};
+use strongroom_service::{App, NoMachines, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds, TestDatabase, test_databases};
 use strongroom_types::{GIB, NoticeChannel, NoticeState, ProjectId, SystemIds, VaultId};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
@@ -25,6 +25,7 @@ async fn app(clock: &Arc<MockClock>) -> (App, TestDatabase) {
         ids: Arc::new(SeededIds::default()),
         disks: Arc::new(LocalDisks),
         guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
+        machines: Arc::new(NoMachines),
         peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),

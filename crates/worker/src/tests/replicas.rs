@@ -103,6 +103,7 @@ fn row(size_bytes: u64) -> Backup {
         expired_at: None,
         policy_id: None,
         retention: None,
+        quiesce: None,
     }
 }
 

@@ -10,7 +10,7 @@ use strongroom_service::peers::NoPeers;
 use strongroom_service::policies::{self, Definition, NewPolicy};
 use strongroom_service::resources::NewResource;
 use strongroom_service::vaults::{self, Charging, NewVault};
-use strongroom_service::{App, Caller, SecretSeal, Settings};
+use strongroom_service::{App, Caller, NoMachines, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{
     CloudType, ConsistentLevel, JobKind, ObjectType, PolicyId, PolicyOperation, PolicyOrigin,
@@ -30,6 +30,7 @@ async fn installation(db: &Db, clock: &Arc<MockClock>) -> (App, Caller, ProjectI
         ids: Arc::new(SeededIds::default()),
         disks: Arc::new(LocalDisks),
         guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
+        machines: Arc::new(NoMachines),
         peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),

@@ -1,0 +1,242 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Names the folder with the kernel and the first disk of the Linux guest.
+const GUEST_VARIABLE: &str = "STRONGROOM_TEST_GUEST";
+/// How often, and how long in between, somebody looks whether a monitor answers: a minute.
+const ATTEMPTS: usize = 3000;
+const PAUSE: Duration = Duration::from_millis(20);
+const COMPUTER: &str = "-accel tcg -nodefaults -no-user-config -display none -name lab \
+    -qmp unix:qmp.sock,server=on,wait=off -qmp unix:test.sock,server=on,wait=off";
+
+/// A running QEMU with two disks, killed by its own process id when dropped. It has a monitor for Strongroom, `qmp.sock`, and
+/// one for the test.
+#[derive(Debug)]
+pub struct QemuMachine {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl QemuMachine {
+    /// Bytes of each disk.
+    pub const DISK_SIZE: u64 = 16 << 20;
+
+    /// A machine with nothing to boot, which writes what the test tells it: `0.qcow2` and `1.raw` in `folder`, made if they
+    /// are not there. None where QEMU is missing, which is said, and is a failure under `CI=true`.
+    pub fn bare(folder: &Path) -> Option<Self> {
+        if !is_here("qemu-system-x86_64", "install qemu-system-x86") {
+            return None;
+        }
+        for (name, format) in [("0.qcow2", "qcow2"), ("1.raw", "raw")] {
+            if !folder.join(name).exists() {
+                let size = Self::DISK_SIZE.to_string();
+                tool(
+                    "qemu-img",
+                    ["create", "-q", "-f", format, name, &size],
+                    folder,
+                );
+            }
+        }
+        let place = folder.display();
+        let arguments = format!(
+            "-M pc -m 16 {COMPUTER} \
+             -blockdev driver=file,node-name=file0,filename={place}/0.qcow2 \
+             -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0,id=dev0 \
+             -drive if=none,id=old,file={place}/1.raw,format=raw -device virtio-blk-pci,drive=old,id=dev1"
+        );
+        Some(Self::start(folder, &arguments))
+    }
+
+    /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.qcow2`, which are made, without
+    /// end, says so on `console`, and has an agent at `agent.sock`.
+    pub fn linux(folder: &Path) -> Option<Self> {
+        let guest = std::env::var_os(GUEST_VARIABLE)
+            .map(PathBuf::from)
+            .unwrap_or_default();
+        if !guest.join("vmlinuz").exists() {
+            tell(&format!(
+                "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
+            ));
+            return None;
+        }
+        for disk in [0, 1] {
+            make_file_system(folder, disk);
+        }
+        let (place, guest) = (folder.display(), guest.display());
+        let arguments = format!(
+            "-M q35 -m 256 -no-reboot {COMPUTER} \
+             -kernel {guest}/vmlinuz -initrd {guest}/initrd -append console=ttyS0 -serial file:console \
+             -device virtio-serial-pci -chardev socket,id=agent,path=agent.sock,server=on,wait=off \
+             -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
+             -blockdev driver=file,node-name=file0,filename={place}/0.qcow2 \
+             -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0 \
+             -blockdev driver=file,node-name=file1,filename={place}/1.qcow2 \
+             -blockdev driver=qcow2,node-name=disk1,file=file1 \
+             -device virtio-scsi-pci -device scsi-hd,drive=disk1"
+        );
+        Some(Self::start(folder, &arguments))
+    }
+
+    fn start(folder: &Path, arguments: &str) -> Self {
+        for stale in ["qmp.sock", "test.sock"] {
+            fs::remove_file(folder.join(stale)).ok();
+        }
+        let process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(arguments.split_whitespace())
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("setpriv is part of every Linux");
+        let machine = Self {
+            process,
+            folder: folder.to_owned(),
+        };
+        machine.command("query-status", &json!({}));
+        machine
+    }
+
+    /// The socket that Strongroom is told of.
+    pub fn monitor(&self) -> PathBuf {
+        self.folder.join("qmp.sock")
+    }
+
+    /// Runs a command at the test's own monitor, and returns its answer.
+    pub fn command(&self, command: &str, arguments: &Value) -> Value {
+        let mut stream = BufReader::new(self.connect());
+        let mut ask = |request: Value| {
+            writeln!(stream.get_mut(), "{request}").expect("the machine runs");
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).expect("the machine runs");
+                let message: Value = serde_json::from_str(&line).expect("monitors speak JSON");
+                if message.get("return").is_some() || message.get("error").is_some() {
+                    return message;
+                }
+            }
+        };
+        ask(json!({"execute": "qmp_capabilities"}));
+        let mut answer = ask(json!({"execute": command, "arguments": arguments}));
+        assert!(answer.get("error").is_none(), "{command}: {answer}");
+        answer["return"].take()
+    }
+
+    fn connect(&self) -> UnixStream {
+        let (_keep, never) = mpsc::channel::<()>();
+        for _ in 0..ATTEMPTS {
+            if let Ok(stream) = UnixStream::connect(self.folder.join("test.sock")) {
+                return stream;
+            }
+            // Nobody sends: it is the pause that counts.
+            let _ = never.recv_timeout(PAUSE);
+        }
+        panic!("no monitor in {}", self.folder.display());
+    }
+
+    /// Fills a range of a disk of a bare machine with a byte, as its guest would.
+    pub fn write(&self, disk: usize, byte: u8, range: &std::ops::Range<usize>) {
+        let (offset, length) = (range.start, range.len());
+        let line = format!(
+            "qemu-io -d /machine/peripheral/dev{disk}/virtio-backend \"write -P {byte} {offset} {length}\""
+        );
+        let said = self.command("human-monitor-command", &json!({"command-line": line}));
+        assert_eq!(said.as_str().map(str::trim), Some(""));
+    }
+
+    /// Whether the guest runs, and names of all nodes, exports and jobs that are Strongroom's.
+    pub fn state(&self) -> (bool, Vec<String>) {
+        let status = self.command("query-status", &json!({}));
+        let lists = [
+            self.command("query-named-block-nodes", &json!({"flat": true})),
+            self.command("query-block-exports", &json!({})),
+            self.command("query-jobs", &json!({})),
+        ];
+        let things = lists.iter().filter_map(Value::as_array).flatten();
+        let names = things.filter_map(|thing| thing.get("node-name").or(thing.get("id"))?.as_str());
+        let ours = names.filter(|name| name.starts_with("strongroom-"));
+        (status["running"] == true, ours.map(str::to_owned).collect())
+    }
+
+    /// The names of the bitmaps of a disk that lies in this file.
+    pub fn bitmaps(&self, file: &str) -> Vec<String> {
+        let nodes = self.command("query-named-block-nodes", &json!({"flat": true}));
+        let nodes = nodes.as_array().into_iter().flatten();
+        let of_file = nodes.filter(|node| {
+            let name = node["file"].as_str();
+            name.is_some_and(|name| name.ends_with(file))
+        });
+        let bitmaps = of_file.filter_map(|node| node["dirty-bitmaps"].as_array());
+        let mut names: Vec<_> = bitmaps
+            .flatten()
+            .filter_map(|bitmap| bitmap["name"].as_str().map(str::to_owned))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Ends it in order, so that bitmaps are written.
+    pub fn quit(mut self) {
+        self.command("quit", &json!({}));
+        self.process.wait().expect("a process of our own");
+    }
+
+    /// As a power cut does.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("a process of our own");
+        self.process.wait().expect("what was killed has ended");
+    }
+}
+
+impl Drop for QemuMachine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The initialisation of inode tables would make a new file system write for minutes.
+fn make_file_system(folder: &Path, disk: usize) {
+    let (raw, image) = (format!("{disk}.ext4"), format!("{disk}.qcow2"));
+    let file = fs::File::create(folder.join(&raw)).expect("a folder of our own");
+    file.set_len(QemuMachine::DISK_SIZE)
+        .expect("a file of our own");
+    let options = "-q -F -t ext4 -m 0 -E lazy_itable_init=0,lazy_journal_init=0";
+    let arguments = options.split(' ').chain([raw.as_str()]);
+    tool("/usr/sbin/mke2fs", arguments, folder);
+    tool("qemu-img", ["convert", "-O", "qcow2", &raw, &image], folder);
+}
+
+fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, folder: &Path) {
+    let ended = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .status();
+    let ended = ended.unwrap_or_else(|error| panic!("{program}: {error}; run `cargo xtask setup`"));
+    assert!(ended.success(), "{program} failed");
+}
+
+fn is_here(program: &str, advice: &str) -> bool {
+    let asked = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    if asked.is_err() {
+        tell(&format!("{program} is missing: {advice}"));
+    }
+    asked.is_ok()
+}
+
+fn tell(sentence: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{sentence}");
+    // Tests' standard error is shown with them.
+    writeln!(std::io::stderr(), "{sentence}").ok();
+}

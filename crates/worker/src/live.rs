@@ -1,0 +1,124 @@
+//! Servers that run: their QEMUs are asked through their monitors, and serve their disks as they were at one instant.
+//!
+//! A monitor has one client at a time, and others wait their turn. So nobody here keeps a connection for longer than a few
+//! commands; what a backup has put into a QEMU stays there without one.
+
+mod backup;
+mod drives;
+mod machines;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use strongroom_qemu::{Agent, Error, LastPoint, Qmp, Result};
+use strongroom_service::rows::LastSaved;
+use strongroom_types::{IdSource, ServerId};
+
+pub(crate) use backup::{Instant, Served, begin};
+pub use machines::LocalMachines;
+pub(crate) use sweep::sweep;
+
+/// Of one command, and of waiting for a turn at the monitor.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// An agent that is there answers within milliseconds.
+const AGENT_PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where and how this host backs up machines that run.
+#[derive(Debug)]
+pub struct LiveHost {
+    scratch_dir: PathBuf,
+    ids: Arc<dyn IdSource>,
+    turns: Mutex<BTreeMap<ServerId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What is done to a server's machine by one job at a time: a backup that was published may still be tidying up when the next
+/// one begins.
+type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+impl LiveHost {
+    /// `scratch_dir` holds a folder for each server with a backup under way: what the guest overwrites meanwhile, and QEMU's socket.
+    pub fn new(scratch_dir: PathBuf, ids: Arc<dyn IdSource>) -> Self {
+        Self {
+            scratch_dir,
+            ids,
+            turns: Mutex::default(),
+        }
+    }
+
+    async fn turn(&self, server: &ServerId) -> Turn {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(server.clone()).or_default())
+        };
+        turn.lock_owned().await
+    }
+
+    fn folder_of(&self, server: &ServerId) -> PathBuf {
+        self.scratch_dir.join(server.as_str())
+    }
+
+    /// Makes the server's folder, as open to others as the folder around it: QEMU makes the files in it, as its own user.
+    fn make_folder(&self, server: &ServerId) -> io::Result<PathBuf> {
+        fs::create_dir_all(&self.scratch_dir)?;
+        let folder = self.folder_of(server);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let mode = fs::metadata(&self.scratch_dir)?.permissions().mode();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode & 0o7777))?;
+        Ok(folder)
+    }
+
+    async fn agent(&self, socket: &Path) -> Result<Agent> {
+        let mut token = [0; 4];
+        self.ids.fill(&mut token);
+        Agent::connect(socket, u32::from_le_bytes(token), AGENT_PATIENCE).await
+    }
+}
+
+/// Connects to a monitor as soon as others let it go.
+async fn monitor(socket: &Path, patience: Duration) -> Result<Qmp> {
+    let crowded = |error: &Error| {
+        // Too many wait already.
+        matches!(error, Error::Unreachable { source, .. } if source.kind() == io::ErrorKind::WouldBlock)
+    };
+    let connecting = async {
+        loop {
+            match Qmp::connect(socket, patience).await {
+                Err(error) if crowded(&error) => tokio::time::sleep(PAUSE).await,
+                connected => return connected,
+            }
+        }
+    };
+    let connected = tokio::time::timeout(patience, connecting).await;
+    connected.unwrap_or_else(|_| {
+        Err(Error::Silent {
+            what: "the monitor".to_owned(),
+            limit: patience,
+        })
+    })
+}
+
+/// Lets the guest's file systems go on if they stand still.
+async fn thaw(agent: &mut Agent) -> Result<()> {
+    if agent.is_frozen().await? {
+        let file_systems = agent.thaw().await?;
+        tracing::warn!(file_systems, "a guest stood still, and goes on");
+    }
+    Ok(())
+}
+
+fn last_point(saved: &LastSaved) -> LastPoint {
+    LastPoint {
+        point: saved.backup_id.clone(),
+        size: saved.size_bytes,
+    }
+}

@@ -1,0 +1,327 @@
+//! One server, its machine behind a monitor that can fail, and a worker that is told when to work.
+
+use std::fs;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_db::Db;
+use strongroom_repo::{CollectOptions, Env};
+use strongroom_service::checkpoints::{self, NewCheckpoint, Selection};
+use strongroom_service::identity::{bootstrap, prepare_bootstrap};
+use strongroom_service::inventory::{self, NewServer};
+use strongroom_service::peers::NoPeers;
+use strongroom_service::resources::NewResource;
+use strongroom_service::rows::Backup;
+use strongroom_service::vaults::{self, Charging, NewVault, VaultCreation};
+use strongroom_service::{App, Caller, Error, SecretSeal, Settings};
+use strongroom_testkit::{
+    MockClock, MonitorProxy, QemuMachine, SeededIds, TestDatabase, test_databases,
+};
+use strongroom_types::{
+    BackupStatus, CheckpointId, CloudType, ConsistentLevel, ObjectType, ProjectId, ProtectType,
+    ResourceType, Role, SystemIds, VaultId, VolumeFormat,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::places::open_sink;
+use crate::transfer::{self, Progress};
+use crate::{LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, Worker};
+
+pub(super) const MIB: usize = 1 << 20;
+const SIZE: usize = 16 * MIB;
+const DISKS: [&str; 2] = ["0.qcow2", "1.raw"];
+const PAUSE: Duration = Duration::from_millis(20);
+const ATTEMPTS: u32 = 1000;
+
+pub(super) struct Installation {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) proxy: MonitorProxy,
+    pub(super) worker: Worker,
+    machine: Option<QemuMachine>,
+    caller: Caller,
+    project: ProjectId,
+    clock: Arc<MockClock>,
+    vault: VaultId,
+    /// What the guest sees.
+    disks: [Vec<u8>; 2],
+    /// Kept for its drop.
+    _database: TestDatabase,
+}
+
+impl Installation {
+    /// None where QEMU is missing.
+    pub(super) async fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = QemuMachine::bare(folder.path())?;
+        let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
+        let database = test_databases().await.remove(0);
+        let clock = Arc::new(MockClock::default());
+        let app = app(&database, &clock).await;
+        let (caller, project) = administrator(&app).await;
+        let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let new = NewServer {
+            id: None,
+            name: "web".to_owned(),
+            disks: DISKS.map(place).to_vec(),
+            qmp_socket: Some(place("proxy.sock")),
+            guest_agent_socket: None,
+            tags: Vec::new(),
+        };
+        let server = inventory::add_server(&app, &caller, &project, new).await;
+        let server = server.unwrap().server.id;
+        let vault = vaults::create(&app, &caller, &project, vault_of(server.into())).await;
+        let keys = folder.path().join("keys");
+        fs::create_dir(&keys).unwrap();
+        let repositories = Repositories::new(
+            strongroom_store::Place::Folder(folder.path().join("repositories")),
+            strongroom_store::Limits::default(),
+            keys,
+            folder.path().join("cache"),
+            Env {
+                clock: clock.clone(),
+                ids: Arc::new(SeededIds::default()),
+            },
+        );
+        let live = LiveHost::new(folder.path().join("scratch"), Arc::new(SystemIds));
+        Some(Self {
+            proxy,
+            worker: Worker {
+                app,
+                repositories: Arc::new(repositories),
+                owner: "first".to_owned(),
+                jobs_at_once: 1,
+                live: Arc::new(live),
+                collect: CollectOptions::default(),
+            },
+            machine: Some(machine),
+            caller,
+            project,
+            clock,
+            vault: vault_id(vault.unwrap()),
+            disks: [vec![0; SIZE], vec![0; SIZE]],
+            folder,
+            _database: database,
+        })
+    }
+
+    pub(super) fn machine(&self) -> &QemuMachine {
+        self.machine.as_ref().unwrap()
+    }
+
+    pub(super) fn write(&mut self, disk: usize, byte: u8, range: Range<usize>) {
+        self.machine().write(disk, byte, &range);
+        self.disks[disk][range].fill(byte);
+    }
+
+    /// In order, so that bitmaps are kept.
+    pub(super) fn stop(&mut self) {
+        self.machine.take().unwrap().quit();
+        self.take_monitor_away();
+    }
+
+    /// From now on nobody listens where the machine's monitor was.
+    pub(super) fn take_monitor_away(&self) {
+        let proxy = self.proxy.socket();
+        fs::rename(proxy, proxy.with_extension("away")).unwrap();
+    }
+
+    pub(super) fn give_monitor_back(&self) {
+        let proxy = self.proxy.socket();
+        if !proxy.exists() {
+            fs::rename(proxy.with_extension("away"), proxy).unwrap();
+        }
+    }
+
+    pub(super) fn kill_machine(&mut self) {
+        self.machine = None;
+    }
+
+    pub(super) fn start(&mut self) {
+        self.machine = QemuMachine::bare(self.folder.path());
+        self.give_monitor_back();
+    }
+
+    /// Works until something has failed at the monitor, and no longer: as if this process were killed then. Returns what has
+    /// failed, if anything.
+    pub(super) async fn work_until_struck(&self) -> Option<String> {
+        let struck = async {
+            loop {
+                if let Some(struck) = self.proxy.struck() {
+                    return struck;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = self.worker.run_until_idle() => None,
+            struck = struck => Some(struck),
+        }
+    }
+
+    /// Another process of the service after this one was killed.
+    pub(super) async fn next_worker(&mut self, owner: &str) {
+        owner.clone_into(&mut self.worker.owner);
+        crate::take_over(&self.worker.app, owner).await.unwrap();
+        crate::live::sweep(&self.worker.app, &self.worker.live).await;
+    }
+
+    pub(super) async fn try_checkpoint(&self) -> Result<CheckpointId, Error> {
+        let new = NewCheckpoint {
+            vault_id: self.vault.clone(),
+            name: None,
+            description: String::new(),
+            incremental: true,
+            auto_trigger: false,
+            policy_id: None,
+            retention_days: -1,
+            selection: Selection::WholeVault,
+        };
+        let app = &self.worker.app;
+        let view = checkpoints::create(app, &self.caller, &self.project, new).await?;
+        Ok(view.checkpoint.id)
+    }
+
+    pub(super) async fn checkpoint(&self) -> CheckpointId {
+        self.try_checkpoint().await.unwrap()
+    }
+
+    pub(super) async fn only_backup_of(&self, id: &CheckpointId) -> Backup {
+        let mut tx = self.worker.app.db.read().await.unwrap();
+        tx.backups_of_checkpoint(id).await.unwrap().remove(0)
+    }
+
+    /// Works until the backup has ended, also after attempts that fail.
+    pub(super) async fn finish(&self, id: &CheckpointId) -> Backup {
+        for _ in 0..3 {
+            self.worker.run_until_idle().await;
+            let backup = self.only_backup_of(id).await;
+            if !backup.status.is_protecting() {
+                return backup;
+            }
+            self.clock.advance(Duration::from_mins(10));
+        }
+        panic!("{:?}", self.only_backup_of(id).await);
+    }
+
+    pub(super) async fn backed_up(&self) -> Backup {
+        let id = self.checkpoint().await;
+        self.clock.advance(Duration::from_secs(1));
+        let backup = self.finish(&id).await;
+        let message = &backup.trouble_message;
+        assert_eq!(backup.status, BackupStatus::Available, "{message}");
+        backup
+    }
+
+    /// The disks' backups, the system disk's first.
+    pub(super) async fn children(&self, backup: &Backup) -> Vec<Backup> {
+        let mut tx = self.worker.app.db.read().await.unwrap();
+        tx.children_of_backup(&backup.id).await.unwrap()
+    }
+
+    /// Fails unless the backup holds what the guest's disks hold now.
+    pub(super) async fn holds(&self, backup: &Backup) {
+        let repository = self.worker.repositories.get(&self.project).await.unwrap();
+        let target = self.folder.path().join("restored.raw");
+        for (child, expected) in self.children(backup).await.iter().zip(&self.disks) {
+            let file = fs::File::create(&target).unwrap();
+            file.set_len(SIZE as u64).unwrap();
+            let sink = open_sink(&target, VolumeFormat::Raw).unwrap();
+            let point = child.point_id.as_deref().unwrap().parse().unwrap();
+            let progress = Progress::new(child.size_bytes);
+            let stop = CancellationToken::new();
+            let restored = transfer::restore(&repository, &point, sink, &progress, &stop).await;
+            restored.unwrap();
+            assert!(fs::read(&target).unwrap() == *expected, "{child:?}");
+        }
+    }
+
+    pub(super) async fn wait_until_lost(&self, file: &str) {
+        for _ in 0..ATTEMPTS {
+            let nodes = self
+                .machine()
+                .command("query-block", &serde_json::json!({}));
+            if !nodes.to_string().contains(file) {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("the machine still has {file}");
+    }
+
+    pub(super) fn scratch_files(&self) -> usize {
+        let folders = fs::read_dir(self.folder.path().join("scratch")).unwrap();
+        let files = folders.map(|folder| fs::read_dir(folder.unwrap().path()).unwrap().count());
+        files.sum()
+    }
+}
+
+async fn app(database: &TestDatabase, clock: &Arc<MockClock>) -> App {
+    App {
+        db: Db::open(&database.address).await.unwrap(),
+        clock: clock.clone(),
+        ids: Arc::new(SeededIds::default()),
+        disks: Arc::new(LocalDisks),
+        guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
+        machines: Arc::new(LocalMachines),
+        peers: Arc::new(NoPeers),
+        settings: Arc::new(Settings::default()),
+        wake: Arc::default(),
+        seal: Arc::new(SecretSeal::new(&[7; 32])),
+    }
+}
+
+async fn administrator(app: &App) -> (Caller, ProjectId) {
+    let first = prepare_bootstrap(app).await.unwrap().unwrap();
+    assert!(bootstrap(app, &first).await.unwrap());
+    let caller = Caller {
+        user_id: first.user_id,
+        user_name: first.user_name,
+        domain_id: first.domain_id,
+        project_id: Some(first.project_id.clone()),
+        role: Some(Role::Admin),
+        request_id: String::new(),
+    };
+    (caller, first.project_id)
+}
+
+fn vault_id(creation: VaultCreation) -> VaultId {
+    match creation {
+        VaultCreation::Created(view) => view.vault.id,
+        VaultCreation::Ordered(order) => panic!("{order:?}"),
+    }
+}
+
+fn vault_of(server: strongroom_types::ResourceId) -> NewVault {
+    NewVault {
+        name: "vault".to_owned(),
+        description: None,
+        backup_name_prefix: None,
+        object_type: ObjectType::Server,
+        protect_type: ProtectType::Backup,
+        consistent_level: ConsistentLevel::App,
+        cloud_type: CloudType::Public,
+        size_gb: 10,
+        charging: Charging::PostPaid,
+        auto_bind: false,
+        auto_expand: false,
+        bind_rules: None,
+        smn_notify: true,
+        threshold: 80,
+        locked: false,
+        is_multi_az: false,
+        demand_billing: false,
+        enterprise_project_id: "0".to_owned(),
+        availability_zone: String::new(),
+        sys_lock_source_service: String::new(),
+        tags: Vec::new(),
+        resources: vec![NewResource {
+            id: server,
+            resource_type: ResourceType::Server,
+            name: None,
+            exclude_volumes: None,
+            include_volumes: None,
+        }],
+        backup_policy_id: None,
+    }
+}
