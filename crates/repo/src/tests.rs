@@ -27,3 +27,4 @@ mod s3_outages;
 mod statistics;
 mod support;
 mod unreadable;
+mod viewing;
