@@ -118,7 +118,9 @@ impl Overlay {
 
     fn put(&self, offset: u64, data: &[u8]) -> Result<(), Fault> {
         let place = self.header.data_offset() + offset;
-        self.file.write_all_at(data, place).map_err(fault)
+        self.file
+            .write_all_at(data, place)
+            .map_err(|error| fault(&error))
     }
 
     /// Writes a part of a grain, the rest of which comes from below if the grain is not here yet.
@@ -143,7 +145,7 @@ impl Overlay {
         }
         self.maps
             .add(&self.file, piece.grain..piece.grain + 1)
-            .map_err(fault)
+            .map_err(|error| fault(&error))
     }
 
     /// Makes whole grains zeros that occupy nothing. False if the file system makes no holes.
@@ -159,9 +161,11 @@ impl Overlay {
         match fallocate(&*self.file, modes, signed(place), signed(end - start)) {
             Ok(()) => {}
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(false),
-            Err(errno) => return Err(fault(errno.into())),
+            Err(errno) => return Err(fault(&errno.into())),
         }
-        self.maps.add(&self.file, first..last).map_err(fault)?;
+        self.maps
+            .add(&self.file, first..last)
+            .map_err(|error| fault(&error))?;
         Ok(true)
     }
 
@@ -206,7 +210,9 @@ impl Export for Overlay {
             let (part, behind) = rest.split_at_mut(length);
             if run.is_here {
                 let place = self.header.data_offset() + run.start;
-                self.file.read_exact_at(part, place).map_err(fault)?;
+                self.file
+                    .read_exact_at(part, place)
+                    .map_err(|error| fault(&error))?;
             } else {
                 self.below.read_at(run.start, part)?;
             }
@@ -292,12 +298,12 @@ impl Writable for Overlay {
             if let Err(error) = Header::forget_boot(&self.file) {
                 tracing::error!(%error, "an overlay that failed cannot be marked so");
             }
-            fault(error)
+            fault(&error)
         })
     }
 }
 
-fn fault(error: io::Error) -> Fault {
+fn fault(error: &io::Error) -> Fault {
     let code = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOSPC | Errno::EDQUOT) => ErrorCode::NO_SPACE,
         _ => ErrorCode::IO,

@@ -189,8 +189,8 @@ fn a_client_that_reconnects_goes_on_over_kills() {
         "driver=nbd,server.type=unix,server.path={},reconnect-delay=60",
         disks::text(&socket)
     );
-    let mut client = Command::new("qemu-io")
-        .args(["--image-opts", &node])
+    let mut client = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "qemu-io", "--image-opts", &node])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -231,6 +231,126 @@ fn a_client_that_reconnects_goes_on_over_kills() {
             "raw",
             disks::text(&expected),
             uri,
+        ],
+    );
+}
+
+/// Each write is durable before it is answered. The server dies in the middle of one, wherever that is.
+#[test]
+fn whatever_was_durable_is_there_wherever_the_server_dies() {
+    const PIECE: u64 = 12 << 10;
+    let (repo, _, point) = repo_with_a_disk();
+    let overlay = repo.path("overlay");
+    let with_overlay = ["--overlay", disks::text(&overlay)];
+    let place = |n: u64| n * 389 % 7000 * PIECE;
+    let mut n = 0;
+    for round in 0..6_u64 {
+        let attached = Attached::start(&repo, &point, &with_overlay);
+        let first = n;
+        let writes: Vec<String> = (first..first + 400)
+            .map(|n| format!("write -f -P {} {} 12k\n", n % 255 + 1, place(n)))
+            .collect();
+        let script = repo.path("script");
+        std::fs::write(&script, writes.concat()).unwrap();
+        let mut client = Command::new("qemu-io")
+            .args(["-f", "raw", &attached.uri])
+            .stdin(std::fs::File::open(&script).unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(client.stdout.take().unwrap());
+        let mut attached = Some(attached);
+        for line in output.lines().map_while(Result::ok) {
+            n += u64::from(line.contains("wrote 12288/12288"));
+            if n == first + 5 + round * 13
+                && let Some(attached) = attached.take()
+            {
+                attached.kill();
+            }
+        }
+        client.wait().unwrap();
+        assert!(n < first + 400, "the server was killed too late");
+    }
+    let attached = Attached::start(&repo, &point, &with_overlay);
+    let reads: Vec<String> = (0..n)
+        .map(|n| format!("read -P {} {} 12k\n", n % 255 + 1, place(n)))
+        .collect();
+    let script = repo.path("script");
+    std::fs::write(&script, reads.concat()).unwrap();
+    let reading = Command::new("qemu-io")
+        .args(["-f", "raw", "-r", &attached.uri])
+        .stdin(std::fs::File::open(&script).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&reading.stdout);
+    assert!(!said.contains("failed"), "{said}");
+    assert_eq!(said.matches("read 12288/12288").count() as u64, n);
+}
+
+/// The way home of a machine that runs: everything is copied into its own image, over a server that dies meanwhile.
+#[test]
+fn an_image_over_a_point_becomes_whole_while_the_server_is_killed() {
+    let (repo, image, point) = repo_with_a_disk();
+    let attached = Attached::start(&repo, &point, &[]);
+    let local = repo.path("local.qcow2");
+    let create = [
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-F",
+        "raw",
+        "-b",
+        &attached.uri,
+    ];
+    disks::run("qemu-img", &[&create[..], &[disks::text(&local)]].concat());
+    let socket = repo.path("socket");
+    let (socket, file) = (disks::text(&socket), disks::text(&local));
+    let below = format!(
+        "driver=nbd,node-name=below,read-only=on,server.type=unix,server.path={socket},reconnect-delay=60"
+    );
+    let top =
+        format!("driver=qcow2,node-name=top,file.driver=file,file.filename={file},backing=below");
+    let mut daemon = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "qemu-storage-daemon"])
+        .args(["--chardev", "stdio,id=qmp", "--monitor", "chardev=qmp"])
+        .args(["--blockdev", &below, "--blockdev", &top])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = daemon.stdin.take().unwrap();
+    let mut output = BufReader::new(daemon.stdout.take().unwrap());
+    let mut say =
+        |command: &str| std::io::Write::write_all(&mut input, command.as_bytes()).unwrap();
+    say("{\"execute\": \"qmp_capabilities\"}\n");
+    // Slow enough that the server dies before the end.
+    say(
+        "{\"execute\": \"block-stream\", \"arguments\": {\"job-id\": \"home\", \"device\": \"top\", \"speed\": 8388608}}\n",
+    );
+    wait_for(&mut output, "\"running\"");
+    attached.kill();
+    let attached = Attached::start(&repo, &point, &[]);
+    say(
+        "{\"execute\": \"block-job-set-speed\", \"arguments\": {\"device\": \"home\", \"speed\": 0}}\n",
+    );
+    wait_for(&mut output, "BLOCK_JOB_COMPLETED");
+    say("{\"execute\": \"quit\"}\n");
+    assert!(daemon.wait().unwrap().success());
+    assert!(attached.terminate());
+    let told = disks::run("qemu-img", &["info", file]);
+    assert!(!told.contains("backing file"), "{told}");
+    disks::run(
+        "qemu-img",
+        &[
+            "compare",
+            "-f",
+            "raw",
+            "-F",
+            "qcow2",
+            disks::text(&image),
+            file,
         ],
     );
 }
