@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde::Serialize;
 use strongroom_attach::{Overlay, PointExport, bind};
-use strongroom_nbd::{Export, Limits, Listener, Server};
+use strongroom_nbd::{Export, Limits, Listener, Server, Writable};
 use strongroom_repo::PointView;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,7 +133,7 @@ async fn end(
         // While it is there, nobody else takes its name.
         std::fs::remove_file(path)?;
         server.stop();
-        let flushed = export.writable().map_or(Ok(()), |disk| disk.flush());
+        let flushed = export.writable().map_or(Ok(()), Writable::flush);
         flushed.map_err(|fault| anyhow::anyhow!(fault.message))
     });
     stopped.await??;
