@@ -43,14 +43,18 @@ impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.lock().touch(key)
+    }
+
+    /// What is kept for the key, or else what `make` makes: one for all who ask at the same time.
+    pub(crate) fn get_or_insert_with(&self, key: K, bytes: usize, make: impl FnOnce() -> V) -> V {
         let mut state = self.lock();
-        let state = &mut *state;
-        let entry = state.entries.get_mut(key)?;
-        state.tick += 1;
-        state.by_use.remove(&entry.used);
-        entry.used = state.tick;
-        state.by_use.insert(entry.used, *key);
-        Some(entry.value.clone())
+        if let Some(value) = state.touch(&key) {
+            return value;
+        }
+        let value = make();
+        state.insert(key, value.clone(), bytes, self.bytes_max);
+        value
     }
 
     pub(crate) fn remove(&self, key: &K) {
@@ -58,20 +62,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     pub(crate) fn insert(&self, key: K, value: V, bytes: usize) {
-        let mut state = self.lock();
-        state.remove(&key);
-        state.tick += 1;
-        let used = state.tick;
-        state.by_use.insert(used, key);
-        state.entries.insert(key, Entry { value, bytes, used });
-        state.bytes += bytes;
-        while state.bytes > self.bytes_max {
-            let Some((_, oldest)) = state.by_use.first_key_value() else {
-                break;
-            };
-            let oldest = *oldest;
-            state.remove(&oldest);
-        }
+        self.lock().insert(key, value, bytes, self.bytes_max);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<K, V>> {
@@ -79,7 +70,32 @@ impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
     }
 }
 
-impl<K: Copy + Eq + Hash, V> State<K, V> {
+impl<K: Copy + Eq + Hash, V: Clone> State<K, V> {
+    fn touch(&mut self, key: &K) -> Option<V> {
+        let entry = self.entries.get_mut(key)?;
+        self.tick += 1;
+        self.by_use.remove(&entry.used);
+        entry.used = self.tick;
+        self.by_use.insert(entry.used, *key);
+        Some(entry.value.clone())
+    }
+
+    fn insert(&mut self, key: K, value: V, bytes: usize, bytes_max: usize) {
+        self.remove(&key);
+        self.tick += 1;
+        let used = self.tick;
+        self.by_use.insert(used, key);
+        self.entries.insert(key, Entry { value, bytes, used });
+        self.bytes += bytes;
+        while self.bytes > bytes_max {
+            let Some((_, oldest)) = self.by_use.first_key_value() else {
+                break;
+            };
+            let oldest = *oldest;
+            self.remove(&oldest);
+        }
+    }
+
     fn remove(&mut self, key: &K) {
         if let Some(entry) = self.entries.remove(key) {
             self.by_use.remove(&entry.used);

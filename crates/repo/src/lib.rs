@@ -1,7 +1,7 @@
 //! The storage engine: write, read and verify points over an object store.
 //!
 //! A [`Repository`] knows no database and no disk: bytes come in through a [`PointWriter`] and go out
-//! through a [`PointReader`]. `docs/formats` describes every byte that it stores.
+//! through a [`PointReader`], or anywhere through a [`PointView`]. `docs/formats` describes every byte that it stores.
 //!
 //! # What may overlap
 //!
@@ -69,6 +69,7 @@ mod stats;
 mod store;
 mod text_object;
 mod verify;
+mod view;
 mod writer;
 
 pub use buffers::{Buffer, Buffers};
@@ -83,6 +84,7 @@ pub use scrub::{ScrubDamage, ScrubOptions, ScrubReport, scrub};
 pub use secret::{Secret, generate_key_file, looks_like_key_file};
 pub use stats::{Holdings, LineageStats, Objects, PointStats, Stats, Unread};
 pub use strongroom_chunk::Profile;
+pub use view::PointView;
 pub use writer::{PointWriter, Reread};
 
 #[cfg(test)]

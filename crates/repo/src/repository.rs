@@ -13,8 +13,8 @@ use crate::sessions::Reading;
 use crate::store::Store;
 use crate::{
     CollectOptions, CollectProgress, CollectReport, Error, NewPoint, Point, PointId, PointReader,
-    PointWriter, RepairReport, Reread, Result, Secret, Stats, VerifyDepth, VerifyProgress,
-    VerifyReport, collect, layout, occupied, points, repair, stats, verify,
+    PointView, PointWriter, RepairReport, Reread, Result, Secret, Stats, VerifyDepth,
+    VerifyProgress, VerifyReport, collect, layout, occupied, points, repair, stats, verify,
 };
 
 /// Time and randomness, passed in so that tests decide both.
@@ -270,6 +270,17 @@ impl Repository {
             session,
             Order::Image,
         )
+    }
+
+    /// Opens a point to be read anywhere, with at most `cache_bytes` of its data kept in memory.
+    pub async fn view_point(&self, id: &PointId, cache_bytes: usize) -> Result<PointView> {
+        let session = Reading::begin(&self.engine).await;
+        let point = match self.engine.points.read(object_id(id)).await {
+            Err(Error::Missing { .. }) => return Err(Error::not_found(id)),
+            other => other?,
+        };
+        self.engine.refresh_marks().await?;
+        PointView::open(Arc::clone(&self.engine), &point, session, cache_bytes)
     }
 
     /// The id that a point of this name has or would have.

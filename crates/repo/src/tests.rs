@@ -30,3 +30,4 @@ mod sparse;
 mod statistics;
 mod support;
 mod unreadable;
+mod viewing;

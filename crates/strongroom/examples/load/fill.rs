@@ -245,12 +245,9 @@ impl Filler {
             resource_name: Some(volume.name.clone()),
             extra: JsonText(OperationExtra::Backup {
                 backup_id: id(BACKUP, backup).parse()?,
-                backup_name: format!(
-                    "backup-{backup
-                quiesce: None,
-            }"
-                ),
+                backup_name: format!("backup-{backup}"),
                 incremental: true,
+                quiesce: None,
             }),
             trouble: None,
             error_message: String::new(),

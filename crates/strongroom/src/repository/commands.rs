@@ -13,7 +13,7 @@ use strongroom_worker::transfer::{self, Progress};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::print_answer;
-use super::{Command, ImageFormat, Parity, Place, collecting, damage, keys, stats};
+use super::{Command, ImageFormat, Parity, Place, attach, collecting, damage, keys, stats};
 use crate::output::{Format, human_bytes, print_line, print_table};
 use crate::progress;
 
@@ -38,6 +38,7 @@ pub(crate) async fn run(command: Command, format: Format) -> anyhow::Result<Exit
             to,
             format: image,
         } => restore(&place, &point, &to, image, format).await,
+        Command::Attach(attach) => attach::run(attach, format).await,
         Command::Forget {
             place,
             points,

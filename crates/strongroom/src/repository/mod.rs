@@ -1,6 +1,7 @@
 //! `strongroom repo …`: the engine alone, without a server or a database.
 
 mod answer;
+mod attach;
 mod collecting;
 mod commands;
 mod damage;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
         #[arg(long, value_enum)]
         format: Option<ImageFormat>,
     },
+    /// Serve a point as a disk by NBD, so that a machine boots from it at once. Runs until SIGTERM or Ctrl-C.
+    Attach(attach::Attach),
     /// Remove points. What only they needed is freed by `gc`.
     Forget {
         #[command(flatten)]

@@ -11,6 +11,7 @@
 )]
 
 mod api;
+mod attach;
 mod clients;
 mod deletion;
 mod disks;

@@ -47,6 +47,11 @@ pub(crate) async fn page(page: &str) -> Stage {
             stage.shell(page, A_BACKUP).await;
             stage.stop();
         }
+        "instant-recovery.md" => {
+            stage.shell(page, A_BACKUP).await;
+            let project = stage.api().await.project;
+            stage.names.word("PROJECT", &project);
+        }
         "operations.md" => operations(&mut stage).await,
         "identity.md" => stage.secret("/etc/strongroom/eve.password", "correct horse battery\n"),
         _ => {}

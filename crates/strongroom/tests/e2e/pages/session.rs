@@ -97,7 +97,7 @@ impl Session {
         while end.is_none() || !ready {
             let line = self.lines.recv_timeout(DEADLINE);
             let line = line.unwrap_or_else(|_| panic!("`{command}` does not end"));
-            ready |= line.starts_with("ready http://");
+            ready |= line.starts_with("ready http://") || line.contains("nbd+unix://");
             match line.strip_prefix(END) {
                 Some(rest) => end = Some(rest.trim().to_owned()),
                 None => out = out + &line + "\n",
