@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use strongroom_testkit::idle_firmware;
 use strongroom_types::BackupId;
 use tokio::process::{Child, Command};
 
@@ -17,6 +18,7 @@ pub(super) const SIZE: u64 = 16 << 20;
 /// Names the folder of the Linux guest.
 const GUEST_VARIABLE: &str = "STRONGROOM_TEST_GUEST";
 const PATIENCE: Duration = Duration::from_secs(20);
+const TOOL_SECONDS: &str = "60";
 const PAUSE: Duration = Duration::from_millis(20);
 const ATTEMPTS: u32 = 1000;
 const PROGRAMS: [&str; 6] = [
@@ -109,9 +111,10 @@ impl Lab {
         program: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> std::process::Output {
-        let mut command = std::process::Command::new(program);
-        command.args(arguments).current_dir(self.folder.path());
-        command.output().unwrap()
+        // A QEMU that does not answer must not hold the tests for ever.
+        let mut command = std::process::Command::new("timeout");
+        command.args([TOOL_SECONDS, program]).args(arguments);
+        command.current_dir(self.folder.path()).output().unwrap()
     }
 
     pub(super) async fn start(&self, kind: Kind) -> (Running, Qmp) {
@@ -263,10 +266,13 @@ impl Kind {
         const COMPUTER: &str = "-M pc -accel tcg -m 16 -nodefaults -no-user-config -display none \
             -qmp unix:qmp.sock,server=on,wait=off -name lab";
         let arguments = match self {
-            Self::Machine | Self::OldMachine => format!(
-                "{COMPUTER} {DISK0} -device virtio-blk-pci,drive=disk0,id=dev0 \
-                 -drive if=none,id=old,file=1.raw,format=raw -device virtio-blk-pci,drive=old"
-            ),
+            Self::Machine | Self::OldMachine => {
+                fs::write(lab.path("idle.bin"), idle_firmware()).unwrap();
+                format!(
+                    "{COMPUTER} -bios idle.bin {DISK0} -device virtio-blk-pci,drive=disk0,id=dev0 \
+                     -drive if=none,id=old,file=1.raw,format=raw -device virtio-blk-pci,drive=old"
+                )
+            }
             Self::Linux => {
                 for disk in [0, 1] {
                     lab.make_file_system(disk);
