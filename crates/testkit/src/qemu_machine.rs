@@ -143,14 +143,16 @@ impl QemuMachine {
         panic!("no monitor in {}", self.folder.display());
     }
 
-    /// Fills a range of a disk of a bare machine with a byte, as its guest would.
+    /// Fills a range of a disk of a bare machine with a byte, as its guest would that wants to find it after a power cut.
     pub fn write(&self, disk: usize, byte: u8, range: &std::ops::Range<usize>) {
         let (offset, length) = (range.start, range.len());
-        let line = format!(
-            "qemu-io -d /machine/peripheral/dev{disk}/virtio-backend \"write -P {byte} {offset} {length}\""
-        );
-        let said = self.command("human-monitor-command", &json!({"command-line": line}));
-        assert_eq!(said.as_str().map(str::trim), Some(""));
+        let write = format!("write -P {byte} {offset} {length}");
+        for asked in [write.as_str(), "flush"] {
+            let line =
+                format!("qemu-io -d /machine/peripheral/dev{disk}/virtio-backend \"{asked}\"");
+            let said = self.command("human-monitor-command", &json!({"command-line": line}));
+            assert_eq!(said.as_str().map(str::trim), Some(""));
+        }
     }
 
     /// Whether the guest runs, and names of all nodes, exports and jobs that are Strongroom's.
