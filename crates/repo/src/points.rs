@@ -134,8 +134,13 @@ impl Points {
         let path = layout::point_copy(id);
         let put = async {
             let created = self.store.create(&path, vec![object.clone()]).await?;
-            // Of a point that had this name before, and whose deletion did not come to its end.
-            if created == Created::WasThere && self.store.read(&path).await? != object {
+            if created == Created::New || self.store.read(&path).await? == object {
+                return Ok(());
+            }
+            // Of a point that had this name before, and whose deletion did not come to its end; or of the one that has it
+            // now, since this writer slept behind its commit.
+            let point = self.store.read(&layout::path(Kind::Point, id)).await?;
+            if point == object {
                 self.store.replace(&path, vec![object]).await?;
             }
             Ok::<_, Error>(())
