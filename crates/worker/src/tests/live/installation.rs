@@ -8,25 +8,23 @@ use std::time::Duration;
 use strongroom_db::Db;
 use strongroom_repo::{CollectOptions, Env};
 use strongroom_service::checkpoints::{self, NewCheckpoint, Selection};
-use strongroom_service::identity::{bootstrap, prepare_bootstrap};
 use strongroom_service::inventory::{self, NewServer};
-use strongroom_service::peers::NoPeers;
-use strongroom_service::resources::NewResource;
 use strongroom_service::rows::Backup;
-use strongroom_service::vaults::{self, Charging, NewVault, VaultCreation};
-use strongroom_service::{App, Caller, Error, SecretSeal, Settings};
+use strongroom_service::vaults::{self, NewVault, VaultCreation};
+use strongroom_service::{Caller, Error};
 use strongroom_testkit::{
     MockClock, MonitorProxy, QemuMachine, SeededIds, TestDatabase, test_databases,
 };
 use strongroom_types::{
-    BackupStatus, CheckpointId, CloudType, ConsistentLevel, ObjectType, ProjectId, ProtectType,
-    ResourceType, Role, SystemIds, VaultId, VolumeFormat,
+    BackupStatus, CheckpointId, ConsistentLevel, ObjectType, ProjectId, ResourceId, ResourceType,
+    SystemIds, VaultId, VolumeFormat,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::places::open_sink;
+use crate::tests::fixtures;
 use crate::transfer::{self, Progress};
-use crate::{LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, Worker};
+use crate::{LiveHost, LocalMachines, Repositories, Worker};
 
 pub(super) const MIB: usize = 1 << 20;
 const SIZE: usize = 16 * MIB;
@@ -57,8 +55,9 @@ impl Installation {
         let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
         let database = test_databases().await.remove(0);
         let clock = Arc::new(MockClock::default());
-        let app = app(&database, &clock).await;
-        let (caller, project) = administrator(&app).await;
+        let db = Db::open(&database.address).await.unwrap();
+        let app = fixtures::app(db, &clock, Arc::new(LocalMachines));
+        let (caller, project) = fixtures::administrator(&app).await;
         let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let new = NewServer {
             id: None,
@@ -256,35 +255,6 @@ impl Installation {
     }
 }
 
-async fn app(database: &TestDatabase, clock: &Arc<MockClock>) -> App {
-    App {
-        db: Db::open(&database.address).await.unwrap(),
-        clock: clock.clone(),
-        ids: Arc::new(SeededIds::default()),
-        disks: Arc::new(LocalDisks),
-        guests: Arc::new(LocalGuests::new(Arc::new(SystemIds))),
-        machines: Arc::new(LocalMachines),
-        peers: Arc::new(NoPeers),
-        settings: Arc::new(Settings::default()),
-        wake: Arc::default(),
-        seal: Arc::new(SecretSeal::new(&[7; 32])),
-    }
-}
-
-async fn administrator(app: &App) -> (Caller, ProjectId) {
-    let first = prepare_bootstrap(app).await.unwrap().unwrap();
-    assert!(bootstrap(app, &first).await.unwrap());
-    let caller = Caller {
-        user_id: first.user_id,
-        user_name: first.user_name,
-        domain_id: first.domain_id,
-        project_id: Some(first.project_id.clone()),
-        role: Some(Role::Admin),
-        request_id: String::new(),
-    };
-    (caller, first.project_id)
-}
-
 fn vault_id(creation: VaultCreation) -> VaultId {
     match creation {
         VaultCreation::Created(view) => view.vault.id,
@@ -292,36 +262,11 @@ fn vault_id(creation: VaultCreation) -> VaultId {
     }
 }
 
-fn vault_of(server: strongroom_types::ResourceId) -> NewVault {
+fn vault_of(server: ResourceId) -> NewVault {
     NewVault {
-        name: "vault".to_owned(),
-        description: None,
-        backup_name_prefix: None,
         object_type: ObjectType::Server,
-        protect_type: ProtectType::Backup,
         consistent_level: ConsistentLevel::App,
-        cloud_type: CloudType::Public,
-        size_gb: 10,
-        charging: Charging::PostPaid,
-        auto_bind: false,
-        auto_expand: false,
-        bind_rules: None,
-        smn_notify: true,
-        threshold: 80,
-        locked: false,
-        is_multi_az: false,
-        demand_billing: false,
-        enterprise_project_id: "0".to_owned(),
-        availability_zone: String::new(),
-        sys_lock_source_service: String::new(),
-        tags: Vec::new(),
-        resources: vec![NewResource {
-            id: server,
-            resource_type: ResourceType::Server,
-            name: None,
-            exclude_volumes: None,
-            include_volumes: None,
-        }],
-        backup_policy_id: None,
+        resources: vec![fixtures::whole(server.clone(), ResourceType::Server)],
+        ..fixtures::vault(server)
     }
 }
