@@ -24,5 +24,5 @@ pub use mock::{MockClock, SeededIds};
 pub use monitor_proxy::{MonitorFault, MonitorProxy};
 pub use nbd_peer::NbdPeer;
 pub use power_cut::PowerCut;
-pub use qemu_machine::{QemuMachine, idle_firmware};
+pub use qemu_machine::{QemuMachine, idle_firmware, make_file_system};
 pub use seaweedfs::{SeaweedFs, Shape, s3_server};

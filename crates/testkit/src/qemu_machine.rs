@@ -218,8 +218,9 @@ pub fn idle_firmware() -> Vec<u8> {
     firmware
 }
 
-/// The initialisation of inode tables would make a new file system write for minutes.
-fn make_file_system(folder: &Path, disk: usize) {
+/// Makes an ext4 file system of [`QemuMachine::DISK_SIZE`] in `folder`, for this disk: `0.qcow2`. It writes nothing by itself:
+/// the initialisation of its inode tables would go on for minutes.
+pub fn make_file_system(folder: &Path, disk: usize) {
     let (raw, image) = (format!("{disk}.ext4"), format!("{disk}.qcow2"));
     let file = fs::File::create(folder.join(&raw)).expect("a folder of our own");
     file.set_len(QemuMachine::DISK_SIZE)

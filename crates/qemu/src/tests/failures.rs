@@ -55,6 +55,12 @@ async fn settle_all(qmp: &mut Qmp, request: &Request) {
     }
 }
 
+/// The first backup, which nothing disturbs.
+async fn back_up(qmp: &mut Qmp, lab: &Lab) {
+    let snapshot = begin(qmp, lab, 1, None).await;
+    snapshot.commit(qmp).await.unwrap();
+}
+
 /// Takes all steps up to this one.
 async fn steps_to(beginning: &mut Beginning<'_>, qmp: &mut Qmp, end: Step) {
     while let Some(step) = beginning.next_step() {
@@ -70,11 +76,7 @@ async fn what_a_service_left_that_vanished_after_any_step_is_removed_by_the_next
     for kind in ALL {
         let Some(lab) = Lab::open() else { return };
         let (machine, mut qmp) = lab.start(kind).await;
-        begin(&mut qmp, &lab, 1, None)
-            .await
-            .commit(&mut qmp)
-            .await
-            .unwrap();
+        back_up(&mut qmp, &lab).await;
         let before = state(&mut qmp).await;
         let mut expected = Vec::new();
         for (step, byte) in Step::ALL.into_iter().zip(1..) {
@@ -104,11 +106,7 @@ async fn a_failure_at_any_step_is_undone() {
     for kind in ALL {
         let Some(lab) = Lab::open() else { return };
         let (machine, mut qmp) = lab.start(kind).await;
-        begin(&mut qmp, &lab, 1, None)
-            .await
-            .commit(&mut qmp)
-            .await
-            .unwrap();
+        back_up(&mut qmp, &lab).await;
         let before = state(&mut qmp).await;
         for step in Step::ALL {
             let request = request(&mut qmp, &lab, 2, Some(1)).await;

@@ -7,14 +7,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use strongroom_testkit::idle_firmware;
+use strongroom_testkit::{QemuMachine, idle_firmware, make_file_system};
 use strongroom_types::BackupId;
 use tokio::process::{Child, Command};
 
 use super::counting_guest;
 use crate::{Changes, Error, GRANULARITY, Qmp, ServedDisk, Version};
 
-pub(super) const SIZE: u64 = 16 << 20;
+pub(super) const SIZE: u64 = QemuMachine::DISK_SIZE;
 /// Names the folder of the Linux guest.
 const GUEST_VARIABLE: &str = "STRONGROOM_TEST_GUEST";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -174,17 +174,6 @@ impl Lab {
         (running, qmp)
     }
 
-    /// The initialisation of inode tables would make a new file system write for minutes.
-    fn make_file_system(&self, disk: usize) {
-        let raw = format!("{disk}.ext4");
-        let file = fs::File::create(self.path(&raw)).unwrap();
-        file.set_len(SIZE).unwrap();
-        let options = "-q -F -t ext4 -m 0 -E lazy_itable_init=0,lazy_journal_init=0";
-        self.tool("mke2fs", options.split(' ').chain([raw.as_str()]));
-        let image = format!("{disk}.qcow2");
-        self.tool("qemu-img", ["convert", "-O", "qcow2", &raw, &image]);
-    }
-
     /// All that an export holds.
     pub(super) fn read(&self, disk: &ServedDisk) -> Vec<u8> {
         let copied = self.try_read(disk);
@@ -275,7 +264,7 @@ impl Kind {
             }
             Self::Linux => {
                 for disk in [0, 1] {
-                    lab.make_file_system(disk);
+                    make_file_system(lab.folder.path(), disk);
                 }
                 format!(
                     "-M q35 -accel tcg -m 256 -nodefaults -no-user-config -display none -no-reboot \
