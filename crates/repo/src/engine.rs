@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use strongroom_chunk::{
-    Child, ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, Node, ObjectId, Place,
+    Child, ChunkEntry, ContentId, FrameDecompressor, Keys, Kind, LeafEntry, Node, ObjectId, Place,
 };
 
 use crate::cache::Cache;
@@ -47,6 +47,18 @@ pub(crate) struct Engine {
 pub(crate) struct Located {
     pub(crate) pack: Arc<Pack>,
     pub(crate) entry: ChunkEntry,
+}
+
+impl Located {
+    fn of_length(self, length: u32) -> Result<Self> {
+        if self.entry.length == length {
+            return Ok(self);
+        }
+        Err(Error::Corrupt {
+            object: self.pack.path.to_string(),
+            detail: "a chunk has another length than its node says".to_owned(),
+        })
+    }
 }
 
 impl Engine {
@@ -106,6 +118,23 @@ impl Engine {
         };
         self.index.refresh(&self.store, &self.keys).await?;
         self.elsewhere(kind, id, hint).await?.ok_or(error)
+    }
+
+    /// Finds a chunk of a leaf, and compares its length with what the leaf says.
+    pub(crate) async fn locate_chunk(&self, entry: &LeafEntry) -> Result<Located> {
+        let located = self.locate(Kind::DataPack, entry.id, entry.place).await?;
+        located.of_length(entry.length)
+    }
+
+    /// Finds a chunk or node again that was in this pack: it is missing, since a collection has rewritten it.
+    pub(crate) async fn relocate(&self, pack: &Pack, entry: &ChunkEntry) -> Result<Located> {
+        self.packs.forget(pack.id);
+        let nowhere = Place {
+            pack: pack.id,
+            slot: u32::MAX,
+        };
+        let located = self.locate(pack.kind, entry.id, nowhere).await?;
+        located.of_length(entry.length)
     }
 
     /// What the index knows besides the hint, sound packs first.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use strongroom_chunk::{Kind, ObjectId, Place};
 use tokio::sync::Semaphore;
 
 use crate::engine::{Engine, Located};
@@ -152,35 +151,16 @@ impl Shared {
     }
 
     async fn chunk(&self, placed: &Placed) -> Result<Bytes> {
-        let located = self.locate(placed, placed.entry.place).await?;
+        let located = self.engine.locate_chunk(&placed.entry).await?;
         match self.frames.chunk(&located).await {
             Err(Error::Missing { .. }) => {
-                // A collection has rewritten the pack since.
-                let pack = located.pack.id;
-                self.engine.packs.forget(pack);
-                let located = self.locate(placed, nowhere_in(pack)).await?;
+                let Located { pack, entry } = &located;
+                let located = self.engine.relocate(pack, entry).await?;
                 self.frames.chunk(&located).await
             }
             brought => brought,
         }
     }
-
-    async fn locate(&self, placed: &Placed, hint: Place) -> Result<Located> {
-        let entry = &placed.entry;
-        let located = self.engine.locate(Kind::DataPack, entry.id, hint).await?;
-        if located.entry.length == entry.length {
-            return Ok(located);
-        }
-        Err(Error::Corrupt {
-            object: located.pack.path.to_string(),
-            detail: "a chunk has another length than its node says".to_owned(),
-        })
-    }
-}
-
-fn nowhere_in(pack: ObjectId) -> Place {
-    let slot = u32::MAX;
-    Place { pack, slot }
 }
 
 /// Copies what of `bytes`, which lie at `begin`, belongs into the buffer, which lies at `offset`.

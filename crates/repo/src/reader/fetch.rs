@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use strongroom_chunk::{ChunkEntry, FrameDecompressor, ObjectId, Place};
+use strongroom_chunk::{ChunkEntry, FrameDecompressor, ObjectId};
 
 use super::Piece;
 use crate::buffers::Buffers;
@@ -75,13 +75,7 @@ async fn relocate(engine: &Engine, wanted: &mut [Wanted], error: Error) -> Resul
             continue;
         }
         moved = true;
-        let (pack, kind) = (want.pack.id, want.pack.kind);
-        engine.packs.forget(pack);
-        let nowhere = Place {
-            pack,
-            slot: u32::MAX,
-        };
-        let located = engine.locate(kind, want.entry.id, nowhere).await?;
+        let located = engine.relocate(&want.pack, &want.entry).await?;
         (want.pack, want.entry) = (located.pack, located.entry);
     }
     if moved { Ok(()) } else { Err(error) }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use strongroom_chunk::{Child, Kind, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
+use strongroom_chunk::{Child, LeafEntry, Node, ObjectId, SPAN_BYTES, node_bytes};
 use tokio::sync::mpsc;
 
 use super::fetch::{self, Wanted};
@@ -157,16 +157,7 @@ impl Planner {
     }
 
     async fn want(&mut self, span: u64, entry: LeafEntry) -> Result<(), Stop> {
-        let located = self
-            .engine
-            .locate(Kind::DataPack, entry.id, entry.place)
-            .await?;
-        if located.entry.length != entry.length {
-            return Err(Stop::Failed(Error::Corrupt {
-                object: located.pack.path.to_string(),
-                detail: "a chunk has another length than its node says".to_owned(),
-            }));
-        }
+        let located = self.engine.locate_chunk(&entry).await?;
         let wanted = Wanted {
             offset: span.saturating_add(entry.offset.into()),
             pack: located.pack,
