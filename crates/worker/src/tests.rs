@@ -2,6 +2,7 @@
 
 mod exports;
 mod failures;
+mod fixtures;
 mod guests;
 mod live;
 mod notify;
