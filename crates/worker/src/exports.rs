@@ -16,6 +16,9 @@ const AHEAD: Ahead = Ahead {
     request_bytes: 1 << 20,
 };
 
+/// What did not change holds bytes all the same, and is never to be taken for zeros.
+const ALL_ASKED_FOR: &str = "nothing is left out of an export that is read whole";
+
 /// Whoever asks what a disk is waits for the answer, and so does the API.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -127,7 +130,8 @@ impl ExportSource {
         let length = piece.offset + piece.length - offset;
         Ok(match piece.content {
             Content::Data(_) => Extent::data(length),
-            Content::Hole | Content::Unchanged => Extent::hole(length),
+            Content::Hole => Extent::hole(length),
+            Content::Unchanged => unreachable!("{ALL_ASKED_FOR}"),
         })
     }
 
@@ -143,7 +147,8 @@ impl ExportSource {
             let length = to_usize(piece.length - (at - piece.offset)).min(rest.len());
             match &piece.content {
                 Content::Data(data) => rest[..length].copy_from_slice(&data[start..start + length]),
-                Content::Hole | Content::Unchanged => rest[..length].fill(0),
+                Content::Hole => rest[..length].fill(0),
+                Content::Unchanged => unreachable!("{ALL_ASKED_FOR}"),
             }
             done += length;
         }

@@ -25,11 +25,8 @@ impl LocalGuests {
 #[async_trait]
 impl GuestAgents for LocalGuests {
     async fn ask(&self, socket: &str) -> Result<GuestFacts, GuestError> {
-        let mut token = [0; 4];
-        self.ids.fill(&mut token);
         let asked = async {
-            let mut agent =
-                Agent::connect(Path::new(socket), u32::from_le_bytes(token), PATIENCE).await?;
+            let mut agent = connect(Path::new(socket), &*self.ids, PATIENCE).await?;
             agent.info().await
         };
         match asked.await {
@@ -39,4 +36,15 @@ impl GuestAgents for LocalGuests {
             Err(_) => Err(GuestError::Strange),
         }
     }
+}
+
+/// Connects to an agent, which answers each command within `patience` or not at all.
+pub(crate) async fn connect(
+    socket: &Path,
+    ids: &dyn IdSource,
+    patience: Duration,
+) -> Result<Agent, Error> {
+    let mut token = [0; 4];
+    ids.fill(&mut token);
+    Agent::connect(socket, u32::from_le_bytes(token), patience).await
 }

@@ -20,6 +20,8 @@ use strongroom_qemu::{Agent, Error, LastPoint, Qmp, Result};
 use strongroom_service::rows::LastSaved;
 use strongroom_types::{IdSource, ServerId};
 
+use crate::guests;
+
 pub(crate) use backup::{Instant, Served, begin};
 pub use machines::LocalMachines;
 pub(crate) use sweep::sweep;
@@ -78,9 +80,7 @@ impl LiveHost {
     }
 
     async fn agent(&self, socket: &Path) -> Result<Agent> {
-        let mut token = [0; 4];
-        self.ids.fill(&mut token);
-        Agent::connect(socket, u32::from_le_bytes(token), AGENT_PATIENCE).await
+        guests::connect(socket, &*self.ids, AGENT_PATIENCE).await
     }
 }
 
