@@ -5,6 +5,7 @@ use strongroom_types::*;
 
 use super::on_each_database;
 use super::protection::{Scene, scene};
+use crate::tx::{Dialect, on};
 use crate::*;
 
 /// Enough on PostgreSQL for lengths to be folded many times while others write.
@@ -98,6 +99,44 @@ async fn pages_after_markers_are_the_list_also_among_rows_of_one_moment() {
             marker: Some(all[1].to_string()),
         };
         assert_eq!(listed(&mut tx, &scene, &beyond).await.0, all[5..7]);
+    })
+    .await;
+}
+
+/// The statements by which a database that was there before takes up its lengths.
+fn first_counts(dialect: Dialect) -> Vec<&'static str> {
+    let migration = match dialect {
+        Dialect::Sqlite => include_str!("../../migrations/sqlite/0008_list_lengths.sql"),
+        Dialect::Postgres => include_str!("../../migrations/postgres/0008_list_lengths.sql"),
+    };
+    let statements = migration.split(";\n").map(str::trim);
+    let counts = statements.filter(|statement| statement.starts_with("INSERT INTO list_length"));
+    counts.collect()
+}
+
+#[tokio::test]
+async fn rows_of_before_are_counted_once() {
+    on_each_database(|db| async move {
+        let mut tx = db.begin().await.unwrap();
+        let scene = scene(&mut tx).await;
+        for _ in 0..3 {
+            let parent = insert(&mut tx, &scene, None).await;
+            insert(&mut tx, &scene, Some(parent)).await;
+        }
+        on!(tx, c => sqlx::query("DELETE FROM list_length").execute(c).await.map(|_| ())).unwrap();
+        assert_eq!(listed(&mut tx, &scene, &Page::first(1)).await.1, 0);
+        let counts = first_counts(tx.dialect());
+        assert_eq!(counts.len(), 3);
+        for count in counts {
+            on!(tx, c => sqlx::query(count).execute(c).await.map(|_| ())).unwrap();
+        }
+        assert_eq!(listed(&mut tx, &scene, &Page::first(1)).await.1, 3);
+        let project = &scene.vault.project_id;
+        let vaults = tx
+            .list_vaults(project, &VaultFilter::default(), &Page::first(1))
+            .await
+            .unwrap();
+        assert_eq!(vaults.total, 1);
     })
     .await;
 }
