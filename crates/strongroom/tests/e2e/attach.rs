@@ -52,6 +52,13 @@ impl Attached {
         self.process.wait().unwrap();
     }
 
+    /// Fails unless it holds what this image holds.
+    fn equals(&self, image: &Path) {
+        let both = [disks::text(image), &self.uri];
+        let compare = [["compare", "-f", "raw", "-F", "raw"].as_slice(), &both].concat();
+        disks::run("qemu-img", &compare);
+    }
+
     fn io(&self, command: &str) {
         disks::run("qemu-io", &["-f", "raw", "-c", command, &self.uri]);
     }
@@ -95,21 +102,9 @@ fn a_point_is_read_by_everybody_s_clients() {
     let copy = repo.path("copy.raw");
     disks::run("nbdcopy", &[&attached.uri, disks::text(&copy)]);
     assert!(std::fs::read(&copy).unwrap() == std::fs::read(&image).unwrap());
-    let uri = attached.uri.as_str();
-    disks::run(
-        "qemu-img",
-        &[
-            "compare",
-            "-f",
-            "raw",
-            "-F",
-            "raw",
-            disks::text(&image),
-            uri,
-        ],
-    );
+    attached.equals(&image);
 
-    let write = ["-f", "raw", "-c", "write 0 4k", uri];
+    let write = ["-f", "raw", "-c", "write 0 4k", &attached.uri];
     let refused = Command::new("qemu-io").args(write).output().unwrap();
     assert!(!refused.status.success());
     assert!(attached.terminate());
@@ -143,19 +138,7 @@ fn what_was_written_over_a_point_is_there_after_kills_and_the_point_is_as_it_was
         attached.kill();
     }
     let attached = Attached::start(&repo, &point, &with_overlay);
-    let uri = attached.uri.as_str();
-    disks::run(
-        "qemu-img",
-        &[
-            "compare",
-            "-f",
-            "raw",
-            "-F",
-            "raw",
-            disks::text(&expected),
-            uri,
-        ],
-    );
+    attached.equals(&expected);
     let second = repo.run(
         "attach",
         &[&point, "--socket", disks::text(&repo.path("socket"))],
@@ -220,19 +203,7 @@ fn a_client_that_reconnects_goes_on_over_kills() {
     }
     drop(input);
     assert!(client.wait().unwrap().success());
-    let uri = attached.uri.as_str();
-    disks::run(
-        "qemu-img",
-        &[
-            "compare",
-            "-f",
-            "raw",
-            "-F",
-            "raw",
-            disks::text(&expected),
-            uri,
-        ],
-    );
+    attached.equals(&expected);
 }
 
 /// Each write is durable before it is answered. The server dies in the middle of one, wherever that is.
