@@ -23,18 +23,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub async fn leftovers(qmp: &mut Qmp, agent: Option<&mut Agent>, folder: &Path) -> Result<()> {
     resume(qmp).await?;
     let thawed = match agent {
-        Some(agent) => thaw(agent).await,
+        Some(agent) => agent.thaw_if_frozen().await.map(drop),
         None => Ok(()),
     };
     clear(qmp, folder).await?;
     thawed
-}
-
-async fn thaw(agent: &mut Agent) -> Result<()> {
-    if agent.is_frozen().await? {
-        agent.thaw().await?;
-    }
-    Ok(())
 }
 
 /// All but the guest's file systems.
