@@ -59,7 +59,8 @@ pub use members::{Member, MemberFilter, MemberSort, MemberSortKey};
 pub use metering::{Capacity, UsageFilter};
 pub use notices::{Notice, NoticeEvent};
 pub use operation_logs::{
-    OperationEnd, OperationExtra, OperationLog, OperationLogFilter, ReplicationTask, WantedBackup,
+    DiskReading, OperationEnd, OperationExtra, OperationLog, OperationLogFilter, ReplicationTask,
+    WantedBackup,
 };
 pub use orders::VaultOrder;
 pub use organization_policies::{Deployment, OrganizationPolicy};

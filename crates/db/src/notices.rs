@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
-use strongroom_types::{NoticeChannel, NoticeState, ProjectId, Timestamp, VaultId};
+use strongroom_types::{
+    BackupId, NoticeChannel, NoticeState, ProjectId, Timestamp, VaultId, VolumeId,
+};
 
 use crate::tx::on;
 use crate::{JsonText, Result, Tx};
@@ -37,6 +39,14 @@ pub enum NoticeEvent {
         threshold_percent: u64,
         used_bytes: u64,
         size_gb: u64,
+    },
+    /// An audit found bytes of a running server's disk changed that its bitmap did not mark. The disk was read whole.
+    ChangesMissed {
+        project_id: ProjectId,
+        backup_id: BackupId,
+        volume_id: VolumeId,
+        /// In the disk, bytes.
+        offset: u64,
     },
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OperationStatus, OperationType, PolicyId, ProjectId,
-    ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId,
+    ProtectStatus, ResourceId, ResourceType, Timestamp, Trouble, VaultId, VolumeId,
 };
 
 use crate::backups::Quiesce;
@@ -42,6 +42,20 @@ pub struct OperationLog {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What was read of a disk for a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskReading {
+    pub volume_id: VolumeId,
+    /// From the disk; what is known to be zero is not read.
+    pub read_bytes: u64,
+    /// Continues "it was read whole, because"; absent where only changes were read.
+    #[serde(default)]
+    pub whole: Option<String>,
+    /// Where in the disk something had changed that its bitmap did not mark; in bytes.
+    #[serde(default)]
+    pub wrong_at: Option<u64>,
+}
+
 /// What an operation log tells beyond its columns, by the operation's type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
@@ -53,6 +67,9 @@ pub enum OperationExtra {
         /// Set when the backup ends, where the guest was to hold still.
         #[serde(default)]
         quiesce: Option<Quiesce>,
+        /// Those that were saved; set when the backup ends.
+        #[serde(default)]
+        disks: Vec<DiskReading>,
     },
     Delete {
         backup_id: BackupId,

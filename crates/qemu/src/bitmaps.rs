@@ -3,6 +3,8 @@
 //! Between backups a disk has one bitmap of ours, which records since the last committed point and is named after it.
 //! During a backup that one is disabled, and a second one, named after the point that is being made, records.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 use strongroom_types::BackupId;
 
@@ -27,8 +29,8 @@ pub enum Changes {
     /// What the bitmap marks; all else is as in the point.
     Since {
         point: BackupId,
-        /// The name for NBD's meta context, `qemu:dirty-bitmap:…`.
-        context: String,
+        /// Its name, which NBD knows as the context `qemu:dirty-bitmap:…`.
+        bitmap: String,
         /// Bytes marked when the backup began, in grains of [`GRANULARITY`].
         marked: u64,
     },
@@ -57,20 +59,35 @@ pub enum Whole {
     Resized,
 }
 
+/// Continues the sentence "the disk was read whole, because".
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "it has no backup yet",
+            Self::Missing => "its image has lost the bitmap of the last backup",
+            Self::NotKept => {
+                "its image keeps no bitmaps, and the machine was started since the last backup"
+            }
+            Self::Lost => "its bitmap is not about the last backup",
+            Self::Inconsistent => "its machine ended without closing the image",
+            Self::Interrupted => "its bitmap did not record all the time, or is in use",
+            Self::Granularity => "its bitmap has other grains than Strongroom makes",
+            Self::Resized => "its size has changed since the last backup",
+        })
+    }
+}
+
 /// Decides for a disk that has been settled; the reason against a bitmap may lie in how the disk was `found` before that.
 pub(crate) fn changes(found: &Node, settled: &Node, last: Option<&LastPoint>) -> Changes {
     let Some(last) = last else {
         return Changes::Whole(Whole::First);
     };
     match trusted(settled, last) {
-        Ok(bitmap) => {
-            let name = names::of_point(&last.point);
-            Changes::Since {
-                point: last.point.clone(),
-                context: format!("qemu:dirty-bitmap:{name}"),
-                marked: bitmap.count,
-            }
-        }
+        Ok(bitmap) => Changes::Since {
+            point: last.point.clone(),
+            bitmap: names::of_point(&last.point),
+            marked: bitmap.count,
+        },
         Err(whole) => Changes::Whole(trusted(found, last).err().unwrap_or(whole)),
     }
 }

@@ -116,6 +116,9 @@ pub(crate) struct Worker {
     /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
     /// for the names of sockets in it are short.
     pub(crate) scratch_dir: Option<PathBuf>,
+    /// How many thousandths of what QEMU's bitmaps do not mark are read in each backup of a running server all the same, to find out
+    /// whether they are right.
+    pub(crate) audit_permille: u64,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -179,6 +182,7 @@ impl Default for Config {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
                 scratch_dir: None,
+                audit_permille: 1,
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -282,6 +286,9 @@ impl Config {
             && (!folder.is_absolute() || folder.as_os_str().len() > SCRATCH_DIR_BYTES_MAX)
         {
             bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
+        }
+        if !(1..=1000).contains(&self.worker.audit_permille) {
+            bail!("`worker.audit_permille` must be between 1 and 1000");
         }
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");

@@ -26,8 +26,10 @@ pub struct QemuMachine {
 }
 
 impl QemuMachine {
-    /// Bytes of each disk.
+    /// Bytes of each disk of a bare machine.
     pub const DISK_SIZE: u64 = 16 << 20;
+    /// Bytes of each disk of a Linux.
+    pub const LINUX_DISK_SIZE: u64 = 256 << 20;
 
     /// A machine with nothing to boot, which writes what the test tells it: `0.qcow2` and `1.raw` in `folder`, made if they
     /// are not there. None where QEMU is missing, which is said, and is a failure under `CI=true`.
@@ -56,7 +58,7 @@ impl QemuMachine {
         Some(Self::start(folder, &arguments))
     }
 
-    /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.qcow2`, which are made, without
+    /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.raw`, which are made, without
     /// end, says so on `console`, and has an agent at `agent.sock`.
     pub fn linux(folder: &Path) -> Option<Self> {
         let guest = std::env::var_os(GUEST_VARIABLE)
@@ -68,8 +70,8 @@ impl QemuMachine {
             ));
             return None;
         }
-        for disk in [0, 1] {
-            make_file_system(folder, disk);
+        for disk in ["0.qcow2", "1.raw"] {
+            make_file_system(folder, disk, Self::LINUX_DISK_SIZE);
         }
         let (place, guest) = (folder.display(), guest.display());
         let arguments = format!(
@@ -79,8 +81,8 @@ impl QemuMachine {
              -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
              -blockdev driver=file,node-name=file0,filename={place}/0.qcow2 \
              -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0 \
-             -blockdev driver=file,node-name=file1,filename={place}/1.qcow2 \
-             -blockdev driver=qcow2,node-name=disk1,file=file1 \
+             -blockdev driver=file,node-name=file1,filename={place}/1.raw \
+             -blockdev driver=raw,node-name=disk1,file=file1 \
              -device virtio-scsi-pci -device scsi-hd,drive=disk1"
         );
         Some(Self::start(folder, &arguments))
@@ -143,6 +145,41 @@ impl QemuMachine {
         panic!("no monitor in {}", self.folder.display());
     }
 
+    /// Runs a line of the shell in a Linux, as its agent does, until it has ended.
+    pub fn run_in_guest(&self, line: &str) {
+        let agent = UnixStream::connect(self.folder.join("agent.sock")).expect("there is an agent");
+        let mut agent = BufReader::new(agent);
+        let mut ask = |command: &str, arguments: Value| {
+            let request = json!({"execute": command, "arguments": arguments});
+            writeln!(agent.get_mut(), "{request}").expect("the agent runs");
+            loop {
+                let mut line = String::new();
+                agent.read_line(&mut line).expect("the agent runs");
+                // What it said to somebody before is answered with a number of theirs.
+                let answer: Value = serde_json::from_str(line.trim_start_matches('\u{ff}'))
+                    .expect("agents speak JSON");
+                if command != "guest-sync" || answer["return"] == arguments["id"] {
+                    return answer["return"].clone();
+                }
+            }
+        };
+        ask("guest-sync", json!({"id": 1_917_001}));
+        let started = ask(
+            "guest-exec",
+            json!({"path": "/bin/sh", "arg": ["-c", line]}),
+        );
+        let (_keep, never) = mpsc::channel::<()>();
+        for _ in 0..ATTEMPTS {
+            let status = ask("guest-exec-status", json!({"pid": started["pid"]}));
+            if status["exited"] == true {
+                assert_eq!(status["exitcode"], 0, "{line}: {status}");
+                return;
+            }
+            let _ = never.recv_timeout(PAUSE);
+        }
+        panic!("{line} does not end");
+    }
+
     /// Fills a range of a disk of a bare machine with a byte, as its guest would that wants to find it after a power cut.
     pub fn write(&self, disk: usize, byte: u8, range: &std::ops::Range<usize>) {
         let (offset, length) = (range.start, range.len());
@@ -167,6 +204,22 @@ impl QemuMachine {
         let names = things.filter_map(|thing| thing.get("node-name").or(thing.get("id"))?.as_str());
         let ours = names.filter(|name| name.starts_with("strongroom-"));
         (status["running"] == true, ours.map(str::to_owned).collect())
+    }
+
+    /// Has the bitmaps of a disk forget what they marked, as a machine does that loses track.
+    pub fn clear_bitmaps(&self, file: &str) {
+        let nodes = self.command("query-named-block-nodes", &json!({"flat": true}));
+        let nodes = nodes.as_array().into_iter().flatten();
+        let of_file = nodes.filter(|node| {
+            let name = node["file"].as_str();
+            name.is_some_and(|name| name.ends_with(file))
+        });
+        for node in of_file {
+            for bitmap in node["dirty-bitmaps"].as_array().into_iter().flatten() {
+                let named = json!({"node": node["node-name"], "name": bitmap["name"]});
+                self.command("block-dirty-bitmap-clear", &named);
+            }
+        }
     }
 
     /// The names of the bitmaps of a disk that lies in this file.
@@ -218,17 +271,17 @@ pub fn idle_firmware() -> Vec<u8> {
     firmware
 }
 
-/// Makes an ext4 file system of [`QemuMachine::DISK_SIZE`] in `folder`, for this disk: `0.qcow2`. It writes nothing by itself:
-/// the initialisation of its inode tables would go on for minutes.
-pub fn make_file_system(folder: &Path, disk: usize) {
-    let (raw, image) = (format!("{disk}.ext4"), format!("{disk}.qcow2"));
+/// Makes an ext4 file system of so many bytes in `folder`, in an image whose ending is its format. It writes nothing by
+/// itself: the initialisation of its inode tables would go on for minutes.
+pub fn make_file_system(folder: &Path, image: &str, size: u64) {
+    let (name, format) = image.split_once('.').expect("an image has an ending");
+    let raw = format!("{name}.ext4");
     let file = fs::File::create(folder.join(&raw)).expect("a folder of our own");
-    file.set_len(QemuMachine::DISK_SIZE)
-        .expect("a file of our own");
+    file.set_len(size).expect("a file of our own");
     let options = "-q -F -t ext4 -m 0 -E lazy_itable_init=0,lazy_journal_init=0";
     let arguments = options.split(' ').chain([raw.as_str()]);
     tool("/usr/sbin/mke2fs", arguments, folder);
-    tool("qemu-img", ["convert", "-O", "qcow2", &raw, &image], folder);
+    tool("qemu-img", ["convert", "-O", format, &raw, image], folder);
 }
 
 fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, folder: &Path) {

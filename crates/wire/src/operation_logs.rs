@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strongroom_types::{
     BackupId, CheckpointId, OperationLogId, OperationStatus, OperationType, PolicyId, ProjectId,
-    ResourceId, ResourceType, VaultId,
+    ResourceId, ResourceType, VaultId, VolumeId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -118,6 +118,19 @@ pub struct BackupTask {
     pub app_consistency_status: String,
     pub app_consistency_error_code: String,
     pub app_consistency_error_message: String,
+    /// What was read of the disks, once the backup has ended. In no published list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<DiskReading>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiskReading {
+    pub volume_id: VolumeId,
+    /// From the disk; what is known to be zero is not read.
+    pub read_bytes: u64,
+    /// Why all of it was read; absent where only changes were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_because: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -176,6 +176,62 @@ impl BlockSource for ExportSource {
     }
 }
 
+/// An export whose server knows what was written since some instant.
+pub(crate) struct ExportChanges {
+    uri: String,
+    reader: Reader,
+}
+
+/// The same export once more, to read in any order.
+pub(crate) struct ExportAgain {
+    uri: String,
+    client: Client,
+}
+
+impl ExportChanges {
+    /// `bitmap` is the name of QEMU's dirty bitmap.
+    pub(crate) fn open(uri: &str, bitmap: &str) -> Result<(Self, ExportAgain)> {
+        let options = ClientOptions {
+            contexts: vec![format!("qemu:dirty-bitmap:{bitmap}")],
+            ..ClientOptions::default()
+        };
+        let selection = Selection::Dirty(bitmap.to_owned());
+        let reader = Reader::new(connect(uri, &options)?, &selection, AHEAD);
+        let changes = Self {
+            reader: reader.map_err(|error| disk_error(uri, error))?,
+            uri: uri.to_owned(),
+        };
+        let again = ExportAgain {
+            client: connect(uri, &ClientOptions::default())?,
+            uri: uri.to_owned(),
+        };
+        Ok((changes, again))
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.reader.size_bytes()
+    }
+
+    /// The next piece, in order; none at the end.
+    pub(crate) fn next_piece(&mut self) -> Result<Option<Piece>> {
+        let next = self.reader.next_piece();
+        next.map_err(|error| disk_error(&self.uri, error))
+    }
+
+    /// Reads anything, between two pieces.
+    pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = self.reader.client().read_at(offset, buffer);
+        read.map_err(|error| disk_error(&self.uri, error))
+    }
+}
+
+impl ExportAgain {
+    pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = self.client.read_at(offset, buffer);
+        read.map_err(|error| disk_error(&self.uri, error))
+    }
+}
+
 /// An export that is written.
 pub(crate) struct ExportSink {
     uri: String,

@@ -22,7 +22,7 @@ use strongroom_types::{IdSource, ServerId};
 
 use crate::guests;
 
-pub(crate) use backup::{Instant, Served, begin};
+pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
 pub(crate) use sweep::sweep;
 
@@ -36,6 +36,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct LiveHost {
     scratch_dir: PathBuf,
+    audit_permille: u64,
     ids: Arc<dyn IdSource>,
     turns: Mutex<BTreeMap<ServerId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -46,9 +47,11 @@ type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 impl LiveHost {
     /// `scratch_dir` holds a folder for each server with a backup under way: what the guest overwrites meanwhile, and QEMU's socket.
-    pub fn new(scratch_dir: PathBuf, ids: Arc<dyn IdSource>) -> Self {
+    /// `audit_permille`, 1 to 1000, of what bitmaps do not mark is read all the same, and compared.
+    pub fn new(scratch_dir: PathBuf, audit_permille: u64, ids: Arc<dyn IdSource>) -> Self {
         Self {
             scratch_dir,
+            audit_permille,
             ids,
             turns: Mutex::default(),
         }

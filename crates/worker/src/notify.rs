@@ -134,5 +134,13 @@ fn sentence(event: &NoticeEvent) -> String {
                 "The vault {vault_name} ({vault_id}) is filled to its threshold of {threshold_percent} %: {used_gb} GB of {size_gb} GB are used."
             )
         }
+        NoticeEvent::ChangesMissed {
+            backup_id,
+            volume_id,
+            offset,
+            ..
+        } => format!(
+            "QEMU's bitmap of the disk {volume_id} does not mark what changed at byte {offset}. The backup {backup_id} is right: the disk was read whole. Others since the last full one may lack such changes: make a full backup, and find out what writes to the disk or its image behind QEMU's back."
+        ),
     }
 }

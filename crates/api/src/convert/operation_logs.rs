@@ -1,7 +1,7 @@
 use strongroom_service::rows::{self, OperationLogFilter};
 use strongroom_wire::CbrTime;
 use strongroom_wire::operation_logs::{
-    BackupTask, CommonExtra, DeleteTask, ListOperationLogsQuery, MigrateResourceTask,
+    BackupTask, CommonExtra, DeleteTask, DiskReading, ListOperationLogsQuery, MigrateResourceTask,
     OperationError, OperationExtra, OperationLog, OperationResource, RemoveResourcesTask,
     ReplicationTask, RestoreTask, SyncTask, UpdateExpirationTask, VaultDeleteTask,
 };
@@ -96,12 +96,14 @@ fn describe(row: &rows::OperationLog, extra: &mut OperationExtra) {
             backup_name,
             incremental,
             quiesce,
+            disks,
         } => {
             extra.backup = Some(backup_task(
                 backup_id,
                 backup_name,
                 incremental,
                 quiesce.as_ref(),
+                disks,
             ));
         }
         rows::OperationExtra::Delete {
@@ -203,6 +205,7 @@ fn backup_task(
     backup_name: String,
     incremental: bool,
     quiesce: Option<&rows::Quiesce>,
+    disks: Vec<rows::DiskReading>,
 ) -> BackupTask {
     let consistency = app_consistency(quiesce);
     BackupTask {
@@ -213,6 +216,15 @@ fn backup_task(
         // What a backup shows as "0", a task shows as nothing.
         app_consistency_error_code: String::new(),
         app_consistency_error_message: consistency.app_consistency_error_message,
+        disks: disks.into_iter().map(disk_reading).collect(),
+    }
+}
+
+fn disk_reading(row: rows::DiskReading) -> DiskReading {
+    DiskReading {
+        volume_id: row.volume_id,
+        read_bytes: row.read_bytes,
+        whole_because: row.whole,
     }
 }
 

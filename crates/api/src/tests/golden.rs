@@ -91,6 +91,7 @@ pub(super) async fn run_backup(server: &TestServer) {
         point_id: format!("point-{number}"),
         size_bytes: 40 * GIB,
         stored_bytes: 3 * MIB,
+        reading: None,
     };
     let disks = work
         .disks

@@ -193,10 +193,10 @@ impl Lab {
 
     /// What the bitmap of an export marks, as (offset, length).
     pub(super) fn marked(&self, disk: &ServedDisk) -> Vec<(usize, usize)> {
-        let Changes::Since { context, .. } = &disk.changes else {
+        let Changes::Since { bitmap, .. } = &disk.changes else {
             panic!("{:?}", disk.changes);
         };
-        let map = format!("--map={context}");
+        let map = format!("--map=qemu:dirty-bitmap:{bitmap}");
         let map = self.tool("nbdinfo", ["--json", &map, &uri(disk)]);
         let map: Vec<Value> = serde_json::from_str(&map).unwrap();
         let marked = map.iter().filter(|extent| extent["type"] == 1);
@@ -263,8 +263,8 @@ impl Kind {
                 )
             }
             Self::Linux => {
-                for disk in [0, 1] {
-                    make_file_system(lab.folder.path(), disk);
+                for disk in ["0.qcow2", "1.qcow2"] {
+                    make_file_system(lab.folder.path(), disk, SIZE);
                 }
                 format!(
                     "-M q35 -accel tcg -m 256 -nodefaults -no-user-config -display none -no-reboot \

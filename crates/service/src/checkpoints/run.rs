@@ -319,6 +319,7 @@ impl Run<'_> {
             backup_name: backup.name.clone(),
             incremental: backup.incremental,
             quiesce: None,
+            disks: Vec::new(),
         };
         let (app, now) = (self.app, self.now);
         let log = OperationLog {

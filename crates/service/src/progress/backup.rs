@@ -1,6 +1,6 @@
 use strongroom_db::{
-    AppliedPolicy, Backup, Checkpoint, JsonText, LastSaved, Lease, OperationExtra, Quiesce, Server,
-    Tx, Vault, VaultResource, Volume,
+    AppliedPolicy, Backup, Checkpoint, DiskReading, JsonText, LastSaved, Lease, NoticeEvent,
+    OperationExtra, Quiesce, Server, Tx, Vault, VaultResource, Volume,
 };
 use strongroom_types::{
     BackupId, BackupStatus, ImageType, OperationLogId, ProtectStatus, ResourceType, ServerId,
@@ -8,7 +8,7 @@ use strongroom_types::{
 };
 
 use super::{Failure, VaultUsage};
-use crate::{App, Error, backups};
+use crate::{App, Error, backups, notices};
 
 #[derive(Debug, Clone)]
 pub struct BackupWork {
@@ -35,8 +35,6 @@ pub struct DiskWork {
     pub volume: Option<Volume>,
     /// On its server; 0 for a disk that has none.
     pub position: u64,
-    /// The newest point of this volume in the project; absent when there is none or a full backup was asked for.
-    pub parent_point: Option<String>,
     /// The newest point of this volume that was made here, whatever was asked for.
     pub last: Option<LastSaved>,
 }
@@ -63,9 +61,21 @@ pub struct DiskSaved {
     pub size_bytes: u64,
     /// What this backup added to the storage.
     pub stored_bytes: u64,
+    /// Absent for a copy, for which no disk was read.
+    pub reading: Option<DiskReading>,
 }
 
 pub type DiskFailure = Failure;
+
+impl BackupOutcome {
+    fn readings(&self) -> impl Iterator<Item = &DiskReading> {
+        let saved = self
+            .disks
+            .iter()
+            .filter_map(|disk| disk.result.as_ref().ok());
+        saved.filter_map(|saved| saved.reading.as_ref())
+    }
+}
 
 /// Marks the backup, its disks and its operation log as running.
 pub async fn start_backup(
@@ -112,18 +122,11 @@ async fn read_work(
         .await?;
     let mut disks = Vec::new();
     for row in rows_with_data(tx, &backup).await? {
-        let parent_point = if backup.incremental {
-            tx.newest_point_of(&row.project_id, &row.resource_id)
-                .await?
-        } else {
-            None
-        };
         let volume_id = VolumeId::from(row.resource_id.clone());
         let place = attached.iter().find(|place| place.volume_id == volume_id);
         disks.push(DiskWork {
             position: place.map_or(0, |place| place.position),
             volume: tx.find_volume(&volume_id).await?,
-            parent_point,
             last: tx.last_saved(&row.project_id, &volume_id).await?,
             backup: row,
         });
@@ -191,14 +194,9 @@ pub async fn finish_backup(
         tx.update_vault_resource_usage(&backup.resource_id, usage.resource_bytes)
             .await?;
     }
-    publish_end(
-        &mut tx,
-        super::log_of(&job)?,
-        &backup,
-        (failure.as_ref(), outcome.quiesce),
-        now,
-    )
-    .await?;
+    let log = super::log_of(&job)?;
+    publish_end(&mut tx, log, &backup, failure.as_ref(), &outcome, now).await?;
+    tell_of_wrong_bitmaps(app, &mut tx, &backup, &outcome, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -229,14 +227,8 @@ pub async fn fail_backup(
         quiesce: None,
     };
     publish_rows(&mut tx, &backup, &outcome, now).await?;
-    publish_end(
-        &mut tx,
-        super::log_of(&job)?,
-        &backup,
-        (Some(&failure), None),
-        now,
-    )
-    .await?;
+    let log = super::log_of(&job)?;
+    publish_end(&mut tx, log, &backup, Some(&failure), &outcome, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -333,7 +325,8 @@ async fn publish_end(
     tx: &mut Tx,
     log: &OperationLogId,
     backup: &Backup,
-    (failure, quiesce): (Option<&Failure>, Option<Quiesce>),
+    failure: Option<&Failure>,
+    outcome: &BackupOutcome,
     now: Timestamp,
 ) -> Result<(), Error> {
     let status = match failure {
@@ -347,8 +340,32 @@ async fn publish_end(
     }
     backups::refresh_checkpoint(tx, &backup.checkpoint_id).await?;
     let mut extra = super::get_log(tx, log).await?.extra.0;
-    if let OperationExtra::Backup { quiesce: told, .. } = &mut extra {
-        *told = quiesce;
+    if let OperationExtra::Backup { quiesce, disks, .. } = &mut extra {
+        quiesce.clone_from(&outcome.quiesce);
+        *disks = outcome.readings().cloned().collect();
     }
     super::end_log(tx, log, failure, extra, now).await
+}
+
+/// The backup is right all the same: whoever runs the host must know that its record of changes was not.
+async fn tell_of_wrong_bitmaps(
+    app: &App,
+    tx: &mut Tx,
+    backup: &Backup,
+    outcome: &BackupOutcome,
+    now: Timestamp,
+) -> Result<(), Error> {
+    for reading in outcome.readings() {
+        let Some(offset) = reading.wrong_at else {
+            continue;
+        };
+        let event = NoticeEvent::ChangesMissed {
+            project_id: backup.project_id.clone(),
+            backup_id: backup.id.clone(),
+            volume_id: reading.volume_id.clone(),
+            offset,
+        };
+        notices::tell(app, tx, &event, now).await?;
+    }
+    Ok(())
 }

@@ -69,7 +69,10 @@ async fn a_vault_tells_once_each_time_it_comes_to_its_threshold() {
             used_bytes,
             threshold_percent,
             ..
-        } = &notices[0].event.0;
+        } = &notices[0].event.0
+        else {
+            panic!("{notices:?}");
+        };
         assert_eq!(
             (vault_id, *used_bytes, *threshold_percent),
             (&vault, 160 * GIB, 80)

@@ -161,13 +161,13 @@ async fn a_job_given_back_is_claimed_again_when_it_is_due() {
             .await
             .unwrap();
         assert_eq!(work.disks[0].volume.as_ref().unwrap().path, "/data");
-        assert_eq!(work.disks[0].parent_point, None);
+        assert_eq!(work.disks[0].last, None);
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_incremental_backup_knows_the_point_it_builds_on() {
+async fn a_backup_knows_the_one_before_it() {
     on_each_database(|world| async move {
         let web = world.server("web", 1).await;
         let vault = world.server_vault("vault", &[&web]).await;
@@ -179,7 +179,8 @@ async fn an_incremental_backup_knows_the_point_it_builds_on() {
         let work = progress::start_backup(&world.app, &lease, &id)
             .await
             .unwrap();
-        assert_eq!(work.disks[0].parent_point, disk.point_id);
+        let last = work.disks[0].last.as_ref().unwrap();
+        assert_eq!(last.backup_id, disk.id);
     })
     .await;
 }

@@ -567,6 +567,7 @@ pub(super) fn saved(row: &Backup) -> DiskOutcome {
             point_id: format!("point of {}", row.id),
             size_bytes: row.size_bytes,
             stored_bytes: STORED,
+            reading: None,
         }),
     }
 }

@@ -248,6 +248,7 @@ impl Filler {
                 backup_name: format!("backup-{backup}"),
                 incremental: true,
                 quiesce: None,
+                disks: Vec::new(),
             }),
             trouble: None,
             error_message: String::new(),

@@ -151,7 +151,7 @@ async fn back_up(
     let bar = progress::show(&done, format);
     let commit = transfer::back_up(&repository, disk, new, &done, &CancellationToken::new()).await;
     bar.end().await;
-    let commit = commit?;
+    let commit = commit?.commit;
     let answer = BackedUp {
         point: commit.point.id.to_string(),
         size_bytes: commit.point.size_bytes,

@@ -189,7 +189,11 @@ fn worker(
 ) -> Worker {
     let scratch_dir = config.worker.scratch_dir.clone();
     let scratch_dir = scratch_dir.unwrap_or_else(|| data_dir.scratch());
-    let live = LiveHost::new(scratch_dir, Arc::new(SystemIds));
+    let live = LiveHost::new(
+        scratch_dir,
+        config.worker.audit_permille,
+        Arc::new(SystemIds),
+    );
     Worker {
         app: app.clone(),
         repositories,

@@ -23,11 +23,12 @@ fn custodian() -> PathBuf {
         .into()
 }
 
-fn walk(server: &Server, script: &str, arguments: &[&str]) {
-    walk_with(python(), server, script, arguments);
+/// Returns what the script said.
+pub(crate) fn walk(server: &Server, script: &str, arguments: &[&str]) -> String {
+    walk_with(python(), server, script, arguments)
 }
 
-fn walk_with(python: PathBuf, server: &Server, script: &str, arguments: &[&str]) {
+fn walk_with(python: PathBuf, server: &Server, script: &str, arguments: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(script);
@@ -47,6 +48,7 @@ fn walk_with(python: PathBuf, server: &Server, script: &str, arguments: &[&str])
     );
     println!("{out}");
     assert!(output.status.success(), "{}: {out}{err}", script.display());
+    out.into_owned()
 }
 
 /// A server with a qcow2 and a raw disk, and a volume of its own, in the inventory.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use strongroom_testkit::{MonitorFault, MonitorProxy, QemuMachine};
 
 use crate::api::Api;
+use crate::clients::walk;
 use crate::disks::{run, text};
 use crate::server::Server;
 
@@ -17,6 +18,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 2400;
 /// What e2fsck ends with when it has corrected something: counters, after a power cut.
 const CORRECTED: i32 = 1;
+const MIB: u64 = 1 << 20;
+/// To be run while nothing else is written; what it makes has no number of its own.
+const WRITE_50_MIB: &str = "touch /run/pause; until [ -e /run/paused ]; do sleep 0.1; done; cd /mnt/vda && \
+    dd if=/dev/urandom of=large bs=1M count=50 conv=fsync && sum=$(sha256sum <large) && mv large 0-${sum%% *} && sync";
+/// Images that are restored to.
+const TARGETS: [&str; 2] = ["restored0.raw", "restored1.raw"];
 /// Files between two lines of the guest.
 const STEP: u32 = 20;
 
@@ -36,7 +43,7 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
     site.wait_until_written(STEP).await;
 
     // As after a power cut, for nobody asked the guest.
-    let first = site.back_up(&vault).await;
+    let first = site.back_up(&server, &vault).await;
     assert_eq!(consistency(&first), ("0", "0"));
     let mut reached = site.check(&first, &[0, CORRECTED]).await;
 
@@ -45,12 +52,22 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
     assert_eq!(status, 200, "{answer}");
     for _ in 0..2 {
         site.wait_until_written((reached / STEP + 2) * STEP).await;
-        let next = site.back_up(&vault).await;
+        let next = site.back_up(&server, &vault).await;
         assert_eq!(consistency(&next), ("1", "1"), "{next}");
         let highest = site.check(&next, &[0]).await;
         assert!(highest > reached);
         reached = highest;
     }
+
+    machine.run_in_guest(WRITE_50_MIB);
+    let large = site.back_up(&server, &vault).await;
+    let read = site.read_for(&large).await;
+    println!("50 MiB written, {read} bytes read");
+    assert!((50 * MIB..60 * MIB).contains(&read), "{read}");
+    let highest = site.check(&large, &[0]).await;
+    assert!(highest >= reached);
+    reached = highest;
+    machine.run_in_guest("rm /run/pause");
 
     // Killed while the guest stands still and its machine is stopped: the next start lets both go on.
     let checkpoint = site.api.start_checkpoint(&vault).await;
@@ -96,15 +113,14 @@ struct Site {
 impl Site {
     fn new(server: &Server, api: Api, monitor: &Path, folder: &Path) -> Self {
         let place = |name: &str| text(&folder.join(name)).to_owned();
-        let disks = ["0.qcow2", "1.qcow2"].map(place);
+        let disks = ["0.qcow2", "1.raw"].map(place);
         let agent = place("agent.sock");
         let mut web = vec!["server", "add", "--name", "web"];
         web.extend(["--qmp", text(monitor), "--guest-agent", &agent]);
         let (web, web_disks) = add(server, web, &disks);
-        let targets = ["0.raw", "1.raw"].map(place);
+        let targets = TARGETS.map(place);
         for target in &targets {
-            let file = fs::File::create(target).unwrap();
-            file.set_len(QemuMachine::DISK_SIZE).unwrap();
+            make_image(Path::new(target));
         }
         let (copy, copy_disks) = add(server, vec!["server", "add", "--name", "copy"], &targets);
         Self {
@@ -134,9 +150,28 @@ impl Site {
         answer.unwrap()
     }
 
-    async fn back_up(&self, vault: &str) -> Value {
-        let id = self.api.back_up(vault).await;
-        self.backup(&id).await
+    /// As the official SDK has it done.
+    async fn back_up(&self, server: &Server, vault: &str) -> Value {
+        let arguments = ["--vault", vault, "--server", &self.web];
+        let said = walk(server, "sdk_backup.py", &arguments);
+        let id = said.trim_end().lines().rev().nth(1);
+        self.backup(id.unwrap()).await
+    }
+
+    /// How much was read of all disks for the backup, as its task says.
+    async fn read_for(&self, backup: &Value) -> u64 {
+        let (_, answer) = self.api.get("/operation-logs?operation_type=backup").await;
+        let tasks = answer["operation_logs"].as_array().unwrap();
+        let tasks = tasks.iter().map(|task| &task["extra_info"]["backup"]);
+        let mut of_backup = tasks.filter(|task| task["backup_id"] == backup["id"]);
+        let disks = of_backup.next().unwrap()["disks"].as_array().unwrap();
+        for disk in disks {
+            assert_eq!(disk.get("whole_because"), None, "{disk}");
+        }
+        disks
+            .iter()
+            .map(|disk| disk["read_bytes"].as_u64().unwrap())
+            .sum()
     }
 
     async fn backup(&self, id: &str) -> Value {
@@ -159,16 +194,19 @@ impl Site {
         json!({"restore": {"server_id": server, "power_on": false, "mappings": mappings}})
     }
 
-    /// Restores the backup and checks the file systems, which may need a repair that ends so, and each file. Returns the
+    /// Restores the backup to new images and checks the file systems, which may need a repair that ends so, and each file. Returns the
     /// highest number of a file.
     async fn check(&self, backup: &Value, repair: &[i32]) -> u32 {
+        for disk in TARGETS {
+            make_image(&self.folder.join(disk));
+        }
         let body = self.restore_of(backup, &self.copy, &self.copy_disks);
         let path = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
         let (status, answer) = self.api.post(&path, body).await;
         assert_eq!(status, 202, "{answer}");
         let task = self.api.wait_for_task(answer["job_id"].as_str().unwrap());
         assert_eq!(task.await["status"], "success");
-        let highest = ["0.raw", "1.raw"].map(|disk| {
+        let highest = TARGETS.map(|disk| {
             let image = self.folder.join("restored.raw");
             fs::copy(self.folder.join(disk), &image).unwrap();
             if repair.contains(&CORRECTED) {
@@ -210,6 +248,11 @@ impl Site {
         let said = || fs::read_to_string(&console).unwrap_or_default();
         until(&words, || said().contains(&words)).await;
     }
+}
+
+fn make_image(place: &Path) {
+    let file = fs::File::create(place).unwrap();
+    file.set_len(QemuMachine::LINUX_DISK_SIZE).unwrap();
 }
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {

@@ -3,20 +3,20 @@ mod live;
 use std::path::Path;
 
 use strongroom_block::BlockSource;
-use strongroom_repo::{Commit, NewPoint, Repository};
+use strongroom_repo::{NewPoint, Repository};
 use strongroom_service::Provenance;
 use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, Failure, fail_backup,
     finish_backup, start_backup,
 };
-use strongroom_service::rows::Quiesce;
-use strongroom_types::{BackupId, Chain, ConsistentLevel, Timestamp, Trouble};
+use strongroom_service::rows::{DiskReading, Quiesce};
+use strongroom_types::{BackupId, Chain, ConsistentLevel, Timestamp, Trouble, VolumeId};
 
 use super::error::disk_trouble;
 use super::usage::{self, Change};
 use super::{Context, JobError, reporting};
 use crate::places::open_source;
-use crate::transfer::{self, Progress};
+use crate::transfer::{self, BackedUp, Progress};
 
 /// Backs up one resource: a disk, or every disk of a server.
 ///
@@ -169,7 +169,10 @@ async fn save_disk(
 ) -> Result<Result<DiskSaved, DiskFailure>, JobError> {
     let new = new_point(work, source.size_bytes(), provenance);
     match transfer::back_up(repository, source, new, progress, &context.cancel).await {
-        Ok(commit) => Ok(Ok(saved(&commit))),
+        Ok(backed_up) => {
+            let because = "nothing records the changes of a disk at rest".to_owned();
+            Ok(Ok(saved(work, &backed_up, Some(because))))
+        }
         Err(transfer::TransferError::Disk(error)) => Ok(Err(disk_failure(work, &error))),
         Err(error) => Err(error.into()),
     }
@@ -184,11 +187,19 @@ fn new_point(work: &DiskWork, size_bytes: u64, provenance: &Provenance) -> NewPo
     }
 }
 
-fn saved(commit: &Commit) -> DiskSaved {
+/// `whole` is why all of it was read, if it was.
+fn saved(disk: &DiskWork, backed_up: &BackedUp, whole: Option<String>) -> DiskSaved {
+    let commit = &backed_up.commit;
     DiskSaved {
         point_id: commit.point.id.to_string(),
         size_bytes: commit.point.size_bytes,
         stored_bytes: commit.bytes_stored,
+        reading: Some(DiskReading {
+            volume_id: VolumeId::from(disk.backup.resource_id.clone()),
+            read_bytes: backed_up.read_bytes,
+            whole,
+            wrong_at: None,
+        }),
     }
 }
 

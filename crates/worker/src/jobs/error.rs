@@ -104,7 +104,9 @@ impl From<TransferError> for JobError {
                 trouble: Trouble::TargetTooSmall,
                 source: Box::new(error),
             },
-            TransferError::Output(_) | TransferError::Broken => Self::Retry(Box::new(error)),
+            TransferError::Output(_) | TransferError::OtherParent | TransferError::Broken => {
+                Self::Retry(Box::new(error))
+            }
         }
     }
 }

@@ -93,6 +93,7 @@ async fn assemble(
                 point_id: point.id.to_string(),
                 size_bytes: point.size_bytes,
                 stored_bytes: point.bytes_stored,
+                reading: None,
             }),
         });
     }

@@ -1,6 +1,7 @@
 //! One instant over the disks of a running server, for the time of a backup.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use strongroom_block::BlockSource;
 use strongroom_nbd::Target;
@@ -10,12 +11,14 @@ use strongroom_qemu::{
 };
 use strongroom_service::progress::{BackupWork, DiskWork};
 use strongroom_service::rows::{Quiesce, Server};
-use strongroom_types::{Chain, ConsistentLevel, Trouble, VolumeFormat};
+use strongroom_types::{Chain, ConsistentLevel, IdSource, Trouble, VolumeFormat};
 
 use super::drives::drive_of;
 use super::{LiveHost, PATIENCE, Turn, last_point, monitor, thaw};
+use crate::exports::{ExportAgain, ExportChanges};
 use crate::jobs::JobError;
 use crate::places::open_source;
+use crate::transfer::Audit;
 
 /// What QEMU serves. It stays there until [`Instant::commit`], [`Instant::abandon`], or the sweep of a later start.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Instant {
     _turn: Turn,
     monitor: PathBuf,
     snapshot: Snapshot,
+    audit_permille: u64,
+    ids: Arc<dyn IdSource>,
     /// Absent where the vault does not ask for it.
     pub(crate) quiesce: Option<Quiesce>,
 }
@@ -72,6 +77,8 @@ pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<I
         monitor: socket,
         quiesce: quiesce(&snapshot.quiesced, refusal),
         snapshot,
+        audit_permille: host.audit_permille,
+        ids: Arc::clone(&host.ids),
     }))
 }
 
@@ -134,21 +141,54 @@ impl Instant {
         self.snapshot.disks.iter().map(|disk| disk.size).sum()
     }
 
-    /// Opens one of the disks for reading.
+    /// Opens one of the disks for reading what has changed, or all of it where that is not known.
     pub(crate) async fn open(&self, disk: &DiskWork) -> Result<Served, JobError> {
+        let served = self.served(disk)?.clone();
+        let (since, bitmap, marked) = match served.changes {
+            Changes::Whole(why) => {
+                let whole = self.open_whole(disk, why.to_string()).await?;
+                return Ok(Served::Whole(whole));
+            }
+            // What is carried over from point to point is read again now and then.
+            Changes::Since { .. } if !disk.backup.incremental => {
+                let why = "a full backup was asked for".to_owned();
+                return Ok(Served::Whole(self.open_whole(disk, why).await?));
+            }
+            Changes::Since {
+                point,
+                bitmap,
+                marked,
+            } => (point, bitmap, marked),
+        };
+        let unchanged = served.size.saturating_sub(marked);
+        let audit = Audit::new(Arc::clone(&self.ids), self.audit_permille, unchanged);
+        let uri = uri(self.served(disk)?);
+        let exports = opened(disk, move || ExportChanges::open(&uri, &bitmap)).await?;
+        Ok(Served::Changed(Box::new(Changed {
+            since: since.to_string(),
+            exports,
+            audit,
+        })))
+    }
+
+    /// Opens one of the disks for reading all but its holes. `because` continues "it was read whole, because".
+    pub(crate) async fn open_whole(
+        &self,
+        disk: &DiskWork,
+        because: String,
+    ) -> Result<Whole, JobError> {
+        let id = &disk.backup.resource_id;
+        tracing::info!(volume = %id, because, "a disk is read whole");
+        let uri = uri(self.served(disk)?);
+        let open = move || open_source(Path::new(&uri), VolumeFormat::Raw);
+        let source = opened(disk, open).await?;
+        Ok(Whole { source, because })
+    }
+
+    fn served(&self, disk: &DiskWork) -> Result<&ServedDisk, JobError> {
         let mut served = self.snapshot.disks.iter();
         let served = served.find(|served| served.point == disk.backup.id);
-        let served = served.ok_or(JobError::Broken("a disk is none of the instant's"))?;
-        let served = served.clone();
-        let opening = tokio::task::spawn_blocking(move || open_served(&served));
-        let opened = opening
-            .await
-            .map_err(|_| JobError::Broken("opening a served disk stopped unexpectedly"))?;
-        opened.map_err(|error| {
-            tracing::warn!(error = %Chain(&error), "QEMU does not serve a disk");
-            let id = &disk.backup.resource_id;
-            JobError::Retry(format!("the disk {id}: {}", error.reason()).into())
-        })
+        served.ok_or(JobError::Broken("a disk is none of the instant's"))
     }
 
     /// Fails unless all that was read is of the instant. To be asked after the last read, and before anything is published.
@@ -188,20 +228,42 @@ fn report(ended: strongroom_qemu::Result<()>) {
     }
 }
 
-pub(crate) type Served = Box<dyn BlockSource>;
+/// A disk of the instant that is open.
+pub(crate) enum Served {
+    Changed(Box<Changed>),
+    Whole(Whole),
+}
 
-/// What is read of a served disk: all but its holes. Where `changes` names a bitmap, the rest could be taken from the point before.
-fn open_served(disk: &ServedDisk) -> strongroom_block::Result<Served> {
-    match &disk.changes {
-        Changes::Since { marked, .. } => {
-            tracing::info!(point = %disk.point, size = disk.size, marked, "a disk is read");
-        }
-        Changes::Whole(why) => {
-            tracing::info!(point = %disk.point, size = disk.size, ?why, "a disk is read");
-        }
-    }
-    let uri = Target::unix(&disk.socket, &disk.export).to_string();
-    open_source(Path::new(&uri), VolumeFormat::Raw)
+/// What has changed can be read of it.
+pub(crate) struct Changed {
+    /// The name of the point since which changes are known.
+    pub(crate) since: String,
+    pub(crate) exports: (ExportChanges, ExportAgain),
+    pub(crate) audit: Audit,
+}
+
+pub(crate) struct Whole {
+    pub(crate) source: Box<dyn BlockSource>,
+    /// Continues "it was read whole, because".
+    pub(crate) because: String,
+}
+
+fn uri(served: &ServedDisk) -> String {
+    Target::unix(&served.socket, &served.export).to_string()
+}
+
+async fn opened<T: Send + 'static>(
+    disk: &DiskWork,
+    open: impl FnOnce() -> strongroom_block::Result<T> + Send + 'static,
+) -> Result<T, JobError> {
+    let opened = tokio::task::spawn_blocking(open).await;
+    let opened =
+        opened.map_err(|_| JobError::Broken("opening a served disk stopped unexpectedly"))?;
+    opened.map_err(|error| {
+        tracing::warn!(error = %Chain(&error), "QEMU does not serve a disk");
+        let id = &disk.backup.resource_id;
+        JobError::Retry(format!("the disk {id}: {}", error.reason()).into())
+    })
 }
 
 fn not_begun(work: &BackupWork, failed: Failed) -> JobError {

@@ -131,5 +131,8 @@ fn subject(event: &NoticeEvent) -> String {
             threshold_percent,
             ..
         } => format!("Vault {vault_name} is filled to {threshold_percent} %"),
+        NoticeEvent::ChangesMissed { volume_id, .. } => {
+            format!("Changes of the disk {volume_id} were missed")
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A real QEMU without a guest is backed up by jobs, whatever fails meanwhile.
 
+mod changes;
 mod failures;
 mod installation;
 

@@ -51,7 +51,7 @@ impl Setting {
             attributes: serde_json::Value::Null,
         };
         let progress = Progress::new(new.size_bytes);
-        let commit = back_up(
+        let backed_up = back_up(
             &self.repository,
             source,
             new,
@@ -60,7 +60,7 @@ impl Setting {
         )
         .await
         .unwrap();
-        commit.point
+        backed_up.commit.point
     }
 
     pub(super) async fn bring_back(

@@ -1,15 +1,29 @@
 use bytes::Bytes;
 use strongroom_block::{BlockSource, ExtentKind};
-use strongroom_repo::{Buffers, Commit, NewPoint, Point, Repository};
+use strongroom_repo::{Buffers, Commit, NewPoint, Point, PointWriter, Repository};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{BUFFERS_IDLE_MAX, PIECE_BYTES, PIECES_IN_FLIGHT, Progress, TransferError};
 
 /// What the reading thread hands over, in order.
-enum Piece {
+pub(super) enum Piece {
     Data(Bytes),
     Hole(u64),
+    /// As in the parent; not read.
+    Unchanged(u64),
+    /// As in the parent, if the record of changes is right.
+    Audit(Bytes),
+}
+
+pub(super) type Pieces = mpsc::Sender<Piece>;
+
+/// A disk that is in the repository.
+#[derive(Debug)]
+pub struct BackedUp {
+    pub commit: Commit,
+    /// Of the disk, for this.
+    pub read_bytes: u64,
 }
 
 /// Reads `source` from end to end into a new point.
@@ -23,28 +37,42 @@ pub async fn back_up(
     new: NewPoint,
     progress: &Progress,
     cancel: &CancellationToken,
-) -> Result<Commit, TransferError> {
-    let mut writer = match repository.begin_point(new).await {
+) -> Result<BackedUp, TransferError> {
+    let writer = match repository.begin_point(new).await {
         Ok(writer) => writer,
         Err(strongroom_repo::Error::PointExists(point)) => return Ok(adopted(*point)),
         Err(error) => return Err(TransferError::Repository(error)),
     };
+    let read = |pieces: &Pieces| read_pieces(source, pieces);
+    write(writer, read, progress, cancel).await
+}
+
+/// Writes what `read` hands over, on a thread that may wait, until it has seen the disk's end.
+pub(super) async fn write(
+    mut writer: PointWriter,
+    read: impl FnOnce(&Pieces) -> strongroom_block::Result<()> + Send + 'static,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<BackedUp, TransferError> {
     let (sender, mut pieces) = mpsc::channel(PIECES_IN_FLIGHT);
-    let reading = tokio::task::spawn_blocking(move || read_pieces(source, &sender));
+    let reading = tokio::task::spawn_blocking(move || read(&sender));
+    let mut read_bytes = 0;
     loop {
         let piece = tokio::select! {
             () = cancel.cancelled() => return Err(TransferError::Cancelled),
             piece = pieces.recv() => piece,
         };
         let Some(piece) = piece else { break };
-        let length = match piece {
-            Piece::Data(data) => {
-                let length = data.len() as u64;
-                writer.write(data).await.map(|()| length)
-            }
-            Piece::Hole(length) => writer.hole(length).await.map(|()| length),
+        let (length, is_read) = piece.extent();
+        let written = match piece {
+            Piece::Data(data) => writer.write(data).await,
+            Piece::Audit(data) => writer.audit(data).await,
+            Piece::Hole(length) => writer.hole(length).await,
+            Piece::Unchanged(length) => writer.unchanged(length).await,
         };
-        progress.advance(length.map_err(TransferError::Repository)?);
+        written.map_err(TransferError::Repository)?;
+        progress.advance(length);
+        read_bytes += if is_read { length } else { 0 };
     }
     reading
         .await
@@ -52,16 +80,32 @@ pub async fn back_up(
         .map_err(TransferError::Disk)?;
     match writer.commit().await {
         Err(strongroom_repo::Error::PointExists(point)) => Ok(adopted(*point)),
-        committed => committed.map_err(TransferError::Repository),
+        committed => Ok(BackedUp {
+            commit: committed.map_err(TransferError::Repository)?,
+            read_bytes,
+        }),
     }
 }
 
-fn adopted(point: Point) -> Commit {
-    Commit {
-        bytes_scanned: point.bytes_scanned,
-        bytes_new: point.bytes_new,
-        bytes_stored: point.bytes_stored,
-        point,
+pub(super) fn adopted(point: Point) -> BackedUp {
+    BackedUp {
+        commit: Commit {
+            bytes_scanned: point.bytes_scanned,
+            bytes_new: point.bytes_new,
+            bytes_stored: point.bytes_stored,
+            point,
+        },
+        read_bytes: 0,
+    }
+}
+
+impl Piece {
+    /// Its length, and whether that was read from the disk.
+    fn extent(&self) -> (u64, bool) {
+        match self {
+            Self::Data(data) | Self::Audit(data) => (data.len() as u64, true),
+            Self::Hole(length) | Self::Unchanged(length) => (*length, false),
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //! the command line's `repo backup` and `repo restore`.
 
 mod back_up;
+mod changes;
 mod restore;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use back_up::back_up;
+pub use back_up::{BackedUp, back_up};
+pub(crate) use changes::{Audit, back_up_changes};
 pub use restore::{Restored, restore, write_out};
 
 /// Bytes read or written at once.
@@ -68,6 +70,9 @@ pub enum TransferError {
     /// The target is smaller than the point; nothing was written.
     #[error("the target has {target_bytes} bytes, the point needs {point_bytes}")]
     TargetTooSmall { target_bytes: u64, point_bytes: u64 },
+    /// The repository's newest point of the disk is not the one since which changes are known. Nothing was written.
+    #[error("changes since the disk's newest point are not known")]
+    OtherParent,
     /// A thread of the transfer ended without a word; a defect.
     #[error("the disk's thread stopped unexpectedly")]
     Broken,

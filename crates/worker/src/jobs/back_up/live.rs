@@ -1,14 +1,14 @@
 //! The backup of a server that runs. It is all of its disks at one instant, or nothing.
 
-use strongroom_repo::{Commit, Repository};
+use strongroom_repo::{Error, Repository};
 use strongroom_service::Provenance;
-use strongroom_service::progress::{BackupOutcome, BackupWork, DiskOutcome, DiskWork};
+use strongroom_service::progress::{BackupOutcome, BackupWork, DiskOutcome, DiskSaved, DiskWork};
 use strongroom_types::Timestamp;
 
 use super::{disk_failure, new_point, publish, saved};
 use crate::jobs::{Context, JobError, reporting};
-use crate::live::{Instant, Served};
-use crate::transfer::{self, Progress, TransferError};
+use crate::live::{Changed, Instant, Served};
+use crate::transfer::{self, BackedUp, Progress, TransferError};
 
 /// Removes points that earlier attempts made: they are of other instants than this one's will be.
 pub(super) async fn forget_earlier_instants(
@@ -31,7 +31,6 @@ pub(super) async fn run(
     protected_at: Timestamp,
     instant: Instant,
 ) -> Result<(), JobError> {
-    // Boxed: the state of a transfer is large.
     let published = Box::pin(save(context, repository, work, protected_at, &instant)).await;
     match &published {
         Ok(()) => instant.commit().await,
@@ -53,19 +52,26 @@ async fn save(
     let saving = async {
         let mut disks = Vec::with_capacity(work.disks.len());
         for disk in &work.disks {
-            let source = instant.open(disk).await?;
             let provenance = Provenance::of(work, disk, protected_at);
-            let commit =
-                save_disk(context, repository, disk, source, &provenance, &progress).await?;
+            let saver = Saver {
+                context,
+                repository,
+                instant,
+                disk,
+                provenance,
+                progress: &progress,
+            };
             disks.push(DiskOutcome {
                 backup_id: disk.backup.id.clone(),
-                result: Ok(saved(&commit)),
+                result: Ok(saver.save().await?),
             });
         }
         instant.check().await?;
         Ok::<_, JobError>(disks)
     };
     let (log, backup_id) = (&work.operation_log_id, &work.backup.id);
+    // Boxed: the state of a transfer is large.
+    let saving = Box::pin(saving);
     let disks = reporting(context, log, backup_id, &progress, saving).await??;
     let outcome = BackupOutcome {
         disks,
@@ -75,25 +81,93 @@ async fn save(
     publish(context, repository, work, outcome).await
 }
 
-async fn save_disk(
-    context: &Context,
-    repository: &Repository,
-    work: &DiskWork,
-    source: Served,
-    provenance: &Provenance,
-    progress: &Progress,
-) -> Result<Commit, JobError> {
-    let new = new_point(work, source.size_bytes(), provenance);
-    let attributes = new.attributes.clone();
-    match transfer::back_up(repository, source, new, progress, &context.cancel).await {
-        Ok(commit) if commit.point.attributes == attributes => Ok(commit),
-        Ok(_) => Err(JobError::Retry(
-            "an attempt that was thought dead has stored a point of another instant".into(),
-        )),
-        // What is read comes from QEMU: the disk itself may be sound.
-        Err(TransferError::Disk(error)) => {
-            Err(JobError::Retry(disk_failure(work, &error).message.into()))
+/// One disk on its way into the repository.
+struct Saver<'a> {
+    context: &'a Context,
+    repository: &'a Repository,
+    instant: &'a Instant,
+    disk: &'a DiskWork,
+    provenance: Provenance,
+    progress: &'a Progress,
+}
+
+impl Saver<'_> {
+    /// Saves what has changed; all of it where that is not known, or not to be believed.
+    async fn save(&self) -> Result<DiskSaved, JobError> {
+        let (whole, wrong_at) = match self.instant.open(self.disk).await? {
+            Served::Whole(whole) => (whole, None),
+            Served::Changed(changed) => match self.save_changes(*changed).await? {
+                Ok(saved) => return Ok(saved),
+                Err((because, wrong_at)) => {
+                    (self.instant.open_whole(self.disk, because).await?, wrong_at)
+                }
+            },
+        };
+        let new = new_point(self.disk, whole.source.size_bytes(), &self.provenance);
+        let cancel = &self.context.cancel;
+        let saving = transfer::back_up(self.repository, whole.source, new, self.progress, cancel);
+        let backed_up = saving.await.map_err(|error| self.job_error(error))?;
+        self.saved(&backed_up, Some(whole.because), wrong_at)
+    }
+
+    /// Answers why, and where something else has changed, if that could not be.
+    async fn save_changes(
+        &self,
+        changed: Changed,
+    ) -> Result<Result<DiskSaved, (String, Option<u64>)>, JobError> {
+        let new = new_point(self.disk, changed.exports.0.size_bytes(), &self.provenance);
+        let saving = transfer::back_up_changes(
+            self.repository,
+            changed.exports,
+            (&changed.since, changed.audit),
+            new,
+            self.progress,
+            &self.context.cancel,
+        );
+        match saving.await {
+            Ok(backed_up) => Ok(Ok(self.saved(&backed_up, None, None)?)),
+            Err(TransferError::OtherParent) => {
+                let because = "the repository's newest point of it is not that of the last backup";
+                Ok(Err((because.to_owned(), None)))
+            }
+            Err(TransferError::Repository(Error::Changed { offset })) => {
+                let id = &self.disk.backup.resource_id;
+                tracing::error!(volume = %id, offset, "a bitmap does not mark what has changed");
+                let because = format!("its bitmap did not mark what has changed at byte {offset}");
+                Ok(Err((because, Some(offset))))
+            }
+            Err(error) => Err(self.job_error(error)),
         }
-        Err(error) => Err(error.into()),
+    }
+
+    fn saved(
+        &self,
+        backed_up: &BackedUp,
+        whole: Option<String>,
+        wrong_at: Option<u64>,
+    ) -> Result<DiskSaved, JobError> {
+        if backed_up.commit.point.attributes != self.provenance.to_attributes() {
+            return Err(JobError::Retry(
+                "an attempt that was thought dead has stored a point of another instant".into(),
+            ));
+        }
+        let mut saved = saved(self.disk, backed_up, whole);
+        if let Some(reading) = &mut saved.reading {
+            reading.wrong_at = wrong_at;
+        }
+        Ok(saved)
+    }
+
+    fn job_error(&self, error: TransferError) -> JobError {
+        match error {
+            // What is read comes from QEMU: the disk itself may be sound.
+            TransferError::Disk(error) => {
+                JobError::Retry(disk_failure(self.disk, &error).message.into())
+            }
+            TransferError::Repository(error @ Error::Reread { .. }) => {
+                JobError::Retry(Box::new(error))
+            }
+            error => error.into(),
+        }
     }
 }

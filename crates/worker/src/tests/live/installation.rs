@@ -9,7 +9,7 @@ use strongroom_db::Db;
 use strongroom_repo::{CollectOptions, Env};
 use strongroom_service::checkpoints::{self, NewCheckpoint, Selection};
 use strongroom_service::inventory::{self, NewServer};
-use strongroom_service::rows::Backup;
+use strongroom_service::rows::{Backup, DiskReading, OperationExtra, OperationLogFilter, Page};
 use strongroom_service::vaults::{self, NewVault, VaultCreation};
 use strongroom_service::{Caller, Error};
 use strongroom_testkit::{
@@ -50,6 +50,10 @@ pub(super) struct Installation {
 impl Installation {
     /// None where QEMU is missing.
     pub(super) async fn new() -> Option<Self> {
+        Self::with_audit(1).await
+    }
+
+    pub(super) async fn with_audit(audit_permille: u64) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let machine = QemuMachine::bare(folder.path())?;
         let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
@@ -82,7 +86,11 @@ impl Installation {
                 ids: Arc::new(SeededIds::default()),
             },
         );
-        let live = LiveHost::new(folder.path().join("scratch"), Arc::new(SystemIds));
+        let live = LiveHost::new(
+            folder.path().join("scratch"),
+            audit_permille,
+            Arc::new(SystemIds),
+        );
         Some(Self {
             proxy,
             worker: Worker {
@@ -166,11 +174,15 @@ impl Installation {
     }
 
     pub(super) async fn try_checkpoint(&self) -> Result<CheckpointId, Error> {
+        self.try_checkpoint_of(true).await
+    }
+
+    pub(super) async fn try_checkpoint_of(&self, incremental: bool) -> Result<CheckpointId, Error> {
         let new = NewCheckpoint {
             vault_id: self.vault.clone(),
             name: None,
             description: String::new(),
-            incremental: true,
+            incremental,
             auto_trigger: false,
             policy_id: None,
             retention_days: -1,
@@ -205,8 +217,12 @@ impl Installation {
 
     pub(super) async fn backed_up(&self) -> Backup {
         let id = self.checkpoint().await;
+        self.backed_up_by(&id).await
+    }
+
+    pub(super) async fn backed_up_by(&self, id: &CheckpointId) -> Backup {
         self.clock.advance(Duration::from_secs(1));
-        let backup = self.finish(&id).await;
+        let backup = self.finish(id).await;
         let message = &backup.trouble_message;
         assert_eq!(backup.status, BackupStatus::Available, "{message}");
         backup
@@ -216,6 +232,22 @@ impl Installation {
     pub(super) async fn children(&self, backup: &Backup) -> Vec<Backup> {
         let mut tx = self.worker.app.db.read().await.unwrap();
         tx.children_of_backup(&backup.id).await.unwrap()
+    }
+
+    /// What was read for it of the disks, the system disk first.
+    pub(super) async fn readings(&self, backup: &Backup) -> Vec<DiskReading> {
+        let filter = OperationLogFilter::default();
+        let page = Page::first(1000);
+        let mut tx = self.worker.app.db.read().await.unwrap();
+        let listed = tx.list_operation_logs(&self.project, &filter, &page).await;
+        let extras = listed.unwrap().rows.into_iter().map(|row| row.extra.0);
+        let mut found = extras.filter_map(|extra| match extra {
+            OperationExtra::Backup {
+                backup_id, disks, ..
+            } if backup_id == backup.id => Some(disks),
+            _ => None,
+        });
+        found.next().unwrap()
     }
 
     /// Fails unless the backup holds what the guest's disks hold now.
