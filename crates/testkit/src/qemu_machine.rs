@@ -115,6 +115,12 @@ impl QemuMachine {
 
     /// Runs a command at the test's own monitor, and returns its answer.
     pub fn command(&self, command: &str, arguments: &Value) -> Value {
+        let answer = self.try_command(command, arguments);
+        answer.unwrap_or_else(|refusal| panic!("{command}: {refusal}"))
+    }
+
+    /// The same, or why QEMU refuses it.
+    pub fn try_command(&self, command: &str, arguments: &Value) -> Result<Value, Value> {
         let mut stream = BufReader::new(self.connect());
         let mut ask = |request: Value| {
             writeln!(stream.get_mut(), "{request}").expect("the machine runs");
@@ -129,8 +135,10 @@ impl QemuMachine {
         };
         ask(json!({"execute": "qmp_capabilities"}));
         let mut answer = ask(json!({"execute": command, "arguments": arguments}));
-        assert!(answer.get("error").is_none(), "{command}: {answer}");
-        answer["return"].take()
+        match answer.get("error") {
+            None => Ok(answer["return"].take()),
+            Some(refusal) => Err(refusal.clone()),
+        }
     }
 
     fn connect(&self) -> UnixStream {
