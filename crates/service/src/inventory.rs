@@ -336,7 +336,7 @@ async fn release(tx: &mut Tx, volumes: &[&Volume], others: &[ResourceId]) -> Res
     Ok(())
 }
 
-async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
+pub(crate) async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
     check_place(path)?;
     app.disks
         .examine(path)
@@ -377,7 +377,7 @@ pub(crate) async fn check_project(tx: &mut Tx, project: &ProjectId) -> Result<()
     }
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let length = name.chars().count();
     if (1..=NAME_LENGTH_MAX).contains(&length) {
         Ok(())
@@ -388,7 +388,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
-fn volume(
+pub(crate) fn volume(
     project: &ProjectId,
     id: VolumeId,
     name: String,
@@ -418,11 +418,11 @@ fn twice(paths: &[String]) -> Option<&String> {
     paths.iter().find(|path| !seen.insert(*path))
 }
 
-fn in_use(message: String) -> Error {
+pub(crate) fn in_use(message: String) -> Error {
     Error::InventoryInUse { message }
 }
 
-fn taken(error: strongroom_db::Error, what: &str) -> Error {
+pub(crate) fn taken(error: strongroom_db::Error, what: &str) -> Error {
     match error {
         strongroom_db::Error::Conflict(_) => known(what),
         other => other.into(),

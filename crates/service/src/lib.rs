@@ -10,6 +10,7 @@ pub mod auto_bind;
 pub mod backups;
 mod caller;
 pub mod checkpoints;
+pub mod discovery;
 mod disks;
 mod error;
 pub mod expirations;

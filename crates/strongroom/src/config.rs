@@ -119,6 +119,10 @@ pub(crate) struct Worker {
     /// How many thousandths of what QEMU's bitmaps do not mark are read in each backup of a running server all the same, to find out
     /// whether they are right.
     pub(crate) audit_permille: u64,
+    /// Machines with a monitor in this folder are taken into the inventory by themselves.
+    pub(crate) machines_dir: Option<PathBuf>,
+    /// Whose they become; of the oldest project when absent.
+    pub(crate) machines_project: Option<ProjectId>,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -183,6 +187,8 @@ impl Default for Config {
                 collect_mib_per_second: None,
                 scratch_dir: None,
                 audit_permille: 1,
+                machines_dir: None,
+                machines_project: None,
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -289,6 +295,11 @@ impl Config {
         }
         if !(1..=1000).contains(&self.worker.audit_permille) {
             bail!("`worker.audit_permille` must be between 1 and 1000");
+        }
+        if let Some(folder) = &self.worker.machines_dir
+            && !folder.is_absolute()
+        {
+            bail!("`worker.machines_dir` must be an absolute path");
         }
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");

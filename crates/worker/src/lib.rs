@@ -21,7 +21,7 @@ mod upkeep;
 
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
-pub use live::{LiveHost, LocalMachines};
+pub use live::{LiveHost, LocalMachines, Watch};
 pub use private_file::write_private;
 pub use replicas::StoredReplicas;
 pub use repositories::{Repositories, RepositoryError, StorageUnit};

@@ -7,6 +7,7 @@ mod backup;
 mod drives;
 mod machines;
 mod sweep;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +26,7 @@ use crate::guests;
 pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
 pub(crate) use sweep::sweep;
+pub use watch::Watch;
 
 /// Of one command, and of waiting for a turn at the monitor.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -21,7 +21,7 @@ use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::Notifier;
 use strongroom_worker::{
-    LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, StoredReplicas, Worker,
+    LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -73,6 +73,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     };
     let mut worker =
         tokio::spawn(worker(&config, &data_dir, repositories, &app, owner).run(stop.clone()));
+    let watching = watch(&config).map(|watch| tokio::spawn(watch.run(app.clone(), stop.clone())));
     let notifier = Notifier {
         app: app.clone(),
         channels,
@@ -107,6 +108,11 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     notifier
         .await
         .context("the notifier stopped unexpectedly")?;
+    if let Some(watching) = watching {
+        watching
+            .await
+            .context("nobody looked for machines any more")?;
+    }
     app.db.close().await;
     Ok(())
 }
@@ -202,6 +208,11 @@ fn worker(
         live: Arc::new(live),
         collect: config.collect_options(),
     }
+}
+
+fn watch(config: &Config) -> Option<Watch> {
+    let folder = config.worker.machines_dir.clone()?;
+    Some(Watch::new(folder, config.worker.machines_project.clone()))
 }
 
 fn render_metrics(stop: CancellationToken) -> anyhow::Result<strongroom_api::RenderMetrics> {

@@ -26,7 +26,7 @@ pub(super) fn drive_of<'a>(machine: &'a Machine, place: &str) -> Option<&'a Driv
     })
 }
 
-fn file_of(drive: &Drive) -> Option<String> {
+pub(super) fn file_of(drive: &Drive) -> Option<String> {
     let Some(options) = drive.file.strip_prefix("json:") else {
         return Some(drive.file.clone());
     };

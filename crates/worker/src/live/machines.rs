@@ -47,7 +47,7 @@ impl Machines for LocalMachines {
     }
 }
 
-async fn inspect(socket: &Path) -> Result<Machine> {
+pub(super) async fn inspect(socket: &Path) -> Result<Machine> {
     let asking = async {
         let mut qmp = monitor(socket, PATIENCE).await?;
         Machine::inspect(&mut qmp).await
