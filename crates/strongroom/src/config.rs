@@ -119,6 +119,8 @@ pub(crate) struct Worker {
     /// How many thousandths of what QEMU's bitmaps do not mark are read in each backup of a running server all the same, to find out
     /// whether they are right.
     pub(crate) audit_permille: u64,
+    /// What is read of the disks of all running servers together, at most; no bound when absent.
+    pub(crate) live_mib_per_second: Option<u64>,
     /// Machines with a monitor in this folder are taken into the inventory by themselves.
     pub(crate) machines_dir: Option<PathBuf>,
     /// Whose they become; of the oldest project when absent.
@@ -187,6 +189,7 @@ impl Default for Config {
                 collect_mib_per_second: None,
                 scratch_dir: None,
                 audit_permille: 1,
+                live_mib_per_second: None,
                 machines_dir: None,
                 machines_project: None,
             },
@@ -295,6 +298,11 @@ impl Config {
         }
         if !(1..=1000).contains(&self.worker.audit_permille) {
             bail!("`worker.audit_permille` must be between 1 and 1000");
+        }
+        if let Some(rate) = self.worker.live_mib_per_second
+            && !(1..=1 << 20).contains(&rate)
+        {
+            bail!("`worker.live_mib_per_second` must be between 1 and 1048576");
         }
         if let Some(folder) = &self.worker.machines_dir
             && !folder.is_absolute()

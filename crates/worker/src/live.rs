@@ -6,6 +6,7 @@
 mod backup;
 mod drives;
 mod machines;
+mod pace;
 mod sweep;
 mod watch;
 
@@ -25,6 +26,7 @@ use crate::guests;
 
 pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
+pub(crate) use pace::Pace;
 pub(crate) use sweep::sweep;
 pub use watch::Watch;
 
@@ -39,6 +41,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct LiveHost {
     scratch_dir: PathBuf,
     audit_permille: u64,
+    pace: Arc<Pace>,
     ids: Arc<dyn IdSource>,
     turns: Mutex<BTreeMap<ServerId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -50,10 +53,17 @@ type Turn = tokio::sync::OwnedMutexGuard<()>;
 impl LiveHost {
     /// `scratch_dir` holds a folder for each server with a backup under way: what the guest overwrites meanwhile, and QEMU's socket.
     /// `audit_permille`, 1 to 1000, of what bitmaps do not mark is read all the same, and compared.
-    pub fn new(scratch_dir: PathBuf, audit_permille: u64, ids: Arc<dyn IdSource>) -> Self {
+    /// No more than `bytes_per_second` are read of all disks together.
+    pub fn new(
+        scratch_dir: PathBuf,
+        audit_permille: u64,
+        bytes_per_second: Option<u64>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
         Self {
             scratch_dir,
             audit_permille,
+            pace: Arc::new(Pace::new(bytes_per_second)),
             ids,
             turns: Mutex::default(),
         }

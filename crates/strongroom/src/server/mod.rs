@@ -198,6 +198,7 @@ fn worker(
     let live = LiveHost::new(
         scratch_dir,
         config.worker.audit_permille,
+        config.worker.live_mib_per_second.map(|mib| mib << 20),
         Arc::new(SystemIds),
     );
     Worker {

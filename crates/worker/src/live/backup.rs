@@ -14,6 +14,7 @@ use strongroom_service::rows::{Quiesce, Server};
 use strongroom_types::{Chain, ConsistentLevel, IdSource, Trouble, VolumeFormat};
 
 use super::drives::drive_of;
+use super::pace::{Pace, Paced};
 use super::{LiveHost, PATIENCE, Turn, last_point, monitor, thaw};
 use crate::exports::{ExportAgain, ExportChanges};
 use crate::jobs::JobError;
@@ -28,6 +29,7 @@ pub(crate) struct Instant {
     monitor: PathBuf,
     snapshot: Snapshot,
     audit_permille: u64,
+    pace: Arc<Pace>,
     ids: Arc<dyn IdSource>,
     /// Absent where the vault does not ask for it.
     pub(crate) quiesce: Option<Quiesce>,
@@ -78,6 +80,7 @@ pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<I
         quiesce: quiesce(&snapshot.quiesced, refusal),
         snapshot,
         audit_permille: host.audit_permille,
+        pace: Arc::clone(&host.pace),
         ids: Arc::clone(&host.ids),
     }))
 }
@@ -168,6 +171,7 @@ impl Instant {
             since: since.to_string(),
             exports,
             audit,
+            pace: Arc::clone(&self.pace),
         })))
     }
 
@@ -181,7 +185,10 @@ impl Instant {
         tracing::info!(volume = %id, because, "a disk is read whole");
         let uri = uri(self.served(disk)?);
         let open = move || open_source(Path::new(&uri), VolumeFormat::Raw);
-        let source = opened(disk, open).await?;
+        let source = Box::new(Paced {
+            source: opened(disk, open).await?,
+            pace: Arc::clone(&self.pace),
+        });
         Ok(Whole { source, because })
     }
 
@@ -240,6 +247,7 @@ pub(crate) struct Changed {
     pub(crate) since: String,
     pub(crate) exports: (ExportChanges, ExportAgain),
     pub(crate) audit: Audit,
+    pub(crate) pace: Arc<Pace>,
 }
 
 pub(crate) struct Whole {

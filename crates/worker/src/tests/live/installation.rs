@@ -90,6 +90,7 @@ impl Installation {
         let live = LiveHost::new(
             folder.path().join("scratch"),
             audit_permille,
+            None,
             Arc::new(SystemIds),
         );
         Some(Self {
