@@ -34,6 +34,7 @@ pub mod peers;
 pub mod policies;
 pub mod predecessors;
 pub mod progress;
+pub mod proofs;
 pub mod protectables;
 mod provenance;
 mod provider;
@@ -74,7 +75,7 @@ pub mod rows {
         BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText,
         LastSaved, Member, MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice,
         NoticeEvent, OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy,
-        PolicyFilter, PolicyRules, Project, Quiesce, Replication, ReplicationTask, Restore,
+        PolicyFilter, PolicyRules, Project, Proof, Quiesce, Replication, ReplicationTask, Restore,
         RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged,
         TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource,
         Volume, WantedBackup,

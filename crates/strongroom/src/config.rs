@@ -2,6 +2,7 @@
 
 mod notify;
 mod peers;
+mod prove;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
 
 pub(crate) use peers::Peer;
+use prove::Prove;
 
 /// A socket's name has 107 bytes; in this folder it is one of a server's, called `strongroom-nbd`.
 const SCRATCH_DIR_BYTES_MAX: usize =
@@ -116,6 +118,8 @@ pub(crate) struct Worker {
     /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
     /// for the names of sockets in it are short.
     pub(crate) scratch_dir: Option<PathBuf>,
+    /// The machines that backups are proven with.
+    pub(crate) prove: Prove,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -179,6 +183,7 @@ impl Default for Config {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
                 scratch_dir: None,
+                prove: Prove::default(),
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -283,6 +288,7 @@ impl Config {
         {
             bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
         }
+        self.worker.prove.validate()?;
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");
         }

@@ -15,6 +15,7 @@ use crate::jobs::{self, Context, JobError};
 use crate::lease;
 use crate::live::{self, LiveHost};
 use crate::metrics;
+use crate::prove::Prover;
 use crate::repositories::Repositories;
 use crate::upkeep;
 
@@ -38,6 +39,8 @@ pub struct Worker {
     pub jobs_at_once: usize,
     /// How servers that run are backed up.
     pub live: Arc<LiveHost>,
+    /// How backups are proven.
+    pub prover: Arc<Prover>,
     /// How collections are done.
     pub collect: CollectOptions,
 }
@@ -45,6 +48,9 @@ pub struct Worker {
 impl Worker {
     /// Clears what a former process left in machines. Then runs, with what happens by itself beside, until `stop`; then running jobs stop at their next step and go back to the queue.
     pub async fn run(self, stop: CancellationToken) {
+        if let Err(error) = self.prover.sweep() {
+            tracing::warn!(%error, "what a proof has left cannot be removed");
+        }
         // Before the first job: it would not tell a backup under way from one that was left.
         tokio::select! {
             () = stop.cancelled() => {}
@@ -103,6 +109,7 @@ impl Worker {
             app: self.app.clone(),
             repositories: Arc::clone(&self.repositories),
             live: Arc::clone(&self.live),
+            prover: Arc::clone(&self.prover),
             collect: self.collect.clone(),
             lease: job.lease(&self.owner),
             cancel: stop.child_token(),

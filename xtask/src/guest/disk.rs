@@ -46,7 +46,8 @@ pub(super) fn make(folder: &Path, memory_disk: &[u8]) -> Result<()> {
     for name in ["boot", "sbin"] {
         fs::create_dir_all(root.join(name)).context("cannot create a folder")?;
     }
-    fs::copy(folder.join("vmlinuz"), root.join("boot/vmlinuz")).context("cannot copy the kernel")?;
+    fs::copy(folder.join("vmlinuz"), root.join("boot/vmlinuz"))
+        .context("cannot copy the kernel")?;
     fs::write(root.join("boot/initrd"), memory_disk).context("cannot write a memory disk")?;
     let init = root.join("sbin/init");
     fs::write(&init, INIT).context("cannot write the first process")?;
@@ -65,7 +66,10 @@ pub(super) fn make(folder: &Path, memory_disk: &[u8]) -> Result<()> {
     fs::remove_dir_all(&root).context("cannot remove a folder")?;
 
     let loader = boot_loader(folder)?;
-    ensure!(loader.len() as u64 <= offset, "GRUB reaches into the partition");
+    ensure!(
+        loader.len() as u64 <= offset,
+        "GRUB reaches into the partition"
+    );
     file.write_all_at(&loader, 0).context("cannot write GRUB")
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::connection::encode;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, query, sharing};
+use super::{Column, Context, proofs, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -39,6 +39,17 @@ pub(crate) enum Verb {
     Restore(Restore),
     /// Copy a server's backup to another region.
     Replicate(Replicate),
+    /// Run a machine from a backup, apart from everything, to see whether it boots.
+    Prove {
+        backup: String,
+        /// Return when there is a verdict; fail when it does not boot.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List the proofs of a backup, newest first.
+    Proofs { backup: String },
+    /// Show one proof, and what its machine said.
+    Proof(proofs::Show),
 }
 
 #[derive(Debug, Args)]
@@ -139,6 +150,10 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             context.print(&answer, "/backup", COLUMNS)?;
             if context.format == crate::output::Format::Table {
                 context.print(&answer, "/backup/children", COLUMNS)?;
+                let is_own = answer["backup"]["project_id"] == connection.project_id();
+                if is_own {
+                    proofs::print_newest(context, &backup).await?;
+                }
             }
             Ok(())
         }
@@ -178,6 +193,9 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             let region = &replicate.destination.region;
             context.say(&format!("the backup is on its way to {region}"), &answer)
         }
+        Verb::Prove { backup, wait } => proofs::prove(context, &backup, wait).await,
+        Verb::Proofs { backup } => proofs::list(context, &backup).await,
+        Verb::Proof(show) => proofs::show(context, &show).await,
         Verb::Restore(restore) => {
             let answer = connection
                 .post(

@@ -21,7 +21,7 @@ use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::Notifier;
 use strongroom_worker::{
-    LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, StoredReplicas, Worker,
+    LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories, StoredReplicas, Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -189,13 +189,19 @@ fn worker(
 ) -> Worker {
     let scratch_dir = config.worker.scratch_dir.clone();
     let scratch_dir = scratch_dir.unwrap_or_else(|| data_dir.scratch());
-    let live = LiveHost::new(scratch_dir, Arc::new(SystemIds));
+    let live = LiveHost::new(scratch_dir.clone(), Arc::new(SystemIds));
+    let prover = Prover::new(
+        config.worker.prove.options(),
+        scratch_dir,
+        Arc::new(SystemIds),
+    );
     Worker {
         app: app.clone(),
         repositories,
         owner,
         jobs_at_once: config.worker.jobs_at_once,
         live: Arc::new(live),
+        prover: Arc::new(prover),
         collect: config.collect_options(),
     }
 }
