@@ -245,3 +245,6 @@ impl Drop for Folder {
 fn socket_of(disk: usize) -> String {
     format!("d{disk}")
 }
+
+#[cfg(test)]
+mod tests;

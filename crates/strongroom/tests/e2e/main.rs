@@ -23,6 +23,7 @@ mod keys;
 mod kill;
 mod live;
 mod pages;
+mod prove;
 mod recover;
 mod replicate;
 mod repo;

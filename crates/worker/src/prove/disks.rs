@@ -60,11 +60,9 @@ impl ServedDisks {
         let Some(disk) = self.disks.first().cloned() else {
             return false;
         };
-        let kinds = tokio::task::spawn_blocking(move || partition_kinds(&*disk));
-        let Ok(Ok(kinds)) = kinds.await else {
-            return false;
-        };
-        kinds.contains(&EFI_SYSTEM) && !kinds.contains(&BIOS_BOOT)
+        let looking = tokio::task::spawn_blocking(move || is_booted_by_uefi_alone(&*disk));
+        // What cannot be read did not boot either, and whatever is said of it stands.
+        matches!(looking.await, Ok(Ok(true)))
     }
 
     /// Collections need not wait for it any more.
@@ -85,6 +83,11 @@ impl ServedDisks {
             view.end().await;
         }
     }
+}
+
+pub(super) fn is_booted_by_uefi_alone(disk: &dyn Export) -> Result<bool, Fault> {
+    let kinds = partition_kinds(disk)?;
+    Ok(kinds.contains(&EFI_SYSTEM) && !kinds.contains(&BIOS_BOOT))
 }
 
 /// The kinds of a GUID partition table; none where there is no such table. Blocks.

@@ -17,6 +17,8 @@ const TAIL_BYTES: usize = 64 << 10;
 /// An agent that is not there yet says nothing.
 const AGENT_PATIENCE: Duration = Duration::from_secs(2);
 const AGENT_PAUSE: Duration = Duration::from_millis(500);
+/// A sign is rarely the last word: what comes with it explains it to people, on the screen as well.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// How a machine was when it was last looked at.
 #[derive(Debug)]
@@ -44,6 +46,13 @@ pub(super) async fn run(
         Ok(sign) => End::Sign(sign?),
         Err(_) => End::TimeOver,
     };
+    let listening = async {
+        loop {
+            console.read(&mut emulator.console).await;
+        }
+    };
+    // It ends by the clock alone.
+    let _ = tokio::time::timeout(AFTERWARDS, listening).await;
     Ok(Seen {
         end,
         console: console.text(),
@@ -99,7 +108,7 @@ impl Tail {
         }
     }
 
-    fn push(&mut self, said: &[u8]) {
+    pub(super) fn push(&mut self, said: &[u8]) {
         self.0.extend_from_slice(said);
         let surplus = self.0.len().saturating_sub(TAIL_BYTES);
         self.0.drain(..surplus);
@@ -111,7 +120,7 @@ impl Tail {
     }
 
     /// As text that every database takes.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).replace('\0', "")
     }
 }
