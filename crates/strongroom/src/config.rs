@@ -20,6 +20,7 @@ use strongroom_service::locks::LockedTime;
 pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
+use strongroom_worker::MachineHook;
 
 pub(crate) use peers::Peer;
 use prove::Prove;
@@ -118,6 +119,10 @@ pub(crate) struct Worker {
     /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
     /// for the names of sockets in it are short.
     pub(crate) scratch_dir: Option<PathBuf>,
+    /// A program that stops and starts machines, called with `stop` or `start`, the server's id and its name.
+    pub(crate) machine_hook: Option<PathBuf>,
+    /// After which it is killed.
+    pub(crate) machine_hook_seconds: u64,
     /// The machines that backups are proven with.
     pub(crate) prove: Prove,
 }
@@ -183,6 +188,8 @@ impl Default for Config {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
                 scratch_dir: None,
+                machine_hook: None,
+                machine_hook_seconds: 300,
                 prove: Prove::default(),
             },
             lock: Lock {
@@ -260,6 +267,12 @@ impl Config {
         }
     }
 
+    pub(crate) fn machine_hook(&self) -> Option<MachineHook> {
+        let program = self.worker.machine_hook.clone()?;
+        let limit = Duration::from_secs(self.worker.machine_hook_seconds);
+        Some(MachineHook::new(program, limit))
+    }
+
     pub(crate) const fn limits(&self) -> strongroom_api::Limits {
         strongroom_api::Limits {
             requests_per_second: self.limits.requests_per_second,
@@ -287,6 +300,14 @@ impl Config {
             && (!folder.is_absolute() || folder.as_os_str().len() > SCRATCH_DIR_BYTES_MAX)
         {
             bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
+        }
+        if let Some(program) = &self.worker.machine_hook
+            && !program.is_absolute()
+        {
+            bail!("`worker.machine_hook` must be an absolute path");
+        }
+        if !(1..=86_400).contains(&self.worker.machine_hook_seconds) {
+            bail!("`worker.machine_hook_seconds` must be between 1 and 86400");
         }
         self.worker.prove.validate()?;
         if self.lock.stop_believed_hours > 168 {

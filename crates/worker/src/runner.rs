@@ -14,6 +14,7 @@ use tracing::Instrument;
 use crate::jobs::{self, Context, JobError};
 use crate::lease;
 use crate::live::{self, LiveHost};
+use crate::machine_hook::MachineHook;
 use crate::metrics;
 use crate::prove::Prover;
 use crate::repositories::Repositories;
@@ -39,6 +40,8 @@ pub struct Worker {
     pub jobs_at_once: usize,
     /// How servers that run are backed up.
     pub live: Arc<LiveHost>,
+    /// How machines are stopped and started for restores; without one they are left alone.
+    pub machine_hook: Option<MachineHook>,
     /// How backups are proven.
     pub prover: Arc<Prover>,
     /// How collections are done.
@@ -109,6 +112,7 @@ impl Worker {
             app: self.app.clone(),
             repositories: Arc::clone(&self.repositories),
             live: Arc::clone(&self.live),
+            machine_hook: self.machine_hook.clone(),
             prover: Arc::clone(&self.prover),
             collect: self.collect.clone(),
             lease: job.lease(&self.owner),

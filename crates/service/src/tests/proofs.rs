@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use strongroom_db::{Backup, Proof};
+use strongroom_types::ProofState::{Done, Failed, Running, Waiting};
 use strongroom_types::{BackupId, JobKind, ProofState, ProofVerdict};
 
 use super::world::{World, failure};
@@ -61,7 +62,6 @@ async fn one_machine_runs_at_a_time_and_the_next_proof_comes_by_itself() {
         // An attempt that comes after one that died goes on with the same.
         let again = progress::start_proof(&world.app, &lease).await.unwrap();
         assert_eq!(again.proof.id, work.proof.id);
-        use ProofState::{Done, Failed, Running, Waiting};
         assert_eq!(world.states(&backups).await, [Running, Waiting]);
         progress::fail_proof(&world.app, &lease, failure())
             .await

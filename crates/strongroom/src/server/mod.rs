@@ -164,6 +164,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         storage_units: config.storage_unit_settings(),
         notice_channels: config.notify.channels()?.names(),
         peers,
+        stops_machines: config.worker.machine_hook.is_some(),
         ..Settings::default()
     };
     Ok(App {
@@ -201,6 +202,7 @@ fn worker(
         owner,
         jobs_at_once: config.worker.jobs_at_once,
         live: Arc::new(live),
+        machine_hook: config.machine_hook(),
         prover: Arc::new(prover),
         collect: config.collect_options(),
     }

@@ -22,6 +22,7 @@ mod import;
 mod keys;
 mod kill;
 mod live;
+mod machine_hook;
 mod pages;
 mod prove;
 mod recover;

@@ -71,23 +71,7 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
         "{reasons:?}"
     );
 
-    let listed = server.verb(&["backup", "proofs", no_init]);
-    assert_eq!(listed["count"], 1);
-    assert_eq!(listed["proofs"][0]["verdict"], "does_not_boot");
-    let picture = folder.path().join("screen.png");
-    let proof = id(&listed["proofs"][0]);
-    let shown = server.verb(&[
-        "backup",
-        "proof",
-        no_init,
-        proof,
-        "--screen",
-        text(&picture),
-    ]);
-    let console = shown["proof"]["console"].as_str().unwrap();
-    assert!(console.contains("Attempted to kill init!"), "{console}");
-    assert!(fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
-
+    is_kept(&server, no_init, folder.path());
     let servers = server.verb(&["server", "list"]);
     for server in servers["servers"].as_array().unwrap() {
         assert_eq!(
@@ -98,6 +82,19 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
     }
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
     server.repositories_are_clean();
+}
+
+/// The proof of a machine whose kernel panicked, as people look it up.
+fn is_kept(server: &Server, backup: &str, folder: &Path) {
+    let listed = server.verb(&["backup", "proofs", backup]);
+    assert_eq!(listed["count"], 1);
+    assert_eq!(listed["proofs"][0]["verdict"], "does_not_boot");
+    let picture = folder.join("screen.png");
+    let proof = id(&listed["proofs"][0]);
+    let shown = server.verb(&["backup", "proof", backup, proof, "--screen", text(&picture)]);
+    let console = shown["proof"]["console"].as_str().unwrap();
+    assert!(console.contains("Attempted to kill init!"), "{console}");
+    assert!(fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
 }
 
 /// A first sector that takes over and says nothing: `cli; hlt; jmp $-1`.

@@ -5,6 +5,7 @@ mod back_up;
 mod collect;
 mod deploy;
 mod error;
+mod machine;
 mod migrate;
 mod prove;
 mod receive_replica;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use error::JobError;
 
 use crate::live::LiveHost;
+use crate::machine_hook::MachineHook;
 use crate::prove::Prover;
 use crate::repositories::Repositories;
 use crate::transfer::Progress;
@@ -44,6 +46,7 @@ pub(crate) struct Context {
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) collect: CollectOptions,
     pub(crate) live: Arc<LiveHost>,
+    pub(crate) machine_hook: Option<MachineHook>,
     pub(crate) prover: Arc<Prover>,
     pub(crate) lease: Lease,
     pub(crate) cancel: CancellationToken,

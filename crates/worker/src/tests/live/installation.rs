@@ -93,6 +93,7 @@ impl Installation {
                 owner: "first".to_owned(),
                 jobs_at_once: 1,
                 live: Arc::new(live),
+                machine_hook: None,
                 prover: Arc::new(prover),
                 collect: CollectOptions::default(),
             },
