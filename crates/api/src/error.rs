@@ -158,6 +158,10 @@ const fn code_of(error: &Error) -> Code {
         Error::ReplicaEnded => Code::ReplicaEnded,
         Error::StorageUnavailable(_) => Code::StorageUnavailable,
 
+        Error::BackupStateForbidsProof { .. } => Code::BackupNotProvable,
+        Error::ProofRunning => Code::ProofRunning,
+        Error::ProofNotFound { .. } | Error::ProofWithoutScreen => Code::ProofNotFound,
+
         Error::BackupStateForbidsRestore { .. } | Error::ShareNotAccepted => {
             Code::BackupNotRestorable
         }

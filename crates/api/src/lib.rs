@@ -31,6 +31,7 @@ mod orders;
 mod organization_policies;
 mod params;
 mod policies;
+mod proofs;
 mod protectables;
 mod replications;
 mod resources;

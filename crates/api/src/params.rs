@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use strongroom_types::{
     AgentId, BackupId, CheckpointId, OperationLogId, OrderId, OrganizationPolicyId, PolicyId,
-    ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
+    ProjectId, ProofId, ResourceId, ServerId, UserId, VaultId, VolumeId,
 };
 use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
@@ -29,6 +29,10 @@ object_path!(CheckpointPath {
 });
 object_path!(BackupPath {
     backup_id: BackupId
+});
+object_path!(ProofPath {
+    backup_id: BackupId,
+    proof_id: ProofId
 });
 object_path!(MemberPath {
     backup_id: BackupId,

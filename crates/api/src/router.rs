@@ -20,8 +20,8 @@ use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
     file_agents, identity, imports, inventory, link, machines, members, meta, metering,
-    operation_logs, orders, organization_policies, policies, protectables, replications, resources,
-    vault_orders, vault_tags, vaults,
+    operation_logs, orders, organization_policies, policies, proofs, protectables, replications,
+    resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -176,6 +176,9 @@ fn extensions() -> OpenApiRouter<ApiState> {
             inventory::show_inventory_tags,
             inventory::set_inventory_tags
         ))
+        .routes(routes!(proofs::prove_backup, proofs::list_proofs))
+        .routes(routes!(proofs::show_proof))
+        .routes(routes!(proofs::show_proof_screen))
         .routes(routes!(orders::list_orders))
         .routes(routes!(orders::approve_order))
         .routes(routes!(orders::reject_order))

@@ -1,6 +1,7 @@
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId, PolicyOperation,
-    ProjectId, ResourceId, ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
+    ProjectId, ProofId, ResourceId, ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus,
+    VolumeId,
 };
 
 /// Why the service did not do what it was asked, in the words of the domain. The API gives each its code.
@@ -176,6 +177,16 @@ pub enum Error {
     /// The repository of a transfer did not answer.
     #[error("the storage of the copies did not answer")]
     StorageUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    // Proofs.
+    #[error("the backup is {status}: no machine can be run from it")]
+    BackupStateForbidsProof { status: BackupStatus },
+    #[error("a proof of the backup has not ended yet")]
+    ProofRunning,
+    #[error("the proof {proof_id} does not exist")]
+    ProofNotFound { proof_id: ProofId },
+    #[error("the proof has no picture of the machine's screen")]
+    ProofWithoutScreen,
 
     // Restores.
     #[error("the backup is {status} and cannot be restored")]

@@ -51,6 +51,8 @@ pub struct ServerView {
     pub server: Server,
     /// The system disk first.
     pub volumes: Vec<Volume>,
+    /// When a machine was last seen to boot from a backup of it that is still there.
+    pub proven_at: Option<Timestamp>,
 }
 
 pub async fn add_volume(
@@ -185,7 +187,11 @@ pub async fn add_server(
     tx.set_inventory_tags(&server.id.clone().into(), &new.tags)
         .await?;
     tx.commit().await?;
-    Ok(ServerView { server, volumes })
+    Ok(ServerView {
+        server,
+        volumes,
+        proven_at: None,
+    })
 }
 
 async fn insert_server(tx: &mut Tx, server: &Server, volumes: &[Volume]) -> Result<(), Error> {
@@ -233,8 +239,10 @@ pub async fn list_servers(
         .collect();
     let resources = ids.iter().map(|id| (id, ResourceType::Server));
     let stock = Stock::load(&mut tx, project, resources).await?;
+    let mut proven: BTreeMap<_, _> = tx.proven_resources(project).await?.into_iter().collect();
     let view = |server: Server| ServerView {
         volumes: volumes_of(&stock, &server.id),
+        proven_at: proven.remove(&ResourceId::from(server.id.clone())),
         server,
     };
     Ok(listed.rows.into_iter().map(view).collect())

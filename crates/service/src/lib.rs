@@ -35,6 +35,7 @@ pub mod peers;
 pub mod policies;
 pub mod predecessors;
 pub mod progress;
+pub mod proofs;
 pub mod protectables;
 mod provenance;
 mod provider;
@@ -75,7 +76,7 @@ pub mod rows {
         BackupSortKey, Capacity, Checkpoint, Direction, DiskReading, Domain, IncludedVolume,
         JsonText, LastSaved, Member, MemberFilter, MemberSort, MemberSortKey, Membership,
         NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog, OperationLogFilter,
-        Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Quiesce, Replication,
+        Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Proof, Quiesce, Replication,
         ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag,
         TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder,
         VaultPolicy, VaultResource, Volume, WantedBackup,

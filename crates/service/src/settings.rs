@@ -27,6 +27,8 @@ pub struct Settings {
     pub storage_units: Vec<StorageUnitSetting>,
     /// Other installations that copies of backups go to and come from.
     pub peers: Vec<PeerSetting>,
+    /// Restores of servers stop their machines; without it, servers that run are not restored.
+    pub stops_machines: bool,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -50,6 +52,7 @@ impl Default for Settings {
             audit_retention: Duration::from_hours(365 * 24),
             storage_units: Vec::new(),
             peers: Vec::new(),
+            stops_machines: false,
         }
     }
 }

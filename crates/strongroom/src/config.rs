@@ -2,6 +2,7 @@
 
 mod notify;
 mod peers;
+mod prove;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +20,10 @@ use strongroom_service::locks::LockedTime;
 pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
+use strongroom_worker::MachineHook;
 
 pub(crate) use peers::Peer;
+use prove::Prove;
 
 /// A socket's name has 107 bytes; in this folder it is one of a server's, called `strongroom-nbd`.
 const SCRATCH_DIR_BYTES_MAX: usize =
@@ -125,6 +128,12 @@ pub(crate) struct Worker {
     pub(crate) machines_dir: Option<PathBuf>,
     /// Whose they become; of the oldest project when absent.
     pub(crate) machines_project: Option<ProjectId>,
+    /// A program that stops and starts machines, called with `stop` or `start`, the server's id and its name.
+    pub(crate) machine_hook: Option<PathBuf>,
+    /// After which it is killed.
+    pub(crate) machine_hook_seconds: u64,
+    /// The machines that backups are proven with.
+    pub(crate) prove: Prove,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -192,6 +201,9 @@ impl Default for Config {
                 live_mib_per_second: None,
                 machines_dir: None,
                 machines_project: None,
+                machine_hook: None,
+                machine_hook_seconds: 300,
+                prove: Prove::default(),
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -268,6 +280,12 @@ impl Config {
         }
     }
 
+    pub(crate) fn machine_hook(&self) -> Option<MachineHook> {
+        let program = self.worker.machine_hook.clone()?;
+        let limit = Duration::from_secs(self.worker.machine_hook_seconds);
+        Some(MachineHook::new(program, limit))
+    }
+
     pub(crate) const fn limits(&self) -> strongroom_api::Limits {
         strongroom_api::Limits {
             requests_per_second: self.limits.requests_per_second,
@@ -309,6 +327,15 @@ impl Config {
         {
             bail!("`worker.machines_dir` must be an absolute path");
         }
+        if let Some(program) = &self.worker.machine_hook
+            && !program.is_absolute()
+        {
+            bail!("`worker.machine_hook` must be an absolute path");
+        }
+        if !(1..=86_400).contains(&self.worker.machine_hook_seconds) {
+            bail!("`worker.machine_hook_seconds` must be between 1 and 86400");
+        }
+        self.worker.prove.validate()?;
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");
         }

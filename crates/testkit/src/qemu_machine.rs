@@ -58,18 +58,21 @@ impl QemuMachine {
         Some(Self::start(folder, &arguments))
     }
 
+    /// Copies a disk to `place` that firmware boots a Linux from: one partition at 1 MiB, in it an ext4 file system with the
+    /// first process `sbin/init`, which starts an agent and says `login:` on the serial port. False where there is none,
+    /// which is said.
+    pub fn bootable_disk(place: &Path) -> bool {
+        let Some(guest) = guest() else {
+            return false;
+        };
+        fs::copy(guest.join("bootable.raw"), place).expect("the folder is the test's");
+        true
+    }
+
     /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.raw`, which are made, without
     /// end, says so on `console`, and has an agent at `agent.sock`.
     pub fn linux(folder: &Path) -> Option<Self> {
-        let guest = std::env::var_os(GUEST_VARIABLE)
-            .map(PathBuf::from)
-            .unwrap_or_default();
-        if !guest.join("vmlinuz").exists() {
-            tell(&format!(
-                "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
-            ));
-            return None;
-        }
+        let guest = guest()?;
         for disk in ["0.qcow2", "1.raw"] {
             make_file_system(folder, disk, Self::LINUX_DISK_SIZE);
         }
@@ -290,6 +293,20 @@ pub fn make_file_system(folder: &Path, image: &str, size: u64) {
     let arguments = options.split(' ').chain([raw.as_str()]);
     tool("/usr/sbin/mke2fs", arguments, folder);
     tool("qemu-img", ["convert", "-O", format, &raw, image], folder);
+}
+
+/// The folder of the Linux guest.
+fn guest() -> Option<PathBuf> {
+    let guest = std::env::var_os(GUEST_VARIABLE)
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let is_here = guest.join("vmlinuz").exists() && guest.join("bootable.raw").exists();
+    if !is_here {
+        tell(&format!(
+            "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
+        ));
+    }
+    is_here.then_some(guest)
 }
 
 fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, folder: &Path) {

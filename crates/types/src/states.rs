@@ -241,6 +241,27 @@ AuditOutcome {
     Failed = "failed",
 });
 
+words!(/// How far a proof of a backup is.
+ProofState {
+    Waiting = "waiting",
+    Running = "running",
+    /// It has a verdict.
+    Done = "done",
+    /// Nothing was found out.
+    Failed = "failed",
+});
+
+words!(/// What a machine that ran from a backup has shown.
+ProofVerdict {
+    Boots = "boots",
+    DoesNotBoot = "does_not_boot",
+    /// The machine showed nothing that can be told from here.
+    Unknown = "unknown",
+});
+
+words!(/// Who ran a machine's instructions: the processor, or QEMU in its place.
+Accelerator { Kvm = "kvm", Tcg = "tcg" });
+
 words!(JobKind {
     BackUp = "back_up",
     Restore = "restore",
@@ -261,6 +282,8 @@ words!(JobKind {
     Replicate = "replicate",
     /// Put together what another region sent.
     ReceiveReplica = "receive_replica",
+    /// Run a machine from a backup.
+    Prove = "prove",
 });
 
 words!(/// Where people are told.

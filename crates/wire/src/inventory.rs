@@ -92,5 +92,8 @@ pub struct Server {
     pub qmp: Option<String>,
     #[schema(required)]
     pub guest_agent: Option<String>,
+    /// When a machine was last seen to boot from a backup of it that is still there.
+    #[schema(required)]
+    pub proven_at: Option<CbrTime>,
     pub created_at: CbrTime,
 }

@@ -20,6 +20,7 @@ pub mod operation_logs;
 pub mod orders;
 pub mod organization_policies;
 pub mod policies;
+pub mod proofs;
 pub mod protectables;
 pub mod replications;
 pub mod resources;

@@ -78,6 +78,7 @@ pub(crate) fn server(view: ServerView) -> Server {
         volumes,
         qmp: row.qmp_socket,
         guest_agent: row.guest_agent_socket,
+        proven_at: view.proven_at.map(CbrTime),
         created_at: CbrTime(row.created_at),
     }
 }

@@ -21,6 +21,7 @@ mod organization_policies;
 mod peer;
 mod policies;
 mod policy_page;
+mod proofs;
 mod refusals;
 mod schemas;
 mod server;

@@ -15,6 +15,7 @@ mod orders;
 mod organization_policies;
 mod policies;
 mod progress;
+mod proofs;
 mod protectables;
 mod recovered_policies;
 mod recovery;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::connection::encode;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, query, sharing};
+use super::{Column, Context, proofs, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -39,6 +39,17 @@ pub(crate) enum Verb {
     Restore(Restore),
     /// Copy a server's backup to another region.
     Replicate(Replicate),
+    /// Run a machine from a backup, apart from everything, to see whether it boots.
+    Prove {
+        backup: String,
+        /// Return when there is a verdict; fail when it does not boot.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List the proofs of a backup, newest first.
+    Proofs { backup: String },
+    /// Show one proof, and what its machine said.
+    Proof(proofs::Show),
 }
 
 #[derive(Debug, Args)]
@@ -134,14 +145,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             let answer = connection.get(&format!("/backups{}", list.query())).await?;
             context.print(&answer, "/backups", COLUMNS)
         }
-        Verb::Show { backup } => {
-            let answer = connection.get(&path(&backup)).await?;
-            context.print(&answer, "/backup", COLUMNS)?;
-            if context.format == crate::output::Format::Table {
-                context.print(&answer, "/backup/children", COLUMNS)?;
-            }
-            Ok(())
-        }
+        Verb::Show { backup } => show(context, &backup).await,
         Verb::Rename { backup, name } => {
             let answer = connection
                 .put(&path(&backup), &json!({ "backup": { "name": name } }))
@@ -166,18 +170,10 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Members { backup } => sharing::members(context, &backup).await,
         Verb::Accept { backup, vault } => sharing::accept(context, &backup, &vault).await,
         Verb::Reject { backup } => sharing::reject(context, &backup).await,
-        Verb::Replicate(replicate) => {
-            let mut body = replicate.destination.body();
-            if let Some(name) = &replicate.name {
-                body["name"] = name.as_str().into();
-            }
-            let path = format!("{}/replicate", path(&replicate.backup));
-            let answer = connection
-                .post(&path, &json!({ "replicate": body }))
-                .await?;
-            let region = &replicate.destination.region;
-            context.say(&format!("the backup is on its way to {region}"), &answer)
-        }
+        Verb::Replicate(wish) => replicate(context, &wish).await,
+        Verb::Prove { backup, wait } => proofs::prove(context, &backup, wait).await,
+        Verb::Proofs { backup } => proofs::list(context, &backup).await,
+        Verb::Proof(show) => proofs::show(context, &show).await,
         Verb::Restore(restore) => {
             let answer = connection
                 .post(
@@ -195,6 +191,34 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             context.say(&format!("backup {} restored", restore.backup), &done)
         }
     }
+}
+
+async fn show(context: &Context, backup: &str) -> anyhow::Result<()> {
+    let connection = &context.connection;
+    let answer = connection.get(&path(backup)).await?;
+    context.print(&answer, "/backup", COLUMNS)?;
+    if context.format == crate::output::Format::Table {
+        context.print(&answer, "/backup/children", COLUMNS)?;
+        let is_own = answer["backup"]["project_id"] == connection.project_id();
+        if is_own {
+            proofs::print_newest(context, backup).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn replicate(context: &Context, replicate: &Replicate) -> anyhow::Result<()> {
+    let mut body = replicate.destination.body();
+    if let Some(name) = &replicate.name {
+        body["name"] = name.as_str().into();
+    }
+    let path = format!("{}/replicate", path(&replicate.backup));
+    let answer = context
+        .connection
+        .post(&path, &json!({ "replicate": body }))
+        .await?;
+    let region = &replicate.destination.region;
+    context.say(&format!("the backup is on its way to {region}"), &answer)
 }
 
 pub(super) fn path(backup: &str) -> String {

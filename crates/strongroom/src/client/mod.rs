@@ -11,6 +11,7 @@ mod orders;
 mod organization_policies;
 mod peers;
 mod policies;
+mod proofs;
 mod sharing;
 mod tasks;
 mod vault_calls;

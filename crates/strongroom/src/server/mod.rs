@@ -21,7 +21,8 @@ use strongroom_service::{App, SecretSeal, Settings};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::Notifier;
 use strongroom_worker::{
-    LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, StoredReplicas, Watch, Worker,
+    LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories, StoredReplicas, Watch,
+    Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -170,6 +171,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         storage_units: config.storage_unit_settings(),
         notice_channels: config.notify.channels()?.names(),
         peers,
+        stops_machines: config.worker.machine_hook.is_some(),
         ..Settings::default()
     };
     Ok(App {
@@ -196,9 +198,14 @@ fn worker(
     let scratch_dir = config.worker.scratch_dir.clone();
     let scratch_dir = scratch_dir.unwrap_or_else(|| data_dir.scratch());
     let live = LiveHost::new(
-        scratch_dir,
+        scratch_dir.clone(),
         config.worker.audit_permille,
         config.worker.live_mib_per_second.map(|mib| mib << 20),
+        Arc::new(SystemIds),
+    );
+    let prover = Prover::new(
+        config.worker.prove.options(),
+        scratch_dir,
         Arc::new(SystemIds),
     );
     Worker {
@@ -207,6 +214,8 @@ fn worker(
         owner,
         jobs_at_once: config.worker.jobs_at_once,
         live: Arc::new(live),
+        machine_hook: config.machine_hook(),
+        prover: Arc::new(prover),
         collect: config.collect_options(),
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::places::open_sink;
 use crate::tests::fixtures;
 use crate::transfer::{self, Progress};
-use crate::{LiveHost, LocalMachines, Repositories, Worker};
+use crate::{LiveHost, LocalMachines, ProveOptions, Prover, Repositories, Worker};
 
 pub(super) const MIB: usize = 1 << 20;
 const SIZE: usize = 16 * MIB;
@@ -87,12 +87,9 @@ impl Installation {
                 ids: Arc::new(SeededIds::default()),
             },
         );
-        let live = LiveHost::new(
-            folder.path().join("scratch"),
-            audit_permille,
-            None,
-            Arc::new(SystemIds),
-        );
+        let scratch = folder.path().join("scratch");
+        let live = LiveHost::new(scratch.clone(), audit_permille, None, Arc::new(SystemIds));
+        let prover = Prover::new(ProveOptions::default(), scratch, Arc::new(SystemIds));
         Some(Self {
             proxy,
             worker: Worker {
@@ -101,6 +98,8 @@ impl Installation {
                 owner: "first".to_owned(),
                 jobs_at_once: 1,
                 live: Arc::new(live),
+                machine_hook: None,
+                prover: Arc::new(prover),
                 collect: CollectOptions::default(),
             },
             machine: Some(machine),
