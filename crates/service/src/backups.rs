@@ -171,6 +171,16 @@ pub(crate) async fn is_moving(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Re
     Ok(row.is_some_and(|row| row.protect_status == ProtectStatus::Migrating))
 }
 
+/// Machines may be running from a backup of the vault, or from this one of them.
+pub(crate) async fn is_attached(
+    tx: &mut Tx,
+    vault: &Vault,
+    backup: Option<&BackupId>,
+) -> Result<bool, Error> {
+    let attached = tx.count_backup_attachments(&vault.id, None, backup).await?;
+    Ok(attached > 0)
+}
+
 async fn check_deletable(
     app: &App,
     tx: &mut Tx,
@@ -211,6 +221,9 @@ async fn check_deletable(
         > 0
     {
         return Err(Error::BackupInUse);
+    }
+    if is_attached(tx, vault, Some(&backup.id)).await? {
+        return Err(Error::BackupAttached);
     }
     if !locks::may_delete(vault, backup, locks::trusted_now(app, tx).await?) {
         return Err(Error::LockedBackups);

@@ -22,8 +22,8 @@ use strongroom_types::ProjectId;
 
 pub(crate) use peers::Peer;
 
-/// A socket's name has 107 bytes; in this folder it is one of a server's, called `strongroom-nbd`.
-const SCRATCH_DIR_BYTES_MAX: usize =
+/// A socket's name has 107 bytes; in such a folder it is one of a server's, called `strongroom-nbd`, or shorter.
+const SOCKET_DIR_BYTES_MAX: usize =
     107 - "/00000000-0000-0000-0000-000000000000/strongroom-nbd".len();
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -116,6 +116,11 @@ pub(crate) struct Worker {
     /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
     /// for the names of sockets in it are short.
     pub(crate) scratch_dir: Option<PathBuf>,
+    /// Where attached backups have their sockets, and what is written over them; in the data directory when absent. At most 55
+    /// bytes, for the same reason.
+    pub(crate) attach_dir: Option<PathBuf>,
+    /// What is kept in memory of each attached disk.
+    pub(crate) attach_cache_mib: usize,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -179,6 +184,8 @@ impl Default for Config {
                 jobs_at_once: 2,
                 collect_mib_per_second: None,
                 scratch_dir: None,
+                attach_dir: None,
+                attach_cache_mib: 128,
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -278,10 +285,19 @@ impl Config {
         if self.worker.collect_mib_per_second == Some(0) {
             bail!("`worker.collect_mib_per_second` must be at least 1");
         }
-        if let Some(folder) = &self.worker.scratch_dir
-            && (!folder.is_absolute() || folder.as_os_str().len() > SCRATCH_DIR_BYTES_MAX)
-        {
-            bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
+        let folders = [
+            ("scratch_dir", &self.worker.scratch_dir),
+            ("attach_dir", &self.worker.attach_dir),
+        ];
+        for (name, folder) in folders {
+            if let Some(folder) = folder
+                && (!folder.is_absolute() || folder.as_os_str().len() > SOCKET_DIR_BYTES_MAX)
+            {
+                bail!("`worker.{name}` must be an absolute path of at most 55 bytes");
+            }
+        }
+        if !(8..=1 << 20).contains(&self.worker.attach_cache_mib) {
+            bail!("`worker.attach_cache_mib` must be between 8 and 1048576");
         }
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");

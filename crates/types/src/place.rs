@@ -5,3 +5,15 @@ const NBD_SCHEMES: [&str; 4] = ["nbd://", "nbd+unix://", "nbds://", "nbds+unix:/
 pub fn is_nbd_uri(place: &str) -> bool {
     NBD_SCHEMES.iter().any(|scheme| place.starts_with(scheme))
 }
+
+/// The URI of the default export at a unix socket.
+pub fn nbd_uri(socket: &str) -> String {
+    let encoded = socket.bytes().map(|byte| {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    format!("nbd+unix:///?socket={}", encoded.collect::<String>())
+}

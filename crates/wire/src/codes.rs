@@ -151,6 +151,9 @@ codes! {
     ReplicaEnded = "Strongroom.1011", 409, "The transfer has ended.";
 
     /// Why a task failed, where the clouds have no code of their own.
+    AttachmentNotFound = "Strongroom.1020", 404, "The attachment does not exist.";
+    AttachmentsExceeded = "Strongroom.1021", 400, "Too many disks are attached.";
+
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";
     DataDamaged = "Strongroom.2002", 500, "Backed-up data is missing or damaged.";
     Interrupted = "Strongroom.2003", 500, "Every attempt was interrupted.";

@@ -20,7 +20,7 @@ const OURS: [(&str, &[&str]); 17] = [
     (
         "strongroom-worker",
         &[
-            "service", "db", "repo", "store", "block", "nbd", "qemu", "types",
+            "service", "db", "repo", "store", "attach", "block", "nbd", "qemu", "types",
         ],
     ),
     ("strongroom-api", &["wire", "service", "types"]),

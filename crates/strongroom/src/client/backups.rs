@@ -2,9 +2,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::attachments::Attach;
 use super::connection::encode;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, query, sharing};
+use super::{Column, Context, attachments, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -39,6 +40,15 @@ pub(crate) enum Verb {
     Restore(Restore),
     /// Copy a server's backup to another region.
     Replicate(Replicate),
+    /// Serve a backup as disks that machines run from at once.
+    Attach(Attach),
+    /// List attached backups, newest first.
+    Attachments,
+    /// Serve a backup no more, and throw away what was written over it.
+    Detach {
+        /// The attachment's id.
+        attachment: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +188,9 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             let region = &replicate.destination.region;
             context.say(&format!("the backup is on its way to {region}"), &answer)
         }
+        Verb::Attach(attach) => attachments::attach(context, attach).await,
+        Verb::Attachments => attachments::list(context).await,
+        Verb::Detach { attachment } => attachments::detach(context, &attachment).await,
         Verb::Restore(restore) => {
             let answer = connection
                 .post(
