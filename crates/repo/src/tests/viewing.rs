@@ -179,13 +179,11 @@ async fn collections_go_on_beside_a_view_that_lets_them() {
     let (store, repository) = in_memory().await;
     let image = image(8, 2_000_000);
     let kept = back_up(&repository, "kept", &image).await.unwrap().point.id;
-    let view = repository.view_point(&kept, CACHE_BYTES).await.unwrap();
     let bytes = pack_bytes(&*store).await;
-    let other = back_up(&repository, "other", &super::support::image(9, 2_000_000)).await;
-    repository
-        .delete_point(&other.unwrap().point.id)
-        .await
-        .unwrap();
+    let other = back_up(&repository, "other", &super::support::image(21, 2_000_000)).await;
+    let other = other.unwrap().point.id;
+    let view = repository.view_point(&kept, CACHE_BYTES).await.unwrap();
+    repository.delete_point(&other).await.unwrap();
     let waiting = collect(&repository).await.unwrap();
     assert!(
         waiting.packs_pending > 0 && waiting.packs_deleted == 0,

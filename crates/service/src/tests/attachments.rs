@@ -33,7 +33,7 @@ impl World {
         views.into_iter().map(|view| view.attachment.id).collect()
     }
 
-    async fn state(&self, id: &AttachmentId) -> (AttachmentStatus, String) {
+    async fn attachment_state(&self, id: &AttachmentId) -> (AttachmentStatus, String) {
         let attachment = self.attachment(id).await.unwrap().attachment;
         (attachment.status, attachment.reason)
     }
@@ -92,19 +92,25 @@ async fn the_state_is_what_the_worker_has_seen() {
         let report = async |outcome| attachments::report(&world.app, &id, outcome).await.unwrap();
         report(Err("the disk is full")).await;
         let told = (AttachmentStatus::Error, "the disk is full".to_owned());
-        assert_eq!(world.state(&id).await, told);
+        assert_eq!(world.attachment_state(&id).await, told);
         report(Ok(())).await;
         let attached = (AttachmentStatus::Attached, String::new());
-        assert_eq!(world.state(&id).await, attached);
+        assert_eq!(world.attachment_state(&id).await, attached);
 
         attachments::begin_again(&world.app).await.unwrap();
-        assert_eq!(world.state(&id).await.0, AttachmentStatus::Attaching);
+        assert_eq!(
+            world.attachment_state(&id).await.0,
+            AttachmentStatus::Attaching
+        );
         world.detach(&id).await.unwrap();
         // What was under way when it was detached changes nothing, and neither does a start.
         report(Ok(())).await;
         attachments::begin_again(&world.app).await.unwrap();
         world.detach(&id).await.unwrap();
-        assert_eq!(world.state(&id).await.0, AttachmentStatus::Detaching);
+        assert_eq!(
+            world.attachment_state(&id).await.0,
+            AttachmentStatus::Detaching
+        );
         assert_eq!(attachments::all(&world.app).await.unwrap().len(), 1);
         attachments::is_gone(&world.app, &id).await.unwrap();
         refused!(
