@@ -3,7 +3,8 @@
 
 use strongroom_db::{Backup, BackupAttachment, Page, Tx, Vault};
 use strongroom_types::{
-    AttachmentId, AttachmentStatus, BackupId, BackupStatus, ProjectId, ResourceType, VaultStatus,
+    AttachmentId, AttachmentStatus, BackupId, BackupStatus, ProjectId, ProtectStatus, ResourceType,
+    VaultStatus,
 };
 
 use crate::sharing::{self, Seen};
@@ -96,6 +97,9 @@ async fn check_attachable(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result
     }
     if backups::is_moving(tx, vault, backup).await? {
         return Err(Error::VaultBusy);
+    }
+    if backups::protection(tx, backup).await? == Some(ProtectStatus::Removing) {
+        return Err(refusal("the backup is being deleted with its resource"));
     }
     let disks = tx.disks_of_backup(&backup.id).await?;
     if disks.is_empty() || disks.iter().any(|disk| disk.point_id.is_none()) {

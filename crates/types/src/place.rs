@@ -17,3 +17,9 @@ pub fn nbd_uri(socket: &str) -> String {
     });
     format!("nbd+unix:///?socket={}", encoded.collect::<String>())
 }
+
+#[test]
+fn a_socket_s_uri_has_nothing_that_a_shell_or_a_query_would_split() {
+    let uri = nbd_uri("/run/my host&co/0.sock");
+    assert_eq!(uri, "nbd+unix:///?socket=/run/my%20host%26co/0.sock");
+}

@@ -18,7 +18,7 @@ use strongroom_service::attachments::{self, AttachedDisk, AttachmentView};
 use strongroom_service::imports::unit_of_vault;
 use strongroom_service::{App, Error};
 use strongroom_types::{AttachmentId, AttachmentStatus, Chain};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::repositories::{Repositories, RepositoryError};
@@ -39,9 +39,11 @@ pub struct AttachmentKeeper {
     pub cache_bytes: usize,
 }
 
+/// The tasks, and how to end each.
+#[derive(Default)]
 struct Kept {
-    leave: CancellationToken,
-    task: JoinHandle<()>,
+    tasks: JoinSet<()>,
+    by_id: BTreeMap<AttachmentId, (CancellationToken, AbortHandle)>,
 }
 
 /// Why an attachment is not served just now.
@@ -62,7 +64,7 @@ enum AttachError {
 impl AttachmentKeeper {
     pub async fn run(self, stop: CancellationToken) {
         let keeper = Arc::new(self);
-        let mut kept = BTreeMap::new();
+        let mut kept = Kept::default();
         while !stop.is_cancelled() {
             match attachments::all(&keeper.app).await {
                 Ok(views) => keeper.follow(views, &mut kept).await,
@@ -73,37 +75,38 @@ impl AttachmentKeeper {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = keeper.app.attachments_changed.notified() => {}
+                Some(ended) = kept.tasks.join_next() => report_panic(ended),
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
-        for Kept { leave, .. } in kept.values() {
+        for (leave, _) in kept.by_id.values() {
             leave.cancel();
         }
-        let ending = join_all(kept.into_values().map(|kept| kept.task));
+        let ending = async {
+            while let Some(ended) = kept.tasks.join_next().await {
+                report_panic(ended);
+            }
+        };
         if tokio::time::timeout(GRACE, ending).await.is_err() {
             tracing::warn!("some attached disks were still being read");
         }
     }
 
-    /// Begins and ends tasks until there is one for each backup that shall be served. A task rings when it has ended.
-    async fn follow(
-        self: &Arc<Self>,
-        views: Vec<AttachmentView>,
-        kept: &mut BTreeMap<AttachmentId, Kept>,
-    ) {
-        kept.retain(|_, kept| !kept.task.is_finished());
-        for (id, kept) in &*kept {
+    /// Begins and ends tasks until there is one for each backup that shall be served.
+    async fn follow(self: &Arc<Self>, views: Vec<AttachmentView>, kept: &mut Kept) {
+        kept.by_id.retain(|_, (_, task)| !task.is_finished());
+        for (id, (leave, _)) in &kept.by_id {
             let wanted = views.iter().any(|view| {
                 let attachment = &view.attachment;
                 attachment.id == *id && attachment.status != AttachmentStatus::Detaching
             });
             if !wanted {
-                kept.leave.cancel();
+                leave.cancel();
             }
         }
         for view in views {
             let id = view.attachment.id.clone();
-            if kept.contains_key(&id) {
+            if kept.by_id.contains_key(&id) {
                 continue;
             }
             if view.attachment.status == AttachmentStatus::Detaching {
@@ -111,8 +114,9 @@ impl AttachmentKeeper {
                 continue;
             }
             let leave = CancellationToken::new();
-            let task = tokio::spawn(Arc::clone(self).keep(view, leave.clone()));
-            kept.insert(id, Kept { leave, task });
+            let keeping = Arc::clone(self).keep(view, leave.clone());
+            let task = kept.tasks.spawn(keeping);
+            kept.by_id.insert(id, (leave, task));
         }
     }
 
@@ -143,7 +147,6 @@ impl AttachmentKeeper {
                 }
             }
         }
-        self.app.attachments_changed.notify_one();
     }
 
     /// All disks, or none.
@@ -210,6 +213,13 @@ impl AttachmentKeeper {
             }
             pause(leave).await;
         }
+    }
+}
+
+/// A task that panicked: the next look begins another.
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = %Chain(&error), "serving an attached backup stopped unexpectedly");
     }
 }
 

@@ -188,7 +188,16 @@ async fn what_has_no_data_or_is_going_is_refused_and_nothing_changes() {
         refused!(world.attach(&id).await, Error::BackupNotAttachable { .. });
         world.run_jobs().await;
 
-        world.delete_backup(&backup.id).await.unwrap();
+        let going = world.backed_up(&vault).await.remove(0);
+        world.delete_backup(&going.id).await.unwrap();
+        refused!(
+            world.attach(&going.id).await,
+            Error::BackupNotAttachable { .. }
+        );
+        let web = vec![backup.resource_id.clone()];
+        let (app, caller, project) = (&world.app, &world.caller, &world.project);
+        let removed = resources::remove(app, caller, project, &vault, web).await;
+        removed.unwrap();
         refused!(
             world.attach(&backup.id).await,
             Error::BackupNotAttachable { .. }

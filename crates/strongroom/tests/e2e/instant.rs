@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use strongroom_testkit::QemuMachine;
 
 use crate::api::Api;
-use crate::disks::{run, text};
+use crate::disks::{self, run, text};
 use crate::live::{highest_file, until, wait_until_written};
 use crate::server::Server;
 
@@ -117,6 +117,54 @@ async fn a_machine_runs_from_its_backup_at_once_and_moves_home() {
     assert_eq!(status, 204, "{answer}");
     api.wait_until_gone(&format!("/backups/{backup}")).await;
     server.repositories_are_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_attached_is_served_again_with_what_was_written_as_soon_as_its_storage_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("data.raw");
+    disks::random(&image, 3 << 20, 1);
+    let data_dir = folder.path().join("data");
+    let mut server = Server::start_in(&data_dir);
+    let api = Api::sign_in(&server).await;
+    let add = ["volume", "add", "--name", "data", "--path", text(&image)];
+    let volume = server.verb(&add)["volume"]["id"].clone();
+    let vault = api.make_vault("disk", &[volume.as_str().unwrap()]).await;
+    let backup = api.back_up(&vault).await;
+
+    let written = server.verb(&["backup", "attach", &backup]);
+    let [id, uri] = ["/attachment/id", "/attachment/disks/0/uri"]
+        .map(|place| written.pointer(place).unwrap().as_str().unwrap());
+    let io = |uri: &str, command: &str| run("qemu-io", &["-f", "raw", "-c", command, uri]);
+    io(uri, "write -P 7 1M 64k");
+    let other = server.verb(&["backup", "attach", &backup, "--read-only"]);
+    let other = other["attachment"].clone();
+    let same = [text(&image), other["disks"][0]["uri"].as_str().unwrap()];
+    run(
+        "qemu-img",
+        &[&["compare", "-f", "raw", "-F", "raw"][..], &same].concat(),
+    );
+
+    assert!(server.stop().success());
+    let (here, away) = (data_dir.join("repositories"), folder.path().join("away"));
+    std::fs::rename(here.join(&api.project), &away).unwrap();
+    let server = Server::start_in(&data_dir);
+    let state = || server.verb(&["backup", "attachments"])["attachments"][1].clone();
+    until("it cannot be served", || state()["status"] == "error").await;
+    assert_eq!(state()["reason"], "the backup's storage cannot be opened");
+    std::fs::rename(&away, here.join(&api.project)).unwrap();
+    until("it is served again", || state()["status"] == "attached").await;
+    let found = io(uri, "read -P 7 1M 64k");
+    assert!(!found.contains("failed"), "{found}");
+
+    for attachment in [id, other["id"].as_str().unwrap()] {
+        server.verb(&["backup", "detach", attachment]);
+    }
+    let left = std::fs::read_dir(data_dir.join("attached")).unwrap();
+    assert_eq!(left.count(), 0);
+    let unknown = server.try_verb(&["backup", "detach", id]);
+    let said = String::from_utf8_lossy(&unknown.stderr);
+    assert!(said.contains("Strongroom.1020"), "{said}");
 }
 
 fn id(attachment: &Value) -> &str {
