@@ -6,6 +6,7 @@
 
 mod accounts;
 mod administration;
+mod attachments;
 mod audit;
 mod audit_list;
 mod auth;

@@ -18,8 +18,8 @@ use crate::auth::authenticate;
 use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
-    ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    file_agents, identity, imports, inventory, link, machines, members, meta, metering,
+    ApiError, ApiState, accounts, administration, attachments, audit_list, backups, checkpoints,
+    document, file_agents, identity, imports, inventory, link, machines, members, meta, metering,
     operation_logs, orders, organization_policies, policies, proofs, protectables, replications,
     resources, vault_orders, vault_tags, vaults,
 };
@@ -63,6 +63,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(accounts::routes())
         .merge(file_agents::routes())
+        .merge(attachments::routes())
         .merge(organization_policies::routes())
         .merge(extensions())
         .merge(administration::routes())

@@ -5,6 +5,7 @@
 //! database may be awaited: on SQLite it holds the only writer.
 
 mod audit;
+mod backup_attachments;
 mod backup_lists;
 mod backups;
 mod checkpoints;
@@ -43,6 +44,7 @@ mod vault_tags;
 mod vaults;
 
 pub use audit::{AuditFilter, AuditRecord, Trail, audit_identified, audit_made};
+pub use backup_attachments::BackupAttachment;
 pub use backups::{
     Backup, BackupFilter, BackupSort, BackupSortKey, Direction, LastSaved, Ownership, Quiesce,
     RetentionFilter, VaultPoint,

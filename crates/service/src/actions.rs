@@ -124,6 +124,10 @@ actions! {
     ProofsList = "strongroom:proofs:list", Read;
     /// Also what the machine said and its screen.
     ProofsGet = "strongroom:proofs:get", Read;
+    /// Serve a backup as disks that machines run from.
+    AttachmentsCreate = "strongroom:attachments:create", Protect;
+    AttachmentsList = "strongroom:attachments:list", Read;
+    AttachmentsDelete = "strongroom:attachments:delete", Protect;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;

@@ -1,7 +1,7 @@
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId, PolicyOperation,
-    ProjectId, ProofId, ResourceId, ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus,
-    VolumeId,
+    AttachmentId, BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId,
+    PolicyOperation, ProjectId, ProofId, ResourceId, ResourceType, ServerId, Trouble, UserId,
+    VaultId, VaultStatus, VolumeId,
 };
 
 /// Why the service did not do what it was asked, in the words of the domain. The API gives each its code.
@@ -141,6 +141,17 @@ pub enum Error {
     BackupInUse,
     #[error("{message}")]
     MetadataNotReady { message: String },
+
+    // Backups that are served as disks, our own extension.
+    /// The backup, or one of the vault or the resource, is served as disks.
+    #[error("a backup that is attached cannot be deleted: detach it first")]
+    BackupAttached,
+    #[error("{message}")]
+    BackupNotAttachable { message: String },
+    #[error("at most {max} disks can be attached at a time")]
+    TooManyAttached { max: u64 },
+    #[error("the attachment {attachment_id} does not exist")]
+    AttachmentNotFound { attachment_id: AttachmentId },
 
     // Copies to and from other regions.
     #[error("every backup of the vault is in that region, or none can be copied")]

@@ -25,8 +25,8 @@ use strongroom_worker::MachineHook;
 pub(crate) use peers::Peer;
 use prove::Prove;
 
-/// A socket's name has 107 bytes; in this folder it is one of a server's, called `strongroom-nbd`.
-const SCRATCH_DIR_BYTES_MAX: usize =
+/// A socket's name has 107 bytes; in such a folder it is one of a server's, called `strongroom-nbd`, or shorter.
+const SOCKET_DIR_BYTES_MAX: usize =
     107 - "/00000000-0000-0000-0000-000000000000/strongroom-nbd".len();
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
@@ -134,6 +134,11 @@ pub(crate) struct Worker {
     pub(crate) machine_hook_seconds: u64,
     /// The machines that backups are proven with.
     pub(crate) prove: Prove,
+    /// Where attached backups have their sockets, and what is written over them; in the data directory when absent. At most 55
+    /// bytes, for the same reason.
+    pub(crate) attach_dir: Option<PathBuf>,
+    /// What is kept in memory of each attached disk.
+    pub(crate) attach_cache_mib: usize,
 }
 
 /// How the time of locked vaults follows the host's clock.
@@ -204,6 +209,8 @@ impl Default for Config {
                 machine_hook: None,
                 machine_hook_seconds: 300,
                 prove: Prove::default(),
+                attach_dir: None,
+                attach_cache_mib: 128,
             },
             lock: Lock {
                 stop_believed_hours: 24,
@@ -309,10 +316,19 @@ impl Config {
         if self.worker.collect_mib_per_second == Some(0) {
             bail!("`worker.collect_mib_per_second` must be at least 1");
         }
-        if let Some(folder) = &self.worker.scratch_dir
-            && (!folder.is_absolute() || folder.as_os_str().len() > SCRATCH_DIR_BYTES_MAX)
-        {
-            bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
+        let folders = [
+            ("scratch_dir", &self.worker.scratch_dir),
+            ("attach_dir", &self.worker.attach_dir),
+        ];
+        for (name, folder) in folders {
+            if let Some(folder) = folder
+                && (!folder.is_absolute() || folder.as_os_str().len() > SOCKET_DIR_BYTES_MAX)
+            {
+                bail!("`worker.{name}` must be an absolute path of at most 55 bytes");
+            }
+        }
+        if !(8..=1 << 20).contains(&self.worker.attach_cache_mib) {
+            bail!("`worker.attach_cache_mib` must be between 8 and 1048576");
         }
         if !(1..=1000).contains(&self.worker.audit_permille) {
             bail!("`worker.audit_permille` must be between 1 and 1000");

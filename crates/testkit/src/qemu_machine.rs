@@ -76,19 +76,39 @@ impl QemuMachine {
         for disk in ["0.qcow2", "1.raw"] {
             make_file_system(folder, disk, Self::LINUX_DISK_SIZE);
         }
-        let (place, guest) = (folder.display(), guest.display());
+        let place = folder.display();
+        let disks = [(0, "qcow2"), (1, "raw")].map(|(n, format)| {
+            format!(
+                "-blockdev driver=file,node-name=file{n},filename={place}/{n}.{format} \
+                 -blockdev driver={format},node-name=disk{n},file=file{n}"
+            )
+        });
+        Some(Self::start_linux(folder, &guest, &disks))
+    }
+
+    /// As [`Self::linux`], from two exports of NBD that have such disks and may go away and come back: the nodes `disk0` and `disk1`.
+    pub fn linux_from(folder: &Path, sockets: [&str; 2]) -> Option<Self> {
+        let guest = guest()?;
+        let disks = [0, 1].map(|n: usize| {
+            let socket = sockets[n];
+            format!(
+                "-blockdev driver=nbd,node-name=disk{n},server.type=unix,server.path={socket},reconnect-delay=60"
+            )
+        });
+        Some(Self::start_linux(folder, &guest, &disks))
+    }
+
+    fn start_linux(folder: &Path, guest: &Path, disks: &[String; 2]) -> Self {
+        let (guest, [first, second]) = (guest.display(), disks);
         let arguments = format!(
             "-M q35 -m 256 -no-reboot {COMPUTER} \
              -kernel {guest}/vmlinuz -initrd {guest}/initrd -append console=ttyS0 -serial file:console \
              -device virtio-serial-pci -chardev socket,id=agent,path=agent.sock,server=on,wait=off \
              -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
-             -blockdev driver=file,node-name=file0,filename={place}/0.qcow2 \
-             -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0 \
-             -blockdev driver=file,node-name=file1,filename={place}/1.raw \
-             -blockdev driver=raw,node-name=disk1,file=file1 \
-             -device virtio-scsi-pci -device scsi-hd,drive=disk1"
+             {first} -device virtio-blk-pci,drive=disk0 \
+             {second} -device virtio-scsi-pci -device scsi-hd,drive=disk1"
         );
-        Some(Self::start(folder, &arguments))
+        Self::start(folder, &arguments)
     }
 
     fn start(folder: &Path, arguments: &str) -> Self {
@@ -295,7 +315,7 @@ pub fn make_file_system(folder: &Path, image: &str, size: u64) {
     tool("qemu-img", ["convert", "-O", format, &raw, image], folder);
 }
 
-/// The folder of the Linux guest.
+/// The folder of the Linux guest; none where it was not made, which is said, and is a failure under `CI=true`.
 fn guest() -> Option<PathBuf> {
     let guest = std::env::var_os(GUEST_VARIABLE)
         .map(PathBuf::from)

@@ -296,6 +296,15 @@ words!(NoticeState {
     Failed = "failed",
 });
 
+words!(/// State of a backup that is served as disks, or shall be.
+AttachmentStatus {
+    Attaching = "attaching",
+    Attached = "attached",
+    Detaching = "detaching",
+    /// It cannot be served just now; tried again until it can, or is detached.
+    Error = "error",
+});
+
 words!(JobState {
     Waiting = "waiting",
     Running = "running",

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod administration;
 pub mod agent_checks;
+pub mod attachments;
 pub mod audit;
 pub mod backups;
 pub mod checkpoints;

@@ -1,5 +1,6 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod attachments;
 mod blocks;
 mod clock;
 mod disks;
@@ -21,6 +22,7 @@ mod runner;
 pub mod transfer;
 mod upkeep;
 
+pub use attachments::AttachmentKeeper;
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
 pub use live::{LiveHost, LocalMachines, Watch};

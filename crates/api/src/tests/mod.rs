@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod attachments;
 mod audit;
 mod auth;
 mod codes;

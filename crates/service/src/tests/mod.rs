@@ -1,5 +1,6 @@
 //! The rules at the service's boundary, on SQLite and on PostgreSQL. Jobs are played by calling what they report.
 
+mod attachments;
 mod auto_bind;
 mod backups;
 mod checkpoints;

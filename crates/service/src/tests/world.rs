@@ -103,6 +103,7 @@ impl World {
             peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
+            attachments_changed: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let domain_id = DomainId::random(&*app.ids);

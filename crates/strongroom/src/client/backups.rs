@@ -2,9 +2,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::attachments::Attach;
 use super::connection::encode;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, proofs, query, sharing};
+use super::{Column, Context, attachments, proofs, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -50,6 +51,15 @@ pub(crate) enum Verb {
     Proofs { backup: String },
     /// Show one proof, and what its machine said.
     Proof(proofs::Show),
+    /// Serve a backup as disks that machines run from at once.
+    Attach(Attach),
+    /// List attached backups, newest first.
+    Attachments,
+    /// Serve a backup no more, and throw away what was written over it.
+    Detach {
+        /// The attachment's id.
+        attachment: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +184,9 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Prove { backup, wait } => proofs::prove(context, &backup, wait).await,
         Verb::Proofs { backup } => proofs::list(context, &backup).await,
         Verb::Proof(show) => proofs::show(context, &show).await,
+        Verb::Attach(attach) => attachments::attach(context, attach).await,
+        Verb::Attachments => attachments::list(context).await,
+        Verb::Detach { attachment } => attachments::detach(context, &attachment).await,
         Verb::Restore(restore) => {
             let answer = connection
                 .post(

@@ -17,12 +17,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nix::sys::stat::{Mode, umask};
 use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
-use strongroom_service::{App, SecretSeal, Settings};
+use strongroom_service::{App, SecretSeal, Settings, attachments};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::Notifier;
 use strongroom_worker::{
-    LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories, StoredReplicas, Watch,
-    Worker,
+    AttachmentKeeper, LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories,
+    StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -69,6 +69,13 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
     let stop = CancellationToken::new();
     let repositories = Arc::new(storage::repositories(&config, &data_dir, &app).await?);
+    attachments::begin_again(&app).await?;
+    let keeper = AttachmentKeeper {
+        app: app.clone(),
+        repositories: Arc::clone(&repositories),
+        cache_bytes: config.worker.attach_cache_mib << 20,
+    };
+    let keeper = tokio::spawn(keeper.run(stop.clone()));
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
@@ -114,6 +121,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
             .await
             .context("nobody looked for machines any more")?;
     }
+    keeper
+        .await
+        .context("what serves attached backups stopped unexpectedly")?;
     app.db.close().await;
     Ok(())
 }
@@ -172,6 +182,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         notice_channels: config.notify.channels()?.names(),
         peers,
         stops_machines: config.worker.machine_hook.is_some(),
+        attach_dir: attach_dir(config, data_dir)?,
         ..Settings::default()
     };
     Ok(App {
@@ -184,8 +195,18 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         peers: Arc::new(links),
         settings: Arc::new(settings),
         wake: Arc::default(),
+        attachments_changed: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
     })
+}
+
+/// As text, for it is shown to those who connect.
+fn attach_dir(config: &Config, data_dir: &DataDir) -> anyhow::Result<String> {
+    let folder = config.worker.attach_dir.clone();
+    let folder = std::path::absolute(folder.unwrap_or_else(|| data_dir.attached()))?;
+    let text = folder.to_str();
+    let text = text.with_context(|| format!("{} is not UTF-8", folder.display()))?;
+    Ok(text.to_owned())
 }
 
 fn worker(

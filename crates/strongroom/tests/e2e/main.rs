@@ -19,6 +19,7 @@ mod exports;
 mod face;
 mod full_disk;
 mod import;
+mod instant;
 mod keys;
 mod kill;
 mod live;

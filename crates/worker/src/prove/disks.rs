@@ -44,7 +44,7 @@ impl ServedDisks {
             let below = Arc::new(PointExport::new(Arc::clone(&view), Handle::current()));
             let file = folder.join(format!("{disk}.overlay"));
             let overlay = Arc::new(Overlay::open(&file, below, point.as_str())?);
-            let listener = Listener::Unix(bind(&folder.join(socket_of(disk)))?);
+            let listener = Listener::Unix(bind(&folder.join(socket_of(disk)), 0o600)?);
             let export: Arc<dyn Export> = overlay.clone();
             let exports = [(String::new(), export)];
             let server = Server::start(listener, exports, Limits::default())?;
