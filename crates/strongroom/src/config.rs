@@ -3,6 +3,7 @@
 mod notify;
 mod peers;
 mod prove;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,21 +14,16 @@ use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
-use strongroom_repo::CollectOptions;
 use strongroom_service::StorageUnitSetting;
 use strongroom_service::locks::LockedTime;
 
 pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
-use strongroom_worker::MachineHook;
 
 pub(crate) use peers::Peer;
-use prove::Prove;
+use worker::Worker;
 
-/// A socket's name has 107 bytes; in such a folder it is one of a server's, called `strongroom-nbd`, or shorter.
-const SOCKET_DIR_BYTES_MAX: usize =
-    107 - "/00000000-0000-0000-0000-000000000000/strongroom-nbd".len();
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
 /// Everything an operator may set. A key that is not here is an error that names it.
@@ -109,38 +105,6 @@ pub(crate) struct Audit {
     pub(crate) retention_days: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Worker {
-    /// Jobs that run at the same time on this host.
-    pub(crate) jobs_at_once: usize,
-    /// What a collection reads for rewriting, at most; no bound when absent.
-    pub(crate) collect_mib_per_second: Option<u64>,
-    /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
-    /// for the names of sockets in it are short.
-    pub(crate) scratch_dir: Option<PathBuf>,
-    /// How many thousandths of what QEMU's bitmaps do not mark are read in each backup of a running server all the same, to find out
-    /// whether they are right.
-    pub(crate) audit_permille: u64,
-    /// What is read of the disks of all running servers together, at most; no bound when absent.
-    pub(crate) live_mib_per_second: Option<u64>,
-    /// Machines with a monitor in this folder are taken into the inventory by themselves.
-    pub(crate) machines_dir: Option<PathBuf>,
-    /// Whose they become; of the oldest project when absent.
-    pub(crate) machines_project: Option<ProjectId>,
-    /// A program that stops and starts machines, called with `stop` or `start`, the server's id and its name.
-    pub(crate) machine_hook: Option<PathBuf>,
-    /// After which it is killed.
-    pub(crate) machine_hook_seconds: u64,
-    /// The machines that backups are proven with.
-    pub(crate) prove: Prove,
-    /// Where attached backups have their sockets, and what is written over them; in the data directory when absent. At most 55
-    /// bytes, for the same reason.
-    pub(crate) attach_dir: Option<PathBuf>,
-    /// What is kept in memory of each attached disk.
-    pub(crate) attach_cache_mib: usize,
-}
-
 /// How the time of locked vaults follows the host's clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,20 +162,7 @@ impl Default for Config {
                 retention_days: 365,
             },
             database: Database::default(),
-            worker: Worker {
-                jobs_at_once: 2,
-                collect_mib_per_second: None,
-                scratch_dir: None,
-                audit_permille: 1,
-                live_mib_per_second: None,
-                machines_dir: None,
-                machines_project: None,
-                machine_hook: None,
-                machine_hook_seconds: 300,
-                prove: Prove::default(),
-                attach_dir: None,
-                attach_cache_mib: 128,
-            },
+            worker: Worker::default(),
             lock: Lock {
                 stop_believed_hours: 24,
                 catch_up_percent: 0,
@@ -279,20 +230,6 @@ impl Config {
         }
     }
 
-    pub(crate) fn collect_options(&self) -> CollectOptions {
-        let mib = self.worker.collect_mib_per_second;
-        CollectOptions {
-            bytes_per_second: mib.map(|mib| mib.saturating_mul(1 << 20)),
-            ..CollectOptions::default()
-        }
-    }
-
-    pub(crate) fn machine_hook(&self) -> Option<MachineHook> {
-        let program = self.worker.machine_hook.clone()?;
-        let limit = Duration::from_secs(self.worker.machine_hook_seconds);
-        Some(MachineHook::new(program, limit))
-    }
-
     pub(crate) const fn limits(&self) -> strongroom_api::Limits {
         strongroom_api::Limits {
             requests_per_second: self.limits.requests_per_second,
@@ -310,48 +247,7 @@ impl Config {
         if self.region.is_empty() || self.region.len() > 255 || !self.region.chars().all(name_ok) {
             bail!("`region` must be 1 to 255 letters, digits, `.`, `_` or `-`");
         }
-        if !(1..=64).contains(&self.worker.jobs_at_once) {
-            bail!("`worker.jobs_at_once` must be between 1 and 64");
-        }
-        if self.worker.collect_mib_per_second == Some(0) {
-            bail!("`worker.collect_mib_per_second` must be at least 1");
-        }
-        let folders = [
-            ("scratch_dir", &self.worker.scratch_dir),
-            ("attach_dir", &self.worker.attach_dir),
-        ];
-        for (name, folder) in folders {
-            if let Some(folder) = folder
-                && (!folder.is_absolute() || folder.as_os_str().len() > SOCKET_DIR_BYTES_MAX)
-            {
-                bail!("`worker.{name}` must be an absolute path of at most 55 bytes");
-            }
-        }
-        if !(8..=1 << 20).contains(&self.worker.attach_cache_mib) {
-            bail!("`worker.attach_cache_mib` must be between 8 and 1048576");
-        }
-        if !(1..=1000).contains(&self.worker.audit_permille) {
-            bail!("`worker.audit_permille` must be between 1 and 1000");
-        }
-        if let Some(rate) = self.worker.live_mib_per_second
-            && !(1..=1 << 20).contains(&rate)
-        {
-            bail!("`worker.live_mib_per_second` must be between 1 and 1048576");
-        }
-        if let Some(folder) = &self.worker.machines_dir
-            && !folder.is_absolute()
-        {
-            bail!("`worker.machines_dir` must be an absolute path");
-        }
-        if let Some(program) = &self.worker.machine_hook
-            && !program.is_absolute()
-        {
-            bail!("`worker.machine_hook` must be an absolute path");
-        }
-        if !(1..=86_400).contains(&self.worker.machine_hook_seconds) {
-            bail!("`worker.machine_hook_seconds` must be between 1 and 86400");
-        }
-        self.worker.prove.validate()?;
+        self.worker.validate()?;
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");
         }

@@ -86,9 +86,11 @@ async fn readers_change_nothing_and_run_no_installation() {
                 let changes = operation.method != "GET" && !searches;
                 // What an account pushes to all its projects is no single project's to see.
                 let of_account = operation.path.contains("/organization-policies");
-                // Of what we added, proofs belong to projects.
+                // Of what we added, proofs and attachments belong to projects.
                 let is_added = operation.path.starts_with("/strongroom/");
-                let of_installation = is_added && !operation.path.contains("/proofs");
+                let of_projects = ["/proofs", "/attachments"];
+                let of_installation =
+                    is_added && !of_projects.iter().any(|part| operation.path.contains(part));
                 if is_for_peers(operation) {
                     assert_eq!(answer.refusal(), "APIGW.0301 401", "{operation:?}");
                 } else if changes || of_account || of_installation {

@@ -19,13 +19,14 @@ use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
 use strongroom_service::{App, SecretSeal, Settings, attachments};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
-use strongroom_worker::notify::Notifier;
+use strongroom_worker::notify::{Channels, Notifier};
 use strongroom_worker::{
     AttachmentKeeper, LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories,
     StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Overrides};
@@ -70,23 +71,12 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let repositories = Arc::new(storage::repositories(&config, &data_dir, &app).await?);
     attachments::begin_again(&app).await?;
-    let keeper = AttachmentKeeper {
-        app: app.clone(),
-        repositories: Arc::clone(&repositories),
-        cache_bytes: config.worker.attach_cache_mib << 20,
-    };
-    let keeper = tokio::spawn(keeper.run(stop.clone()));
+    let beside = beside(&config, channels, &repositories, &app, &stop);
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
     let mut worker =
         tokio::spawn(worker(&config, &data_dir, repositories, &app, owner).run(stop.clone()));
-    let watching = watch(&config).map(|watch| tokio::spawn(watch.run(app.clone(), stop.clone())));
-    let notifier = Notifier {
-        app: app.clone(),
-        channels,
-    };
-    let notifier = tokio::spawn(notifier.run(stop.clone()));
     let state = ApiState {
         app: app.clone(),
         public_url: config.public_url.clone(),
@@ -113,17 +103,10 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if !worker.is_finished() {
         worker.await.context("the worker stopped unexpectedly")?;
     }
-    notifier
-        .await
-        .context("the notifier stopped unexpectedly")?;
-    if let Some(watching) = watching {
-        watching
-            .await
-            .context("nobody looked for machines any more")?;
+    for (what, task) in beside {
+        task.await
+            .with_context(|| format!("what {what} stopped unexpectedly"))?;
     }
-    keeper
-        .await
-        .context("what serves attached backups stopped unexpectedly")?;
     app.db.close().await;
     Ok(())
 }
@@ -235,15 +218,42 @@ fn worker(
         owner,
         jobs_at_once: config.worker.jobs_at_once,
         live: Arc::new(live),
-        machine_hook: config.machine_hook(),
+        machine_hook: config.worker.machine_hook(),
         prover: Arc::new(prover),
-        collect: config.collect_options(),
+        collect: config.worker.collect_options(),
     }
 }
 
-fn watch(config: &Config) -> Option<Watch> {
-    let folder = config.worker.machines_dir.clone()?;
-    Some(Watch::new(folder, config.worker.machines_project.clone()))
+/// What goes on beside the jobs, until `stop`, and what each of it does.
+fn beside(
+    config: &Config,
+    channels: Channels,
+    repositories: &Arc<Repositories>,
+    app: &App,
+    stop: &CancellationToken,
+) -> Vec<(&'static str, JoinHandle<()>)> {
+    let keeper = AttachmentKeeper {
+        app: app.clone(),
+        repositories: Arc::clone(repositories),
+        cache_bytes: config.worker.attach_cache_mib << 20,
+    };
+    let notifier = Notifier {
+        app: app.clone(),
+        channels,
+    };
+    let mut tasks = vec![
+        (
+            "serves attached backups",
+            tokio::spawn(keeper.run(stop.clone())),
+        ),
+        ("sends notices", tokio::spawn(notifier.run(stop.clone()))),
+    ];
+    if let Some(folder) = config.worker.machines_dir.clone() {
+        let watch = Watch::new(folder, config.worker.machines_project.clone());
+        let watching = tokio::spawn(watch.run(app.clone(), stop.clone()));
+        tasks.push(("looks for machines", watching));
+    }
+    tasks
 }
 
 fn render_metrics(stop: CancellationToken) -> anyhow::Result<strongroom_api::RenderMetrics> {
