@@ -1,5 +1,7 @@
 //! Attached backups as clients see them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use strongroom_service::attachments;
 
@@ -40,6 +42,7 @@ async fn a_backup_is_attached_shown_and_detached() {
         assert_eq!(disk["backup_id"], child["id"]);
         assert_eq!(disk["resource_id"], child["resource_id"]);
 
+        server.clock.advance(Duration::from_secs(1));
         let only = attach(
             &server,
             child["id"].as_str().unwrap(),
