@@ -64,9 +64,9 @@ pub(crate) fn save(file: &Path, areas: &[u64]) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    let lines: String = areas.iter().map(|area| format!("{area}\n")).collect();
+    let lines: Vec<_> = areas.iter().map(u64::to_string).collect();
     let new = file.with_extension("new");
-    fs::write(&new, lines)?;
+    fs::write(&new, lines.join("\n"))?;
     fs::rename(&new, file)
 }
 

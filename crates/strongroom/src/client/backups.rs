@@ -176,18 +176,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Members { backup } => sharing::members(context, &backup).await,
         Verb::Accept { backup, vault } => sharing::accept(context, &backup, &vault).await,
         Verb::Reject { backup } => sharing::reject(context, &backup).await,
-        Verb::Replicate(replicate) => {
-            let mut body = replicate.destination.body();
-            if let Some(name) = &replicate.name {
-                body["name"] = name.as_str().into();
-            }
-            let path = format!("{}/replicate", path(&replicate.backup));
-            let answer = connection
-                .post(&path, &json!({ "replicate": body }))
-                .await?;
-            let region = &replicate.destination.region;
-            context.say(&format!("the backup is on its way to {region}"), &answer)
-        }
+        Verb::Replicate(replicate) => replicate_to(context, &replicate).await,
         Verb::Attach(attach) => attachments::attach(context, attach).await,
         Verb::Attachments => attachments::list(context).await,
         Verb::Detach { attachment } => attachments::detach(context, &attachment).await,
@@ -208,6 +197,18 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             context.say(&format!("backup {} restored", restore.backup), &done)
         }
     }
+}
+
+async fn replicate_to(context: &Context, replicate: &Replicate) -> anyhow::Result<()> {
+    let mut body = replicate.destination.body();
+    if let Some(name) = &replicate.name {
+        body["name"] = name.as_str().into();
+    }
+    let path = format!("{}/replicate", path(&replicate.backup));
+    let body = json!({ "replicate": body });
+    let answer = context.connection.post(&path, &body).await?;
+    let region = &replicate.destination.region;
+    context.say(&format!("the backup is on its way to {region}"), &answer)
 }
 
 pub(super) fn path(backup: &str) -> String {
