@@ -7,6 +7,7 @@ mod export;
 mod overlay;
 mod served;
 mod socket;
+mod start;
 
 pub use export::PointExport;
 pub use overlay::{Error, Overlay};

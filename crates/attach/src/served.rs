@@ -1,18 +1,26 @@
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use strongroom_nbd::{Export, Fault, Limits, Listener, Server, Writable};
 use strongroom_repo::{PointId, PointView, Repository};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::start::{self, Recording};
 use crate::{Overlay, PointExport, bind, overlay};
 
 /// How long a collection waits at most for a point that is served.
 const COLLECTIONS_WAIT: Duration = Duration::from_mins(5);
+
+/// How long a machine is taken to be starting, from its first read.
+const START: Duration = Duration::from_mins(1);
+/// As many as are fetched ahead of readers.
+const AREAS_AT_ONCE: usize = 4;
 
 /// Where and how a point is to be served.
 #[derive(Debug, Clone)]
@@ -25,6 +33,8 @@ pub struct Plan {
     pub overlay: Option<PathBuf>,
     /// What is kept of the point in memory at most.
     pub cache_bytes: usize,
+    /// Remembers what machines read of this disk when they start; what is written there is fetched ahead, and written anew.
+    pub start: Option<PathBuf>,
 }
 
 /// Why a point cannot be served, or not any more.
@@ -48,6 +58,7 @@ pub enum ServeError {
 /// A point that is open as a disk, and not served yet.
 pub struct OpenPoint {
     view: Arc<PointView>,
+    recording: Arc<Recording>,
     export: Arc<dyn Export>,
     plan: Plan,
 }
@@ -80,7 +91,9 @@ impl OpenPoint {
         plan: Plan,
     ) -> Result<Self, ServeError> {
         let view = Arc::new(repository.view_point(point, plan.cache_bytes).await?);
-        let below = Arc::new(PointExport::new(Arc::clone(&view), Handle::current()));
+        let recording = Arc::<Recording>::default();
+        let below = PointExport::new(Arc::clone(&view), Handle::current());
+        let below = Arc::new(below.recorded(Arc::clone(&recording)));
         let export: Arc<dyn Export> = match plan.overlay.clone() {
             None => below,
             Some(file) => {
@@ -90,7 +103,12 @@ impl OpenPoint {
                 Arc::new(opening.await.map_err(|_| ServeError::Panicked)??)
             }
         };
-        Ok(Self { view, export, plan })
+        Ok(Self {
+            view,
+            recording,
+            export,
+            plan,
+        })
     }
 
     /// Takes the place of what an ended process has left at the socket.
@@ -105,6 +123,13 @@ impl OpenPoint {
             .map_err(ServeError::Thread)?;
         let mut upkeep = JoinSet::new();
         upkeep.spawn(let_collections_go(Arc::clone(&self.view)));
+        if let Some(file) = self.plan.start {
+            // The rest is for what is read meanwhile.
+            let room = self.plan.cache_bytes / 2;
+            let areas = start::load(&file, self.view.size_bytes(), room);
+            upkeep.spawn(bring(Arc::clone(&self.view), areas));
+            upkeep.spawn(remember(self.recording, file));
+        }
         Ok(ServedPoint {
             upkeep,
             view: self.view,
@@ -137,6 +162,20 @@ async fn let_collections_go(view: Arc<PointView>) {
         if let Err(error) = view.let_collections_go().await {
             tracing::warn!(%error, "collections wait for a point that is served");
         }
+    }
+}
+
+async fn bring(view: Arc<PointView>, areas: Vec<Range<u64>>) {
+    stream::iter(&areas)
+        .for_each_concurrent(AREAS_AT_ONCE, |area| view.bring(area))
+        .await;
+}
+
+async fn remember(recording: Arc<Recording>, file: PathBuf) {
+    recording.has_begun.notified().await;
+    tokio::time::sleep(START).await;
+    if let Err(error) = start::save(&file, &recording.end()) {
+        tracing::warn!(%error, "what a machine read when it started cannot be remembered");
     }
 }
 

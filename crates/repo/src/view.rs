@@ -114,6 +114,12 @@ impl PointView {
         Ok(data)
     }
 
+    /// Brings a part of the image into memory, so that whoever reads it soon need not wait. What cannot be read is met again
+    /// by who needs it.
+    pub async fn bring(&self, stretch: &Range<u64>) {
+        self.shared.bring(stretch).await;
+    }
+
     /// Lets collections go that wait for this view, if its point is still there: what that needs stays anyhow, and is found
     /// again where a collection has put it. To be called now and then while a view is open for long.
     pub async fn let_collections_go(&self) -> Result<()> {

@@ -164,6 +164,7 @@ impl AttachmentKeeper {
                 socket_mode,
                 overlay,
                 cache_bytes: self.cache_bytes,
+                start: start_of(view, disk),
             };
             open(&repository, disk, plan)
         });
@@ -250,6 +251,16 @@ async fn end(id: &AttachmentId, disks: Vec<ServedPoint>) {
             tracing::warn!(%id, error = %Chain(&error), "an attached disk did not end well");
         }
     }
+}
+
+/// Beside the folders of attachments, for the disk and whatever point of it. Those that copy a disk out read it otherwise than
+/// machines do.
+fn start_of(view: &AttachmentView, disk: &AttachedDisk) -> Option<PathBuf> {
+    if view.attachment.read_only {
+        return None;
+    }
+    let around = Path::new(&view.attachment.folder).parent()?;
+    Some(around.join("starts").join(disk.backup.resource_id.as_str()))
 }
 
 /// Makes the folder, as open to others as the one around it, and answers how open its sockets are.

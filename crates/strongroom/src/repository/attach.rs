@@ -53,6 +53,7 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
         socket: attach.socket.clone(),
         socket_mode: OWNER_ONLY,
         overlay: attach.overlay.clone(),
+        start: None,
         cache_bytes: usize::try_from(u64::from(attach.cache) << 20)?,
     };
     let open = OpenPoint::open(&repository, &point.id, plan).await?;
