@@ -72,13 +72,13 @@ pub use strongroom_db::Db;
 pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
-        BackupSortKey, Capacity, Checkpoint, Direction, Domain, IncludedVolume, JsonText,
-        LastSaved, Member, MemberFilter, MemberSort, MemberSortKey, Membership, NameMatch, Notice,
-        NoticeEvent, OperationExtra, OperationLog, OperationLogFilter, Ownership, Page, Policy,
-        PolicyFilter, PolicyRules, Project, Proof, Quiesce, Replication, ReplicationTask, Restore,
-        RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged,
-        TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource,
-        Volume, WantedBackup,
+        BackupSortKey, Capacity, Checkpoint, Direction, Domain, FileSystemCheck, IncludedVolume,
+        JsonText, LastSaved, Member, MemberFilter, MemberSort, MemberSortKey, Membership,
+        NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog, OperationLogFilter,
+        Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Proof, Quiesce, Replication,
+        ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag,
+        TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder,
+        VaultPolicy, VaultResource, Volume, WantedBackup,
     };
 }
 

@@ -5,6 +5,9 @@
 
 mod disks;
 mod emulator;
+mod file_systems;
+mod partitions;
+mod process;
 mod signs;
 mod watch;
 
@@ -114,7 +117,7 @@ impl Prover {
                 .to_string_lossy()
                 .starts_with(FOLDER_PREFIX)
             {
-                fs::remove_dir_all(entry.path())?;
+                remove(&entry.path())?;
             }
         }
         Ok(())
@@ -134,7 +137,14 @@ impl Prover {
         let emulator = emulator::find(&self.options.emulator)?;
         let accelerator = self.accelerator();
         let folder = Folder::make(&self.scratch_dir.join(format!("{FOLDER_PREFIX}{proof}")))?;
-        let disks = ServedDisks::serve(&folder.0, repository, points).await?;
+        let time_limit = self.options.time_limit;
+        let disks = ServedDisks::serve(&folder.0, file_systems::LETTER, repository, points).await?;
+        let file_systems = tokio::select! {
+            checked = file_systems::check(&disks, &folder.0, time_limit) => checked,
+            () = cancel.cancelled() => return Err(ProveError::Cancelled),
+        };
+        disks.end().await;
+        let disks = ServedDisks::serve(&folder.0, emulator::LETTER, repository, points).await?;
         let plan = Plan {
             options: &self.options,
             accelerator,
@@ -158,6 +168,7 @@ impl Prover {
             verdict,
             reason,
             accelerator,
+            file_systems,
             console: seen.console,
             screen,
         })
@@ -224,7 +235,7 @@ impl Folder {
     fn make(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
         // One that an attempt before this one left.
-        match fs::remove_dir_all(path) {
+        match remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -235,15 +246,20 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        if let Err(error) = remove(&self.0) {
             tracing::warn!(folder = %self.0.display(), %error, "a machine's folder cannot be removed");
         }
     }
 }
 
+fn remove(folder: &Path) -> io::Result<()> {
+    file_systems::forget(folder);
+    fs::remove_dir_all(folder)
+}
+
 /// The name of a disk's socket, in the folder of its machine. Names of sockets are short.
-fn socket_of(disk: usize) -> String {
-    format!("d{disk}")
+fn socket_of(letter: char, disk: usize) -> String {
+    format!("{letter}{disk}")
 }
 
 #[cfg(test)]

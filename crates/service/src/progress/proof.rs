@@ -1,4 +1,4 @@
-use strongroom_db::{Backup, Job, Lease, Proof, ProofEnd, Tx};
+use strongroom_db::{Backup, FileSystemCheck, Job, Lease, Proof, ProofEnd, Tx};
 use strongroom_types::{
     Accelerator, ProjectId, ProofState, ProofVerdict, ResourceType, Timestamp, VaultId,
 };
@@ -26,6 +26,8 @@ pub struct ProofOutcome {
     /// What the verdict rests on.
     pub reason: String,
     pub accelerator: Accelerator,
+    /// What was found on its disks before.
+    pub file_systems: Vec<FileSystemCheck>,
     /// The end of what it said on its serial port.
     pub console: String,
     /// Its last screen, a PNG.
@@ -71,6 +73,7 @@ pub async fn finish_proof(
         verdict: Some(outcome.verdict),
         reason: outcome.reason,
         accelerator: Some(outcome.accelerator),
+        file_systems: outcome.file_systems,
         console: outcome.console,
         screen: outcome.screen,
     };
@@ -93,6 +96,7 @@ pub async fn fail_proof(app: &App, lease: &Lease, failure: Failure) -> Result<()
             verdict: None,
             reason: failure.message.clone(),
             accelerator: None,
+            file_systems: Vec::new(),
             console: String::new(),
             screen: None,
         };

@@ -454,6 +454,7 @@ impl World {
                     verdict: ProofVerdict::Boots,
                     reason: "its guest agent answered".to_owned(),
                     accelerator: Accelerator::Tcg,
+                    file_systems: Vec::new(),
                     console: String::new(),
                     screen: None,
                 };

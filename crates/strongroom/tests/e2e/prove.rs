@@ -1,5 +1,5 @@
-//! Backups of a machine that boots, of one that has lost its boot sector, and of one without its first process: proofs tell
-//! them apart, and outlive the service.
+//! Backups of a machine that boots, of one that has lost its boot sector, and of one without its first process and with a
+//! file system that is damaged: proofs tell them apart, and outlive the service.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -51,6 +51,7 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
     let api = api.at(&server);
     let path = format!("{}/{}", proofs(&api, boots), id(&asked["proof"]));
     let proof = api.wait_for(&path, ended).await;
+    assert_eq!(state_of_file_system(&proof), "clean");
     assert_eq!(
         (&proof["state"], &proof["verdict"]),
         (&json!("done"), &json!("boots")),
@@ -88,6 +89,7 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
 fn is_kept(server: &Server, backup: &str, folder: &Path) {
     let listed = server.verb(&["backup", "proofs", backup]);
     assert_eq!(listed["count"], 1);
+    assert_eq!(state_of_file_system(&listed["proofs"][0]), "damaged");
     assert_eq!(listed["proofs"][0]["verdict"], "does_not_boot");
     let picture = folder.join("screen.png");
     let proof = id(&listed["proofs"][0]);
@@ -181,10 +183,9 @@ fn disks(folder: &Path) -> Option<[(&'static str, PathBuf); 3]> {
     let file = fs::OpenOptions::new().write(true).open(&no_boot_sector.1);
     file.unwrap().write_all_at(&[0; SECTOR_BYTES], 0).unwrap();
     let partition = format!("{}?offset={}", no_init.1.display(), 1 << 20);
-    run(
-        "/usr/sbin/debugfs",
-        &["-w", "-R", "rm /sbin/init", &partition],
-    );
+    for damage in ["rm /sbin/init", "clri /lost+found"] {
+        run("/usr/sbin/debugfs", &["-w", "-R", damage, &partition]);
+    }
     Some([boots, no_boot_sector, no_init])
 }
 
@@ -204,6 +205,18 @@ fn add(server: &Server, name: &str, disk: &Path) -> String {
 
 fn id(thing: &Value) -> &str {
     thing["id"].as_str().unwrap_or_else(|| panic!("{thing}"))
+}
+
+/// Of the one on each disk, in its only partition.
+fn state_of_file_system(proof: &Value) -> &str {
+    let [found] = proof["file_systems"].as_array().unwrap().as_slice() else {
+        panic!("{proof}");
+    };
+    assert_eq!(
+        (&found["disk"], &found["offset_bytes"]),
+        (&json!(0), &json!(1 << 20))
+    );
+    found["state"].as_str().unwrap()
 }
 
 fn backup_of(answer: &Value, resource: &str) -> String {
