@@ -261,7 +261,7 @@ ProofVerdict {
 
 words!(/// What a look through a file system has found.
 FileSystemState {
-    /// Nothing that a power cut does not leave.
+    /// Nothing but what is put right at every boot.
     Clean = "clean",
     Damaged = "damaged",
     NotChecked = "not_checked",

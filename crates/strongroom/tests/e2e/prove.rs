@@ -39,15 +39,19 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
         .map(|resource| backup_of(&answer, resource));
     let [boots, no_boot_sector, no_init] = &backups;
 
-    // Killed while the machine runs, and its machine with it: the next start runs another one.
+    // Killed while file systems are looked through, and while the machine runs: the next start begins anew.
     let asked = server.verb(&["backup", "prove", boots]);
     let again = api.post(&proofs(&api, boots), json!({})).await;
     assert_eq!(refusal(&again), (409, "Strongroom.1021"));
     let scratch = folder.path().join("data/scratch");
-    until("a machine runs", || machines_in(&scratch) == 1).await;
-    server.kill();
-    until("the machine has ended", || machines_in(&scratch) == 0).await;
-    let server = start(folder.path());
+    let place = scratch.join(format!("prove-{}", id(&asked["proof"])));
+    let mut server = server;
+    for stage in ["ready", "monitor"] {
+        until(stage, || place.join(stage).exists()).await;
+        server.kill();
+        until("all have ended", || programs_in(&scratch) == 0).await;
+        server = start(folder.path());
+    }
     let api = api.at(&server);
     let path = format!("{}/{}", proofs(&api, boots), id(&asked["proof"]));
     let proof = api.wait_for(&path, ended).await;
@@ -183,9 +187,7 @@ fn disks(folder: &Path) -> Option<[(&'static str, PathBuf); 3]> {
     let file = fs::OpenOptions::new().write(true).open(&no_boot_sector.1);
     file.unwrap().write_all_at(&[0; SECTOR_BYTES], 0).unwrap();
     let partition = format!("{}?offset={}", no_init.1.display(), 1 << 20);
-    for damage in ["rm /sbin/init", "clri /lost+found"] {
-        run("/usr/sbin/debugfs", &["-w", "-R", damage, &partition]);
-    }
+    run("/usr/sbin/debugfs", &["-w", "-R", "clri /sbin", &partition]);
     Some([boots, no_boot_sector, no_init])
 }
 
@@ -238,7 +240,7 @@ fn ended(status: u16, answer: &Value) -> Option<Value> {
 }
 
 /// Processes that work in folders of this one.
-fn machines_in(scratch: &Path) -> usize {
+fn programs_in(scratch: &Path) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let folders = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
     folders.filter(|folder| folder.starts_with(scratch)).count()
