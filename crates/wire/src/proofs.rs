@@ -33,7 +33,7 @@ pub struct Proof {
     pub verdict: Option<ProofVerdict>,
     /// What the verdict rests on, or why there is none.
     pub reason: String,
-    /// What ran the machine.
+    /// What ran the machine, of a proof that is done; null where none was run.
     #[schema(required)]
     pub accelerator: Option<Accelerator>,
     /// The ext file systems of its disks, before the machine touched them.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use strongroom_repo::{PointId, Repository};
 use strongroom_service::progress::ProofOutcome;
+use strongroom_service::rows::FileSystemCheck;
 use strongroom_types::{Accelerator, IdSource, ProofId, ProofVerdict};
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +71,8 @@ impl Default for ProveOptions {
 /// Why a proof came to no verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProveError {
-    #[error("the emulator {} is not installed on this host", .0.display())]
-    NoEmulator(PathBuf),
+    #[error("{} is not installed on this host", .0.display())]
+    NotInstalled(PathBuf),
     #[error("the emulator ended: {0}")]
     Ended(String),
     #[error("the backup cannot be read")]
@@ -134,7 +135,7 @@ impl Prover {
         has_agent: bool,
         cancel: &CancellationToken,
     ) -> Result<ProofOutcome, ProveError> {
-        let emulator = emulator::find(&self.options.emulator)?;
+        let emulator = process::find(&self.options.emulator)?;
         let accelerator = self.accelerator();
         let folder = Folder::make(&self.scratch_dir.join(format!("{FOLDER_PREFIX}{proof}")))?;
         let time_limit = self.options.time_limit;
@@ -143,7 +144,11 @@ impl Prover {
             checked = file_systems::check(&disks, &folder.0, time_limit) => checked,
             () = cancel.cancelled() => return Err(ProveError::Cancelled),
         };
+        let is_booted_by_uefi = disks.are_booted_by_uefi_alone().await;
         disks.end().await;
+        if is_booted_by_uefi {
+            return Ok(without_machine(file_systems));
+        }
         let disks = ServedDisks::serve(&folder.0, emulator::LETTER, repository, points).await?;
         let plan = Plan {
             options: &self.options,
@@ -160,14 +165,13 @@ impl Prover {
             ran = ran => ran,
             () = cancel.cancelled() => Err(ProveError::Cancelled),
         };
-        let has_other_firmware = disks.boots_by_uefi_alone().await;
         disks.end().await;
         let (seen, screen) = ran?;
-        let (verdict, reason) = judge(&seen, has_agent, has_other_firmware);
+        let (verdict, reason) = judge(&seen, has_agent);
         Ok(ProofOutcome {
             verdict,
             reason,
-            accelerator,
+            accelerator: Some(accelerator),
             file_systems,
             console: seen.console,
             screen,
@@ -183,9 +187,21 @@ impl Prover {
     }
 }
 
+/// Of disks that no machine was run from: with another firmware than theirs, it would do anything.
+fn without_machine(file_systems: Vec<FileSystemCheck>) -> ProofOutcome {
+    ProofOutcome {
+        verdict: ProofVerdict::Unknown,
+        reason: "its disk is booted by UEFI, which proofs do not have".to_owned(),
+        accelerator: None,
+        file_systems,
+        console: String::new(),
+        screen: None,
+    }
+}
+
 /// What was seen, in a word and a sentence. Only what a machine does is a proof; what it does not do is one where it is known
 /// to do it otherwise.
-fn judge(seen: &Seen, has_agent: bool, has_other_firmware: bool) -> (ProofVerdict, String) {
+fn judge(seen: &Seen, has_agent: bool) -> (ProofVerdict, String) {
     use signs::Sign;
     use watch::End;
     let (verdict, reason) = match &seen.end {
@@ -193,10 +209,6 @@ fn judge(seen: &Seen, has_agent: bool, has_other_firmware: bool) -> (ProofVerdic
         End::Sign(Sign::Console(text)) => (
             ProofVerdict::Boots,
             format!("it said `{text}` on its console"),
-        ),
-        End::Sign(Sign::NothingToBoot) if has_other_firmware => (
-            ProofVerdict::Unknown,
-            "its disk is booted by UEFI, which proofs do not have".to_owned(),
         ),
         End::Sign(Sign::NothingToBoot) => (
             ProofVerdict::DoesNotBoot,

@@ -52,7 +52,7 @@ impl ServedDisks {
     }
 
     /// Whether the system disk has what UEFI boots, and nothing for other firmware.
-    pub(super) async fn boots_by_uefi_alone(&self) -> bool {
+    pub(super) async fn are_booted_by_uefi_alone(&self) -> bool {
         let Some(disk) = self.disks.first().cloned() else {
             return false;
         };

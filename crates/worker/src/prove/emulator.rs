@@ -94,20 +94,6 @@ impl Emulator {
     }
 }
 
-/// The program, by its path or from `PATH`.
-pub(super) fn find(program: &Path) -> Result<PathBuf, ProveError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = match program.components().count() {
-        1 => std::env::split_paths(&path)
-            .map(|folder| folder.join(program))
-            .collect(),
-        _ => vec![program.to_owned()],
-    };
-    places.retain(|place| place.is_file());
-    let found = places.into_iter().next();
-    found.ok_or_else(|| ProveError::NoEmulator(program.to_owned()))
-}
-
 /// Whether the kernel has KVM, and the processor what makes it fast: without, it may be there and take hours.
 pub(super) fn has_kvm() -> bool {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/kvm");

@@ -13,8 +13,7 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 
 use super::disks::ServedDisks;
-use super::emulator::find;
-use super::process::Process;
+use super::process::{Process, find};
 
 /// Which of a machine's overlays are used, and thrown away, here.
 pub(super) const LETTER: char = 'c';
@@ -97,10 +96,11 @@ impl Shown {
         let program = find(Path::new("qemu-storage-daemon"))
             .map_err(|_| "qemu-storage-daemon is not installed on this host")?;
         let name = format!("fs-{disk}-{}", place.start);
-        let cannot = |error: std::io::Error| format!("it cannot be shown as a file: {error}");
-        File::create(folder.join(&name)).map_err(cannot)?;
+        let cannot =
+            |error: &dyn std::error::Error| format!("it cannot be shown as a file: {error}");
+        File::create(folder.join(&name)).map_err(|error| cannot(&error))?;
         std::fs::remove_file(folder.join(READY)).ok();
-        let ready = UnixListener::bind(folder.join(READY)).map_err(cannot)?;
+        let ready = UnixListener::bind(folder.join(READY)).map_err(|error| cannot(&error))?;
         let length = place.end - place.start;
         let arguments = [
             "--blockdev".to_owned(),
@@ -118,9 +118,9 @@ impl Shown {
         ];
         let mut daemon = Process::start(&program, arguments, folder)
             .await
-            .map_err(cannot)?;
+            .map_err(|error| cannot(&error))?;
         tokio::select! {
-            accepted = ready.accept() => { accepted.map_err(cannot)?; }
+            accepted = ready.accept() => { accepted.map_err(|error| cannot(&error))?; }
             words = &mut daemon.ended => {
                 return Err(format!("it cannot be shown as a file: {}", words.unwrap_or_default()));
             }

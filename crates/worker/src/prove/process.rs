@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::oneshot;
+
+use super::ProveError;
 
 /// What the program complained; of much the last counts.
 const COMPLAINTS: &str = "complaints";
@@ -33,9 +35,9 @@ impl Process {
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
         folder: &Path,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, ProveError> {
         let complaints = folder.join(COMPLAINTS);
-        let mut command = Command::new("setpriv");
+        let mut command = Command::new(find(Path::new("setpriv"))?);
         command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
@@ -86,6 +88,20 @@ impl Drop for Process {
     fn drop(&mut self) {
         end(&self.child);
     }
+}
+
+/// The program, by its path or from `PATH`.
+pub(super) fn find(program: &Path) -> Result<PathBuf, ProveError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = match program.components().count() {
+        1 => std::env::split_paths(&path)
+            .map(|folder| folder.join(program))
+            .collect(),
+        _ => vec![program.to_owned()],
+    };
+    places.retain(|place| place.is_file());
+    let found = places.into_iter().next();
+    found.ok_or_else(|| ProveError::NotInstalled(program.to_owned()))
 }
 
 fn end(child: &Mutex<Child>) {

@@ -49,20 +49,10 @@ fn silence_is_a_verdict_only_of_a_machine_that_is_known_to_speak() {
         end: End::TimeOver,
         console: console.to_owned(),
     };
-    let verdict = |console, has_agent| judge(&seen(console), has_agent, false).0;
+    let verdict = |console, has_agent| judge(&seen(console), has_agent).0;
     assert_eq!(verdict(" \n", false), ProofVerdict::Unknown);
     assert_eq!(verdict(" \n", true), ProofVerdict::DoesNotBoot);
     assert_eq!(verdict("Starting", false), ProofVerdict::DoesNotBoot);
-}
-
-#[test]
-fn what_uefi_boots_is_not_called_broken_by_other_firmware() {
-    let seen = Seen {
-        end: End::Sign(Sign::NothingToBoot),
-        console: String::new(),
-    };
-    assert_eq!(judge(&seen, true, false).0, ProofVerdict::DoesNotBoot);
-    assert_eq!(judge(&seen, true, true).0, ProofVerdict::Unknown);
 }
 
 /// What `sfdisk` and `sgdisk` write: the kinds lie in the entries of the table, whose length and place the header tells.
