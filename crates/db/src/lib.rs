@@ -70,7 +70,7 @@ pub use organization_policies::{Deployment, OrganizationPolicy};
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
 pub use policy_runs::{AppliedPolicy, SinceFull};
-pub use proofs::{Proof, ProofEnd};
+pub use proofs::{FileSystemCheck, Proof, ProofEnd};
 pub use replicas::{Replica, ReplicaDisk};
 pub use replications::Replication;
 pub use restores::{Restore, RestoreMapping, RestoreTarget};

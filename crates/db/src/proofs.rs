@@ -1,12 +1,14 @@
 //! What machines that ran from backups have shown.
 
+use serde::{Deserialize, Serialize};
 use strongroom_types::{
-    Accelerator, BackupId, ProjectId, ProofId, ProofState, ProofVerdict, ResourceId, Timestamp,
+    Accelerator, BackupId, FileSystemState, ProjectId, ProofId, ProofState, ProofVerdict,
+    ResourceId, Timestamp,
 };
 
 use crate::page::stored;
 use crate::tx::on;
-use crate::{Result, Tx};
+use crate::{JsonText, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Proof {
@@ -21,6 +23,8 @@ pub struct Proof {
     pub reason: String,
     /// Known once it is done.
     pub accelerator: Option<Accelerator>,
+    /// Those of its disks that were looked through.
+    pub file_systems: JsonText<Vec<FileSystemCheck>>,
     /// The end of what the machine said on its serial port.
     pub console: String,
     /// A picture of its last screen is kept.
@@ -31,6 +35,19 @@ pub struct Proof {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What was found in a file system before a machine had touched it. Kept as JSON, so fields are only ever added, with a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSystemCheck {
+    /// Of the machine, counted from 0, which is the system disk.
+    pub disk: u64,
+    /// Where on the disk it lies.
+    pub offset_bytes: u64,
+    pub size_bytes: u64,
+    pub state: FileSystemState,
+    /// What the check said, or why there was none.
+    pub message: String,
+}
+
 /// How a proof ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProofEnd {
@@ -39,6 +56,7 @@ pub struct ProofEnd {
     pub verdict: Option<ProofVerdict>,
     pub reason: String,
     pub accelerator: Option<Accelerator>,
+    pub file_systems: Vec<FileSystemCheck>,
     pub console: String,
     /// A PNG.
     pub screen: Option<Vec<u8>>,
@@ -53,8 +71,8 @@ impl Tx {
         backup: &BackupId,
         now: Timestamp,
     ) -> Result<()> {
-        const SQL: &str = "INSERT INTO proof (id, project_id, backup_id, state, reason, console, created_at) \
-             VALUES ($1, $2, $3, 'waiting', '', '', $4)";
+        const SQL: &str = "INSERT INTO proof (id, project_id, backup_id, state, reason, file_systems, console, created_at) \
+             VALUES ($1, $2, $3, 'waiting', '', '[]', '', $4)";
         on!(self, c => sqlx::query(SQL).bind(id).bind(project).bind(backup).bind(now)
             .execute(c).await.map(|_| ()))?;
         Ok(())
@@ -104,10 +122,10 @@ impl Tx {
         now: Timestamp,
     ) -> Result<bool> {
         const SQL: &str = "UPDATE proof SET state = $2, verdict = $3, reason = $4, accelerator = $5, console = $6, screen = $7, \
-             ended_at = $8 WHERE id = $1 AND state IN ('waiting', 'running')";
+             ended_at = $8, file_systems = $9 WHERE id = $1 AND state IN ('waiting', 'running')";
         let changed = on!(self, c => sqlx::query(SQL)
             .bind(id).bind(end.state).bind(end.verdict).bind(&end.reason).bind(end.accelerator).bind(&end.console)
-            .bind(&end.screen).bind(now)
+            .bind(&end.screen).bind(now).bind(JsonText(&end.file_systems))
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

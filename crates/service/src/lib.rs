@@ -75,8 +75,8 @@ pub mod rows {
     pub use strongroom_db::{
         Account, Attachment, AuditFilter, AuditRecord, Backup, BackupAttachment, BackupFilter,
         BackupSort, BackupSortKey, Capacity, Checkpoint, Direction, DiskReading, Domain,
-        IncludedVolume, JsonText, LastSaved, Member, MemberFilter, MemberSort, MemberSortKey,
-        Membership, NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog,
+        FileSystemCheck, IncludedVolume, JsonText, LastSaved, Member, MemberFilter, MemberSort,
+        MemberSortKey, Membership, NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog,
         OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Proof,
         Quiesce, Replication, ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server,
         SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter,

@@ -259,6 +259,14 @@ ProofVerdict {
     Unknown = "unknown",
 });
 
+words!(/// What a look through a file system has found.
+FileSystemState {
+    /// Nothing but what is put right at every boot.
+    Clean = "clean",
+    Damaged = "damaged",
+    NotChecked = "not_checked",
+});
+
 words!(/// Who ran a machine's instructions: the processor, or QEMU in its place.
 Accelerator { Kvm = "kvm", Tcg = "tcg" });
 

@@ -1,7 +1,7 @@
 //! Our own extension: machines that are run from backups, and what they show.
 
 use serde::{Deserialize, Serialize};
-use strongroom_types::{Accelerator, BackupId, ProofId, ProofState, ProofVerdict};
+use strongroom_types::{Accelerator, BackupId, FileSystemState, ProofId, ProofState, ProofVerdict};
 use utoipa::ToSchema;
 
 use crate::time::CbrTime;
@@ -33,9 +33,11 @@ pub struct Proof {
     pub verdict: Option<ProofVerdict>,
     /// What the verdict rests on, or why there is none.
     pub reason: String,
-    /// What ran the machine.
+    /// What ran the machine, of a proof that is done; null where none was run.
     #[schema(required)]
     pub accelerator: Option<Accelerator>,
+    /// The ext file systems of its disks, before the machine touched them.
+    pub file_systems: Vec<FileSystem>,
     /// There is a picture of the machine's last screen.
     pub has_screen: bool,
     pub created_at: CbrTime,
@@ -46,6 +48,18 @@ pub struct Proof {
     /// From the start to the end.
     #[schema(required)]
     pub duration_seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileSystem {
+    /// Counted from 0, which is the system disk.
+    pub disk: u64,
+    /// Where on the disk it lies.
+    pub offset_bytes: u64,
+    pub size_bytes: u64,
+    pub state: FileSystemState,
+    /// What the check said, or why there was none.
+    pub message: String,
 }
 
 /// A proof with all that is kept of it.

@@ -5,6 +5,9 @@
 
 mod disks;
 mod emulator;
+mod file_systems;
+mod partitions;
+mod process;
 mod signs;
 mod watch;
 
@@ -16,6 +19,7 @@ use std::time::Duration;
 
 use strongroom_repo::{PointId, Repository};
 use strongroom_service::progress::ProofOutcome;
+use strongroom_service::rows::FileSystemCheck;
 use strongroom_types::{Accelerator, IdSource, ProofId, ProofVerdict};
 use tokio_util::sync::CancellationToken;
 
@@ -67,8 +71,8 @@ impl Default for ProveOptions {
 /// Why a proof came to no verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProveError {
-    #[error("the emulator {} is not installed on this host", .0.display())]
-    NoEmulator(PathBuf),
+    #[error("{} is not installed on this host", .0.display())]
+    NotInstalled(PathBuf),
     #[error("the emulator ended: {0}")]
     Ended(String),
     #[error("the backup cannot be read")]
@@ -114,7 +118,7 @@ impl Prover {
                 .to_string_lossy()
                 .starts_with(FOLDER_PREFIX)
             {
-                fs::remove_dir_all(entry.path())?;
+                remove(&entry.path())?;
             }
         }
         Ok(())
@@ -131,10 +135,21 @@ impl Prover {
         has_agent: bool,
         cancel: &CancellationToken,
     ) -> Result<ProofOutcome, ProveError> {
-        let emulator = emulator::find(&self.options.emulator)?;
+        let emulator = process::find(&self.options.emulator)?;
         let accelerator = self.accelerator();
         let folder = Folder::make(&self.scratch_dir.join(format!("{FOLDER_PREFIX}{proof}")))?;
-        let disks = ServedDisks::serve(&folder.0, repository, points).await?;
+        let time_limit = self.options.time_limit;
+        let disks = ServedDisks::serve(&folder.0, file_systems::LETTER, repository, points).await?;
+        let file_systems = tokio::select! {
+            checked = file_systems::check(&disks, &folder.0, time_limit) => checked,
+            () = cancel.cancelled() => return Err(ProveError::Cancelled),
+        };
+        let is_booted_by_uefi = disks.are_booted_by_uefi_alone().await;
+        disks.end().await;
+        if is_booted_by_uefi {
+            return Ok(without_machine(file_systems));
+        }
+        let disks = ServedDisks::serve(&folder.0, emulator::LETTER, repository, points).await?;
         let plan = Plan {
             options: &self.options,
             accelerator,
@@ -150,14 +165,14 @@ impl Prover {
             ran = ran => ran,
             () = cancel.cancelled() => Err(ProveError::Cancelled),
         };
-        let has_other_firmware = disks.boots_by_uefi_alone().await;
         disks.end().await;
         let (seen, screen) = ran?;
-        let (verdict, reason) = judge(&seen, has_agent, has_other_firmware);
+        let (verdict, reason) = judge(&seen, has_agent);
         Ok(ProofOutcome {
             verdict,
             reason,
-            accelerator,
+            accelerator: Some(accelerator),
+            file_systems,
             console: seen.console,
             screen,
         })
@@ -172,9 +187,21 @@ impl Prover {
     }
 }
 
+/// Of disks that no machine was run from: with another firmware than theirs, it would do anything.
+fn without_machine(file_systems: Vec<FileSystemCheck>) -> ProofOutcome {
+    ProofOutcome {
+        verdict: ProofVerdict::Unknown,
+        reason: "its disk is booted by UEFI, which proofs do not have".to_owned(),
+        accelerator: None,
+        file_systems,
+        console: String::new(),
+        screen: None,
+    }
+}
+
 /// What was seen, in a word and a sentence. Only what a machine does is a proof; what it does not do is one where it is known
 /// to do it otherwise.
-fn judge(seen: &Seen, has_agent: bool, has_other_firmware: bool) -> (ProofVerdict, String) {
+fn judge(seen: &Seen, has_agent: bool) -> (ProofVerdict, String) {
     use signs::Sign;
     use watch::End;
     let (verdict, reason) = match &seen.end {
@@ -182,10 +209,6 @@ fn judge(seen: &Seen, has_agent: bool, has_other_firmware: bool) -> (ProofVerdic
         End::Sign(Sign::Console(text)) => (
             ProofVerdict::Boots,
             format!("it said `{text}` on its console"),
-        ),
-        End::Sign(Sign::NothingToBoot) if has_other_firmware => (
-            ProofVerdict::Unknown,
-            "its disk is booted by UEFI, which proofs do not have".to_owned(),
         ),
         End::Sign(Sign::NothingToBoot) => (
             ProofVerdict::DoesNotBoot,
@@ -224,7 +247,7 @@ impl Folder {
     fn make(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
         // One that an attempt before this one left.
-        match fs::remove_dir_all(path) {
+        match remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -235,15 +258,20 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        if let Err(error) = remove(&self.0) {
             tracing::warn!(folder = %self.0.display(), %error, "a machine's folder cannot be removed");
         }
     }
 }
 
+fn remove(folder: &Path) -> io::Result<()> {
+    file_systems::forget(folder);
+    fs::remove_dir_all(folder)
+}
+
 /// The name of a disk's socket, in the folder of its machine. Names of sockets are short.
-fn socket_of(disk: usize) -> String {
-    format!("d{disk}")
+fn socket_of(letter: char, disk: usize) -> String {
+    format!("{letter}{disk}")
 }
 
 #[cfg(test)]

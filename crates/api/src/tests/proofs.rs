@@ -25,7 +25,8 @@ async fn boot(server: &TestServer) {
     let outcome = ProofOutcome {
         verdict: ProofVerdict::Boots,
         reason: "its guest agent answered".to_owned(),
-        accelerator: Accelerator::Tcg,
+        accelerator: Some(Accelerator::Tcg),
+        file_systems: Vec::new(),
         console: "lab login: ".to_owned(),
         screen: Some(PICTURE.as_bytes().to_vec()),
     };

@@ -1,4 +1,5 @@
--- What machines that ran from backups have shown. console is the end of what the serial port said, screen a PNG.
+-- What machines that ran from backups have shown. console is the end of what the serial port said, screen a PNG,
+-- file_systems a list in JSON.
 CREATE TABLE proof (
     id TEXT PRIMARY KEY NOT NULL,
     project_id TEXT NOT NULL REFERENCES project (id),
@@ -7,6 +8,7 @@ CREATE TABLE proof (
     verdict TEXT,
     reason TEXT NOT NULL,
     accelerator TEXT,
+    file_systems TEXT NOT NULL,
     console TEXT NOT NULL,
     screen BLOB,
     created_at INTEGER NOT NULL,

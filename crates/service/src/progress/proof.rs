@@ -1,7 +1,5 @@
-use strongroom_db::{Backup, Job, Lease, Proof, ProofEnd, Tx};
-use strongroom_types::{
-    Accelerator, ProjectId, ProofState, ProofVerdict, ResourceType, Timestamp, VaultId,
-};
+use strongroom_db::{Backup, FileSystemCheck, Job, Lease, Proof, ProofEnd, Tx};
+use strongroom_types::{Accelerator, ProjectId, ProofState, ProofVerdict, Timestamp, VaultId};
 
 use super::Failure;
 use crate::{App, Error, proofs};
@@ -25,7 +23,10 @@ pub struct ProofOutcome {
     pub verdict: ProofVerdict,
     /// What the verdict rests on.
     pub reason: String,
-    pub accelerator: Accelerator,
+    /// None where no machine was run.
+    pub accelerator: Option<Accelerator>,
+    /// What was found on its disks before.
+    pub file_systems: Vec<FileSystemCheck>,
     /// The end of what it said on its serial port.
     pub console: String,
     /// Its last screen, a PNG.
@@ -42,9 +43,9 @@ pub async fn start_proof(app: &App, lease: &Lease) -> Result<ProofWork, Error> {
     };
     let backup = tx.find_backup(&proof.backup_id).await?;
     let backup = backup.ok_or_else(|| Error::broken("a backup is gone, and its proof is not"))?;
-    let mut disks = match (backup.resource_type, &backup.point_id) {
-        (ResourceType::Server, None) => tx.children_of_backup(&backup.id).await?,
-        _ => vec![backup.clone()],
+    let mut disks = match &backup.point_id {
+        None => tx.children_of_backup(&backup.id).await?,
+        Some(_) => vec![backup.clone()],
     };
     disks.sort_by_key(|disk| !disk.system_disk);
     let server = tx.find_server(&backup.resource_id.clone().into()).await?;
@@ -70,7 +71,8 @@ pub async fn finish_proof(
         state: ProofState::Done,
         verdict: Some(outcome.verdict),
         reason: outcome.reason,
-        accelerator: Some(outcome.accelerator),
+        accelerator: outcome.accelerator,
+        file_systems: outcome.file_systems,
         console: outcome.console,
         screen: outcome.screen,
     };
@@ -93,6 +95,7 @@ pub async fn fail_proof(app: &App, lease: &Lease, failure: Failure) -> Result<()
             verdict: None,
             reason: failure.message.clone(),
             accelerator: None,
+            file_systems: Vec::new(),
             console: String::new(),
             screen: None,
         };

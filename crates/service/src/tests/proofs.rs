@@ -125,7 +125,8 @@ async fn proofs_go_with_their_backup_and_old_ones_before() {
         let outcome = progress::ProofOutcome {
             verdict: ProofVerdict::Unknown,
             reason: String::new(),
-            accelerator: strongroom_types::Accelerator::Kvm,
+            accelerator: Some(strongroom_types::Accelerator::Kvm),
+            file_systems: Vec::new(),
             console: String::new(),
             screen: Some(vec![1, 2, 3]),
         };
@@ -162,7 +163,8 @@ async fn what_a_machine_shows_is_for_the_owner_of_its_backup() {
         let outcome = progress::ProofOutcome {
             verdict: ProofVerdict::Unknown,
             reason: "look".to_owned(),
-            accelerator: strongroom_types::Accelerator::Kvm,
+            accelerator: Some(strongroom_types::Accelerator::Kvm),
+            file_systems: Vec::new(),
             console: "hello".to_owned(),
             screen: Some(vec![1, 2, 3]),
         };

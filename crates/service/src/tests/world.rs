@@ -454,7 +454,8 @@ impl World {
                 let outcome = progress::ProofOutcome {
                     verdict: ProofVerdict::Boots,
                     reason: "its guest agent answered".to_owned(),
-                    accelerator: Accelerator::Tcg,
+                    accelerator: Some(Accelerator::Tcg),
+                    file_systems: Vec::new(),
                     console: String::new(),
                     screen: None,
                 };

@@ -133,6 +133,9 @@ pub(crate) struct Restore {
     /// Which disk's backup goes to which disk of the server.
     #[arg(long = "map", value_name = "BACKUP=VOLUME")]
     mappings: Vec<String>,
+    /// Leave the server off; without this, it is started where the service knows how.
+    #[arg(long)]
+    stay_off: bool,
     /// Return when the data is back; fail when it failed.
     #[arg(long)]
     wait: bool,
@@ -256,6 +259,9 @@ impl Restore {
         let mut restore = json!({});
         if let Some(server) = &self.server {
             restore["server_id"] = server.as_str().into();
+        }
+        if self.stay_off {
+            restore["power_on"] = false.into();
         }
         if let Some(volume) = &self.volume {
             restore["volume_id"] = volume.as_str().into();

@@ -31,6 +31,14 @@ const COLUMNS: &[Column] = &[
     ("ended (UTC)", "/ended_at"),
 ];
 
+const FILE_SYSTEM_COLUMNS: &[Column] = &[
+    ("disk", "/disk"),
+    ("at byte", "/offset_bytes"),
+    ("size bytes", "/size_bytes"),
+    ("file system", "/state"),
+    ("check", "/message"),
+];
+
 pub(super) async fn prove(context: &Context, backup: &str, wait: bool) -> anyhow::Result<()> {
     let connection = &context.connection;
     let path = path(context, backup);
@@ -83,6 +91,7 @@ pub(super) async fn show(context: &Context, show: &Show) -> anyhow::Result<()> {
     }
     context.print(&answer, "/proof", COLUMNS)?;
     if context.format == Format::Table {
+        context.print(&answer, "/proof/file_systems", FILE_SYSTEM_COLUMNS)?;
         print_line(&for_terminals(&answer["proof"]["console"]));
     }
     Ok(())

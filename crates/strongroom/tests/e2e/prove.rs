@@ -1,5 +1,5 @@
-//! Backups of a machine that boots, of one that has lost its boot sector, and of one without its first process: proofs tell
-//! them apart, and outlive the service.
+//! Backups of a machine that boots, of one that has lost its boot sector, and of one without its first process and with a
+//! file system that is damaged: proofs tell them apart, and outlive the service.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -39,18 +39,23 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
         .map(|resource| backup_of(&answer, resource));
     let [boots, no_boot_sector, no_init] = &backups;
 
-    // Killed while the machine runs, and its machine with it: the next start runs another one.
+    // Killed while file systems are looked through, and while the machine runs: the next start begins anew.
     let asked = server.verb(&["backup", "prove", boots]);
     let again = api.post(&proofs(&api, boots), json!({})).await;
     assert_eq!(refusal(&again), (409, "Strongroom.1021"));
     let scratch = folder.path().join("data/scratch");
-    until("a machine runs", || machines_in(&scratch) == 1).await;
-    server.kill();
-    until("the machine has ended", || machines_in(&scratch) == 0).await;
-    let server = start(folder.path());
+    let place = scratch.join(format!("prove-{}", id(&asked["proof"])));
+    let mut server = server;
+    for stage in ["ready", "monitor"] {
+        until(stage, || place.join(stage).exists()).await;
+        server.kill();
+        until("all have ended", || programs_in(&scratch) == 0).await;
+        server = start(folder.path());
+    }
     let api = api.at(&server);
     let path = format!("{}/{}", proofs(&api, boots), id(&asked["proof"]));
     let proof = api.wait_for(&path, ended).await;
+    assert_eq!(state_of_file_system(&proof), "clean");
     assert_eq!(
         (&proof["state"], &proof["verdict"]),
         (&json!("done"), &json!("boots")),
@@ -88,6 +93,7 @@ async fn a_proof_tells_a_backup_that_boots_from_those_that_do_not() {
 fn is_kept(server: &Server, backup: &str, folder: &Path) {
     let listed = server.verb(&["backup", "proofs", backup]);
     assert_eq!(listed["count"], 1);
+    assert_eq!(state_of_file_system(&listed["proofs"][0]), "damaged");
     assert_eq!(listed["proofs"][0]["verdict"], "does_not_boot");
     let picture = folder.join("screen.png");
     let proof = id(&listed["proofs"][0]);
@@ -99,18 +105,12 @@ fn is_kept(server: &Server, backup: &str, folder: &Path) {
 
 /// A first sector that takes over and says nothing: `cli; hlt; jmp $-1`.
 const SILENT: [u8; 4] = [0xfa, 0xf4, 0xeb, 0xfd];
+/// One that resets the machine by its keyboard's controller: `mov al, 0xfe; out 0x64, al; hlt`.
+const RESETTING: [u8; 5] = [0xb0, 0xfe, 0xe6, 0x64, 0xf4];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
     let folder = tempfile::tempdir().unwrap();
-    let names = ["unknown", "with-agent"];
-    let disks = names.map(|name| folder.path().join(name));
-    for disk in &disks {
-        let mut content = vec![0; 1 << 20];
-        content[..SILENT.len()].copy_from_slice(&SILENT);
-        content[SECTOR_BYTES - 2..SECTOR_BYTES].copy_from_slice(&[0x55, 0xaa]);
-        fs::write(disk, content).unwrap();
-    }
     if QemuMachine::bare(folder.path()).is_none() {
         return;
     }
@@ -120,19 +120,20 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
     command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "3");
     let server = Server::start_by(command, &folder.path().join("data"));
     let api = Api::sign_in(&server).await;
-    let unknown = add(&server, names[0], &disks[0]);
-    let words = [
-        "server",
-        "add",
-        "--name",
-        names[1],
-        "--disk",
-        text(&disks[1]),
-    ];
-    let with_agent = server.verb(&[&words[..], &["--guest-agent", "/run/agent.sock"]].concat());
-    let with_agent = id(&with_agent["server"]).to_owned();
-    for (resource, verdict) in [(&unknown, "unknown"), (&with_agent, "does_not_boot")] {
-        let vault = api.make_vault("server", &[resource]).await;
+    let agent: &[&str] = &["--guest-agent", "/run/agent.sock"];
+    for (name, code, flags, verdict) in [
+        ("silent", &SILENT[..], &[][..], "unknown"),
+        ("with-agent", &SILENT, agent, "does_not_boot"),
+        ("resetting", &RESETTING, &[], "does_not_boot"),
+    ] {
+        let disk = folder.path().join(name);
+        let mut content = vec![0; 1 << 20];
+        content[..code.len()].copy_from_slice(code);
+        content[SECTOR_BYTES - 2..SECTOR_BYTES].copy_from_slice(&[0x55, 0xaa]);
+        fs::write(&disk, content).unwrap();
+        let words = ["server", "add", "--name", name, "--disk", text(&disk)];
+        let added = server.verb(&[&words, flags].concat());
+        let vault = api.make_vault("server", &[id(&added["server"])]).await;
         let backup = api.back_up(&vault).await;
         let asked = server.verb(&["backup", "prove", &backup]);
         let path = format!("{}/{}", proofs(&api, &backup), id(&asked["proof"]));
@@ -143,7 +144,43 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
             (&json!(true), &json!(""))
         );
         assert_eq!(proof["accelerator"], "tcg");
+        let reason = proof["reason"].as_str().unwrap();
+        assert_eq!(
+            reason.contains("reset itself"),
+            name == "resetting",
+            "{reason}"
+        );
     }
+}
+
+/// Other firmware would run whatever lies in the first sector of such a disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_machine_is_run_from_a_disk_that_uefi_boots() {
+    const EFI_SYSTEM: &[u8; 16] =
+        b"\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\x00\xa0\xc9\x3e\xc9\x3b";
+    let folder = tempfile::tempdir().unwrap();
+    if QemuMachine::bare(folder.path()).is_none() {
+        return;
+    }
+    let mut content = vec![0; 1 << 20];
+    content[SECTOR_BYTES..SECTOR_BYTES + 8].copy_from_slice(b"EFI PART");
+    for (at, value) in [(72, 2), (80, 1), (84, 128)] {
+        content[SECTOR_BYTES + at] = value;
+    }
+    content[2 * SECTOR_BYTES..2 * SECTOR_BYTES + 16].copy_from_slice(EFI_SYSTEM);
+    let disk = folder.path().join("uefi");
+    fs::write(&disk, content).unwrap();
+    let server = start(folder.path());
+    let api = Api::sign_in(&server).await;
+    let resource = add(&server, "uefi", &disk);
+    let vault = api.make_vault("server", &[&resource]).await;
+    let backup = api.back_up(&vault).await;
+    let output = server.try_verb(&["backup", "prove", &backup, "--wait"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("is unknown: its disk is booted by UEFI"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +199,7 @@ async fn without_an_emulator_a_proof_fails_and_says_so() {
     assert!(!output.status.success());
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.contains("the emulator no-such-emulator is not installed on this host"),
+        told.contains("no-such-emulator is not installed on this host"),
         "{told}"
     );
     let again = server.verb(&["backup", "prove", &backup]);
@@ -181,10 +218,7 @@ fn disks(folder: &Path) -> Option<[(&'static str, PathBuf); 3]> {
     let file = fs::OpenOptions::new().write(true).open(&no_boot_sector.1);
     file.unwrap().write_all_at(&[0; SECTOR_BYTES], 0).unwrap();
     let partition = format!("{}?offset={}", no_init.1.display(), 1 << 20);
-    run(
-        "/usr/sbin/debugfs",
-        &["-w", "-R", "rm /sbin/init", &partition],
-    );
+    run("/usr/sbin/debugfs", &["-w", "-R", "clri /sbin", &partition]);
     Some([boots, no_boot_sector, no_init])
 }
 
@@ -206,6 +240,18 @@ fn id(thing: &Value) -> &str {
     thing["id"].as_str().unwrap_or_else(|| panic!("{thing}"))
 }
 
+/// Of the one on each disk, in its only partition.
+fn state_of_file_system(proof: &Value) -> &str {
+    let [found] = proof["file_systems"].as_array().unwrap().as_slice() else {
+        panic!("{proof}");
+    };
+    assert_eq!(
+        (&found["disk"], &found["offset_bytes"]),
+        (&json!(0), &json!(1 << 20))
+    );
+    found["state"].as_str().unwrap()
+}
+
 fn backup_of(answer: &Value, resource: &str) -> String {
     let backups = answer["backups"].as_array().unwrap();
     let backup = backups
@@ -225,7 +271,7 @@ fn ended(status: u16, answer: &Value) -> Option<Value> {
 }
 
 /// Processes that work in folders of this one.
-fn machines_in(scratch: &Path) -> usize {
+fn programs_in(scratch: &Path) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let folders = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
     folders.filter(|folder| folder.starts_with(scratch)).count()

@@ -1,23 +1,18 @@
 //! The disks of a proof's machine: points under overlays, each behind a socket of its own.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_attach::{Overlay, PointExport, bind};
-use strongroom_nbd::{Export, Fault, Limits, Listener, Server};
+use strongroom_nbd::{Export, Limits, Listener, Server};
 use strongroom_repo::{PointId, PointView, Repository};
 use tokio::runtime::Handle;
 
-use super::{ProveError, socket_of};
+use super::{ProveError, partitions, socket_of};
 
 /// Of each disk, in memory.
 const CACHE_BYTES: usize = 64 << 20;
-const SECTOR_BYTES: u64 = 512;
-/// More than any table of partitions has.
-const ENTRIES_MAX: u32 = 1024;
-/// The kinds of partitions that firmware reads, as a table of partitions has them.
-const EFI_SYSTEM: [u8; 16] = *b"\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\x00\xa0\xc9\x3e\xc9\x3b";
-const BIOS_BOOT: [u8; 16] = *b"Hah!IdontNeedEFI";
 
 #[derive(Debug)]
 pub(super) struct ServedDisks {
@@ -28,9 +23,10 @@ pub(super) struct ServedDisks {
 }
 
 impl ServedDisks {
-    /// Serves each point in the machine's folder, until it is dropped or ended.
+    /// Serves each point in the machine's folder, under names that begin with `letter`, until it is dropped or ended.
     pub(super) async fn serve(
         folder: &Path,
+        letter: char,
         repository: &Repository,
         points: &[PointId],
     ) -> Result<Self, ProveError> {
@@ -42,9 +38,9 @@ impl ServedDisks {
         for (disk, point) in points.iter().enumerate() {
             let view = Arc::new(repository.view_point(point, CACHE_BYTES).await?);
             let below = Arc::new(PointExport::new(Arc::clone(&view), Handle::current()));
-            let file = folder.join(format!("{disk}.overlay"));
+            let file = folder.join(format!("{letter}{disk}.overlay"));
             let overlay = Arc::new(Overlay::open(&file, below, point.as_str())?);
-            let listener = Listener::Unix(bind(&folder.join(socket_of(disk)), 0o600)?);
+            let listener = Listener::Unix(bind(&folder.join(socket_of(letter, disk)), 0o600)?);
             let export: Arc<dyn Export> = overlay.clone();
             let exports = [(String::new(), export)];
             let server = Server::start(listener, exports, Limits::default())?;
@@ -56,13 +52,25 @@ impl ServedDisks {
     }
 
     /// Whether the system disk has what UEFI boots, and nothing for other firmware.
-    pub(super) async fn boots_by_uefi_alone(&self) -> bool {
+    pub(super) async fn are_booted_by_uefi_alone(&self) -> bool {
         let Some(disk) = self.disks.first().cloned() else {
             return false;
         };
-        let looking = tokio::task::spawn_blocking(move || is_booted_by_uefi_alone(&*disk));
+        let looking =
+            tokio::task::spawn_blocking(move || partitions::is_booted_by_uefi_alone(&*disk));
         // What cannot be read did not boot either, and whatever is said of it stands.
         matches!(looking.await, Ok(Ok(true)))
+    }
+
+    /// Of each disk. A table that cannot be read is one without entries.
+    pub(super) async fn ext_file_systems(&self) -> Vec<Vec<Range<u64>>> {
+        let disks = self.disks.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let disks = disks.iter();
+            let found = disks.map(|disk| partitions::ext_file_systems(&**disk).unwrap_or_default());
+            found.collect()
+        });
+        looking.await.unwrap_or_default()
     }
 
     /// Collections need not wait for it any more.
@@ -83,37 +91,4 @@ impl ServedDisks {
             view.end().await;
         }
     }
-}
-
-pub(super) fn is_booted_by_uefi_alone(disk: &dyn Export) -> Result<bool, Fault> {
-    let kinds = partition_kinds(disk)?;
-    Ok(kinds.contains(&EFI_SYSTEM) && !kinds.contains(&BIOS_BOOT))
-}
-
-/// The kinds of a GUID partition table; none where there is no such table. Blocks.
-fn partition_kinds(disk: &dyn Export) -> Result<Vec<[u8; 16]>, Fault> {
-    let mut header = [0; 92];
-    if disk.size_bytes() < 2 * SECTOR_BYTES {
-        return Ok(Vec::new());
-    }
-    disk.read_at(SECTOR_BYTES, &mut header)?;
-    if !header.starts_with(b"EFI PART") {
-        return Ok(Vec::new());
-    }
-    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
-    let first = u64::from_le_bytes(header[72..80].try_into().expect("eight bytes"));
-    let (count, length) = (word(80).min(ENTRIES_MAX), u64::from(word(84)));
-    let mut kinds = Vec::new();
-    for entry in 0..u64::from(count) {
-        let mut kind = [0; 16];
-        let place = first
-            .saturating_mul(SECTOR_BYTES)
-            .saturating_add(entry * length);
-        if place.saturating_add(kind.len() as u64) > disk.size_bytes() {
-            break;
-        }
-        disk.read_at(place, &mut kind)?;
-        kinds.push(kind);
-    }
-    Ok(kinds)
 }

@@ -1,29 +1,24 @@
 //! The throw-away QEMU of a proof.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 use strongroom_qemu::Qmp;
 use strongroom_types::Accelerator;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
 
+use super::process::Process;
 use super::{DiskBus, ProveError, ProveOptions, socket_of};
 
+/// Which of a machine's overlays are its disks.
+pub(super) const LETTER: char = 'd';
 const MONITOR: &str = "monitor";
 const AGENT: &str = "agent";
 const CONSOLE: &str = "console";
 const FIRMWARE: &str = "firmware";
 const SCREEN: &str = "screen.png";
-/// QEMU's complaints; of many the last ones count.
-const COMPLAINTS: &str = "complaints";
-const COMPLAINTS_BYTES_MAX: usize = 1000;
 /// From the process to its sockets, which come before the guest does anything.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,10 +36,8 @@ pub(super) struct Plan<'a> {
 
 /// A running QEMU, which is killed when it is dropped, and with this process.
 pub(super) struct Emulator {
-    _process: Process,
+    pub(super) process: Process,
     folder: PathBuf,
-    /// Its last words, once it has ended.
-    pub(super) ended: oneshot::Receiver<String>,
     pub(super) qmp: Qmp,
     /// The serial port.
     pub(super) console: UnixStream,
@@ -61,7 +54,7 @@ impl Emulator {
     ) -> Result<Self, ProveError> {
         let console = UnixListener::bind(folder.join(CONSOLE))?;
         let firmware = UnixListener::bind(folder.join(FIRMWARE))?;
-        let (process, mut ended) = spawn(program, plan, folder).await?;
+        let mut process = Process::start(program, arguments(plan), folder).await?;
         // QEMU connects to the first two once the others are there.
         let connecting = async {
             let (console, _) = console.accept().await?;
@@ -71,14 +64,13 @@ impl Emulator {
         };
         let connected = tokio::select! {
             connected = tokio::time::timeout(START_PATIENCE, connecting) => connected,
-            words = &mut ended => return Err(ProveError::Ended(words.unwrap_or_default())),
+            words = &mut process.ended => return Err(ProveError::Ended(words.unwrap_or_default())),
         };
         let late = |_| ProveError::Ended("it did not start in time".to_owned());
         let (console, firmware, qmp) = connected.map_err(late)??;
         Ok(Self {
-            _process: process,
+            process,
             folder: folder.to_owned(),
-            ended,
             qmp,
             console,
             firmware,
@@ -102,87 +94,12 @@ impl Emulator {
     }
 }
 
-/// The program, by its path or from `PATH`.
-pub(super) fn find(program: &Path) -> Result<PathBuf, ProveError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = match program.components().count() {
-        1 => std::env::split_paths(&path)
-            .map(|folder| folder.join(program))
-            .collect(),
-        _ => vec![program.to_owned()],
-    };
-    places.retain(|place| place.is_file());
-    let found = places.into_iter().next();
-    found.ok_or_else(|| ProveError::NoEmulator(program.to_owned()))
-}
-
 /// Whether the kernel has KVM, and the processor what makes it fast: without, it may be there and take hours.
 pub(super) fn has_kvm() -> bool {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/kvm");
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let mut flags = processor.split_whitespace();
     opened.is_ok() && flags.any(|flag| flag == "vmx" || flag == "svm")
-}
-
-/// A child of a thread that lives as long as it does: the kernel kills the child when its parent's thread ends, and
-/// with it whenever this process does.
-struct Process(Arc<Mutex<Child>>);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Err(error) = lock(&self.0).kill() {
-            tracing::warn!(%error, "an emulator cannot be killed");
-        }
-    }
-}
-
-async fn spawn(
-    program: &Path,
-    plan: &Plan<'_>,
-    folder: &Path,
-) -> io::Result<(Process, oneshot::Receiver<String>)> {
-    let complaints = folder.join(COMPLAINTS);
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(program)
-        .args(arguments(plan))
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(File::create(&complaints)?);
-    let (tell_start, started) = oneshot::channel();
-    let (tell_end, ended) = oneshot::channel();
-    thread::Builder::new()
-        .name("prove-emulator".to_owned())
-        .spawn(move || {
-            let mut child = match command.spawn() {
-                Ok(child) => child,
-                // Who waits for the start has gone, or learns of it.
-                Err(error) => return drop(tell_start.send(Err(error))),
-            };
-            let output = child.stdout.take();
-            let child = Arc::new(Mutex::new(child));
-            // Killed at once if nobody waits for it any more.
-            drop(tell_start.send(Ok(Process(Arc::clone(&child)))));
-            // It says nothing there; that this ends is what is waited for.
-            let said = output.map(|mut output| io::copy(&mut output, &mut io::sink()));
-            let status = lock(&child).wait();
-            tracing::debug!(?said, ?status, "an emulator has ended");
-            drop(tell_end.send(last_words(&complaints)));
-        })?;
-    let process = started.await.map_err(io::Error::other)??;
-    Ok((process, ended))
-}
-
-fn last_words(complaints: &Path) -> String {
-    let said = fs::read(complaints).unwrap_or_default();
-    let start = said.len().saturating_sub(COMPLAINTS_BYTES_MAX);
-    let said = String::from_utf8_lossy(&said[start..]);
-    match said.trim() {
-        "" => "it said nothing".to_owned(),
-        said => said.to_owned(),
-    }
 }
 
 /// A machine without a network, on which nothing is kept. Sockets come in the order in which they are needed.
@@ -212,7 +129,7 @@ fn arguments(plan: &Plan<'_>) -> Vec<String> {
         DiskBus::Sata => add("-device", "ich9-ahci,id=sata".to_owned()),
     }
     for disk in 0..plan.disks {
-        let socket = socket_of(disk);
+        let socket = socket_of(LETTER, disk);
         add(
             "-blockdev",
             format!(
@@ -230,8 +147,4 @@ fn arguments(plan: &Plan<'_>) -> Vec<String> {
         );
     }
     arguments
-}
-
-fn lock(child: &Mutex<Child>) -> std::sync::MutexGuard<'_, Child> {
-    child.lock().unwrap_or_else(PoisonError::into_inner)
 }

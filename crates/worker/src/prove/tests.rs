@@ -1,10 +1,11 @@
 use std::fs;
+use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_nbd::{Allocation, Export, Fault, Stretch};
 use strongroom_types::{ProofVerdict, SystemIds};
 
-use super::disks::is_booted_by_uefi_alone;
+use super::partitions::{ext_file_systems, is_booted_by_uefi_alone};
 use super::signs::{self, Sign};
 use super::watch::{End, Seen, Tail};
 use super::{ProveOptions, Prover, judge};
@@ -48,20 +49,10 @@ fn silence_is_a_verdict_only_of_a_machine_that_is_known_to_speak() {
         end: End::TimeOver,
         console: console.to_owned(),
     };
-    let verdict = |console, has_agent| judge(&seen(console), has_agent, false).0;
+    let verdict = |console, has_agent| judge(&seen(console), has_agent).0;
     assert_eq!(verdict(" \n", false), ProofVerdict::Unknown);
     assert_eq!(verdict(" \n", true), ProofVerdict::DoesNotBoot);
     assert_eq!(verdict("Starting", false), ProofVerdict::DoesNotBoot);
-}
-
-#[test]
-fn what_uefi_boots_is_not_called_broken_by_other_firmware() {
-    let seen = Seen {
-        end: End::Sign(Sign::NothingToBoot),
-        console: String::new(),
-    };
-    assert_eq!(judge(&seen, true, false).0, ProofVerdict::DoesNotBoot);
-    assert_eq!(judge(&seen, true, true).0, ProofVerdict::Unknown);
 }
 
 /// What `sfdisk` and `sgdisk` write: the kinds lie in the entries of the table, whose length and place the header tells.
@@ -87,6 +78,38 @@ fn a_disk_says_by_its_partitions_what_boots_it() {
     cut.truncate(1024 + 8);
     assert!(!is_booted_by_uefi_alone(&Disk(cut)).unwrap());
     assert!(!is_booted_by_uefi_alone(&Disk(vec![0; 512])).unwrap());
+}
+
+fn only_file_system(disk: Vec<u8>) -> Range<u64> {
+    let mut found = ext_file_systems(&Disk(disk)).unwrap();
+    assert_eq!(found.len(), 1);
+    found.remove(0)
+}
+
+#[test]
+fn file_systems_are_found_on_whole_disks_and_in_both_tables() {
+    let mark = |disk: &mut Vec<u8>, start: usize| {
+        disk[start + 1080..start + 1082].copy_from_slice(&[0x53, 0xef]);
+    };
+    let mut whole = vec![0; 4096];
+    mark(&mut whole, 0);
+    assert_eq!(only_file_system(whole), 0..4096);
+
+    let mut old = vec![0; 64 << 10];
+    let second = 446 + 16;
+    for (entry, (kind, first)) in [(446, (0x82, 8)), (second, (0x83, 16))] {
+        old[entry + 4] = kind;
+        old[entry + 8] = first;
+        old[entry + 12] = 8;
+    }
+    mark(&mut old, 16 * 512);
+    assert_eq!(only_file_system(old), 8192..12288);
+
+    let mut new = table(&["af3dc60f838472478e793d69d8477de4"]);
+    new[1024 + 32] = 34;
+    new[1024 + 40] = 41;
+    mark(&mut new, 34 * 512);
+    assert_eq!(only_file_system(new), 17408..21504);
 }
 
 fn table(kinds: &[&str]) -> Vec<u8> {

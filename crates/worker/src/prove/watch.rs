@@ -71,7 +71,7 @@ async fn look(
     tokio::pin!(answered);
     loop {
         let sign = tokio::select! {
-            ended = &mut emulator.ended => {
+            ended = &mut emulator.process.ended => {
                 let words = ended.unwrap_or_default();
                 return Err(ProveError::Ended(words));
             }
