@@ -194,6 +194,7 @@ async fn what_has_no_data_or_is_going_is_refused_and_nothing_changes() {
             world.attach(&going.id).await,
             Error::BackupNotAttachable { .. }
         );
+        world.run_jobs().await;
         let web = vec![backup.resource_id.clone()];
         let (app, caller, project) = (&world.app, &world.caller, &world.project);
         let removed = resources::remove(app, caller, project, &vault, web).await;
