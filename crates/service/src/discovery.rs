@@ -41,16 +41,18 @@ pub async fn find(
     uuid: Option<&ServerId>,
     qmp_socket: &str,
 ) -> Result<Option<LiveServer>, Error> {
-    let mut servers = live_servers::list(app).await?;
-    let has_socket = |live: &LiveServer| live.server.qmp_socket.as_deref() == Some(qmp_socket);
+    let mut tx = app.db.read().await?;
+    let mut servers = tx.servers_with_monitors().await?;
+    let has_socket = |server: &Server| server.qmp_socket.as_deref() == Some(qmp_socket);
     let by_socket = servers.iter().position(has_socket);
-    let by_uuid = || {
-        servers
-            .iter()
-            .position(|live| Some(&live.server.id) == uuid)
-    };
-    let place = by_socket.or_else(by_uuid);
-    Ok(place.map(|place| servers.swap_remove(place)))
+    let by_uuid = || servers.iter().position(|server| Some(&server.id) == uuid);
+    match by_socket.or_else(by_uuid) {
+        None => Ok(None),
+        Some(place) => {
+            let server = servers.swap_remove(place);
+            Ok(Some(live_servers::with_disks(&mut tx, server).await?))
+        }
+    }
 }
 
 /// Makes the inventory say what the machine is; `known` is its server, if there is one. Answers whether anything was
