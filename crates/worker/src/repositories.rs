@@ -2,8 +2,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use strongroom_repo::{Env, Error, Options, Repository, Secret, generate_key_file};
+use strongroom_service::App;
+use strongroom_service::imports::unit_of_vault;
 use strongroom_store::{Create, Limits, Place, Storage};
-use strongroom_types::ProjectId;
+use strongroom_types::{ProjectId, VaultId};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -72,6 +74,22 @@ impl Repositories {
     #[must_use]
     pub fn with_units(self, units: BTreeMap<String, StorageUnit>) -> Self {
         Self { units, ..self }
+    }
+
+    /// Where a vault's points lie: in its project's repository, or in what another installation writes.
+    pub(crate) async fn of_vault<E>(
+        &self,
+        app: &App,
+        vault: &VaultId,
+        project: &ProjectId,
+    ) -> Result<Repository, E>
+    where
+        E: From<strongroom_service::Error> + From<RepositoryError>,
+    {
+        match unit_of_vault(app, vault).await? {
+            Some(unit) => Ok(self.get_unit(&unit).await?),
+            None => Ok(self.get(project).await?),
+        }
     }
 
     /// What another installation writes; opened anew each time, since its keys and points change without us.

@@ -23,7 +23,6 @@ use std::time::Duration;
 use strongroom_db::{Job, Lease};
 use strongroom_repo::{CollectOptions, Repository};
 use strongroom_service::App;
-use strongroom_service::imports::unit_of_vault;
 use strongroom_service::progress::report_progress;
 use strongroom_types::{BackupId, Chain, JobKind, OperationLogId, ProjectId, VaultId};
 use tokio_util::sync::CancellationToken;
@@ -53,16 +52,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Where a vault's points lie: in its project's repository, or in what another installation writes.
     async fn repository_of(
         &self,
         vault: &VaultId,
         project: &ProjectId,
     ) -> Result<Repository, JobError> {
-        match unit_of_vault(&self.app, vault).await? {
-            Some(unit) => Ok(self.repositories.get_unit(&unit).await?),
-            None => Ok(self.repositories.get(project).await?),
-        }
+        self.repositories.of_vault(&self.app, vault, project).await
     }
 }
 
