@@ -251,15 +251,20 @@ impl QemuMachine {
         (status["running"] == true, ours.map(str::to_owned).collect())
     }
 
-    /// Has the bitmaps of a disk forget what they marked, as a machine does that loses track.
-    pub fn clear_bitmaps(&self, file: &str) {
+    /// What QEMU says of the nodes of a disk that lies in this file.
+    fn nodes_of(&self, file: &str) -> Vec<Value> {
         let nodes = self.command("query-named-block-nodes", &json!({"flat": true}));
         let nodes = nodes.as_array().into_iter().flatten();
-        let of_file = nodes.filter(|node| {
+        let is_of_file = |node: &&Value| {
             let name = node["file"].as_str();
             name.is_some_and(|name| name.ends_with(file))
-        });
-        for node in of_file {
+        };
+        nodes.filter(is_of_file).cloned().collect()
+    }
+
+    /// Has the bitmaps of a disk forget what they marked, as a machine does that loses track.
+    pub fn clear_bitmaps(&self, file: &str) {
+        for node in self.nodes_of(file) {
             for bitmap in node["dirty-bitmaps"].as_array().into_iter().flatten() {
                 let named = json!({"node": node["node-name"], "name": bitmap["name"]});
                 self.command("block-dirty-bitmap-clear", &named);
@@ -269,13 +274,10 @@ impl QemuMachine {
 
     /// The names of the bitmaps of a disk that lies in this file.
     pub fn bitmaps(&self, file: &str) -> Vec<String> {
-        let nodes = self.command("query-named-block-nodes", &json!({"flat": true}));
-        let nodes = nodes.as_array().into_iter().flatten();
-        let of_file = nodes.filter(|node| {
-            let name = node["file"].as_str();
-            name.is_some_and(|name| name.ends_with(file))
-        });
-        let bitmaps = of_file.filter_map(|node| node["dirty-bitmaps"].as_array());
+        let nodes = self.nodes_of(file);
+        let bitmaps = nodes
+            .iter()
+            .filter_map(|node| node["dirty-bitmaps"].as_array());
         let mut names: Vec<_> = bitmaps
             .flatten()
             .filter_map(|bitmap| bitmap["name"].as_str().map(str::to_owned))

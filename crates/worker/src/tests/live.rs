@@ -7,13 +7,34 @@ mod resets;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use serde_json::json;
 use strongroom_service::rows::{Backup, Quiesce};
 use strongroom_service::{MachineError, Machines};
+use strongroom_testkit::QemuMachine;
 use strongroom_types::BackupStatus;
 
 use crate::LocalMachines;
 use installation::{Installation, MIB};
+
+const PAUSE: Duration = Duration::from_millis(20);
+const ATTEMPTS: u32 = 1000;
+
+/// Until a machine that was told to take a disk away has done so.
+async fn wait_until_lost(machine: &QemuMachine, file: &str) {
+    for _ in 0..ATTEMPTS {
+        if !machine
+            .command("query-block", &json!({}))
+            .to_string()
+            .contains(file)
+        {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("the machine still has {file}");
+}
 
 /// Why the guest did not hold still, if it was to.
 fn refusal_of(backup: &Backup) -> Option<&str> {
@@ -88,7 +109,7 @@ async fn a_running_server_without_one_of_its_disks_is_not_backed_up_in_part() {
     at.machine().command("device_del", &device);
     // A guest that is there would let go of it; this one is reset.
     at.machine().command("system_reset", &serde_json::json!({}));
-    at.wait_until_lost("1.raw").await;
+    wait_until_lost(at.machine(), "1.raw").await;
     at.worker.run_until_idle().await;
     let backup = at.only_backup_of(&id).await;
     assert_eq!(backup.status, BackupStatus::Error);

@@ -31,7 +31,6 @@ pub(super) const MIB: usize = 1 << 20;
 const SIZE: usize = 16 * MIB;
 const DISKS: [&str; 2] = ["0.qcow2", "1.raw"];
 const PAUSE: Duration = Duration::from_millis(20);
-const ATTEMPTS: u32 = 1000;
 
 pub(super) struct Installation {
     pub(super) folder: tempfile::TempDir,
@@ -312,19 +311,6 @@ impl Installation {
     /// What the guest sees after it did something of its own to a disk.
     pub(super) fn set_content(&mut self, disk: usize, content: Vec<u8>) {
         self.disks[disk] = content;
-    }
-
-    pub(super) async fn wait_until_lost(&self, file: &str) {
-        for _ in 0..ATTEMPTS {
-            let nodes = self
-                .machine()
-                .command("query-block", &serde_json::json!({}));
-            if !nodes.to_string().contains(file) {
-                return;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        panic!("the machine still has {file}");
     }
 
     pub(super) fn scratch_files(&self) -> usize {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use strongroom_db::Db;
@@ -12,11 +11,9 @@ use strongroom_service::{App, Caller};
 use strongroom_testkit::{MockClock, MonitorProxy, QemuMachine, test_databases};
 use strongroom_types::{ProjectId, VolumeId};
 
+use super::wait_until_lost;
 use crate::tests::fixtures;
 use crate::{LocalMachines, Watch};
-
-const PAUSE: Duration = Duration::from_millis(20);
-const ATTEMPTS: u32 = 1000;
 
 async fn servers(app: &App, (caller, project): &(Caller, ProjectId)) -> Vec<ServerView> {
     list_servers(app, caller, project).await.unwrap()
@@ -31,20 +28,6 @@ fn disks(server: &ServerView) -> Vec<&str> {
 
 fn ids(server: &ServerView) -> Vec<&VolumeId> {
     server.volumes.iter().map(|volume| &volume.id).collect()
-}
-
-async fn wait_until_lost(machine: &QemuMachine, file: &str) {
-    for _ in 0..ATTEMPTS {
-        if !machine
-            .command("query-block", &json!({}))
-            .to_string()
-            .contains(file)
-        {
-            return;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    panic!("the machine still has {file}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
