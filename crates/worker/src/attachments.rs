@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +14,13 @@ use futures::future::{join_all, try_join_all};
 use strongroom_attach::{OpenPoint, Plan, ServeError, ServedPoint, remove_socket};
 use strongroom_repo::{PointId, Repository};
 use strongroom_service::attachments::{self, AttachedDisk, AttachmentView};
-use strongroom_service::imports::unit_of_vault;
 use strongroom_service::{App, Error};
 use strongroom_types::{AttachmentId, AttachmentStatus, Chain};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::repositories::{Repositories, RepositoryError};
+use crate::shared_folder::make_folder_like_parent;
 
 /// Without being rung, it looks so often; what could not be served is tried again, and what could not be written down.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -175,11 +174,8 @@ impl AttachmentKeeper {
 
     async fn repository_of(&self, view: &AttachmentView) -> Result<Repository, AttachError> {
         let disk = view.disks.first().ok_or(AttachError::NoPoint)?;
-        let unit = unit_of_vault(&self.app, &disk.backup.vault_id).await?;
-        Ok(match unit {
-            Some(unit) => self.repositories.get_unit(&unit).await?,
-            None => self.repositories.get(&disk.backup.project_id).await?,
-        })
+        let (vault, project) = (&disk.backup.vault_id, &disk.backup.project_id);
+        self.repositories.of_vault(&self.app, vault, project).await
     }
 
     /// Removes what a detached backup has left, and then its row.
@@ -265,14 +261,7 @@ fn start_of(view: &AttachmentView, disk: &AttachedDisk) -> Option<PathBuf> {
 
 /// Makes the folder, as open to others as the one around it, and answers how open its sockets are.
 fn make_folder(folder: &Path) -> io::Result<u32> {
-    let around = folder.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(around)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
-    }
-    let mode = fs::metadata(around)?.permissions().mode() & 0o7777;
-    fs::set_permissions(folder, fs::Permissions::from_mode(mode))?;
+    let mode = make_folder_like_parent(folder)?;
     let is_shared = mode & SHARED_WITH_GROUP == SHARED_WITH_GROUP;
     Ok(if is_shared { 0o660 } else { 0o600 })
 }

@@ -19,6 +19,7 @@ pub mod recovery;
 mod replicas;
 mod repositories;
 mod runner;
+mod shared_folder;
 pub mod transfer;
 mod upkeep;
 

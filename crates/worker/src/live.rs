@@ -12,9 +12,7 @@ mod sweep;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +22,7 @@ use strongroom_service::rows::LastSaved;
 use strongroom_types::{IdSource, ServerId};
 
 use crate::guests;
+use crate::shared_folder::make_folder_like_parent;
 
 pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
@@ -84,14 +83,8 @@ impl LiveHost {
 
     /// Makes the server's folder, as open to others as the folder around it: QEMU makes the files in it, as its own user.
     fn make_folder(&self, server: &ServerId) -> io::Result<PathBuf> {
-        fs::create_dir_all(&self.scratch_dir)?;
         let folder = self.folder_of(server);
-        match fs::create_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
-        let mode = fs::metadata(&self.scratch_dir)?.permissions().mode();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(mode & 0o7777))?;
+        make_folder_like_parent(&folder)?;
         Ok(folder)
     }
 
