@@ -24,6 +24,7 @@ mod keys;
 mod kill;
 mod live;
 mod machine_hook;
+mod machines;
 mod pages;
 mod prove;
 mod recover;

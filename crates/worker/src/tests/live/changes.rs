@@ -111,6 +111,9 @@ async fn a_bitmap_that_lost_changes_is_found_by_the_audit_and_the_backup_is_righ
         offset: found,
     };
     assert_eq!(notices[0].event.0, told);
+    // As receivers of webhooks know it.
+    let json = serde_json::to_value(&told).unwrap();
+    assert_eq!(json["event"], "changes_missed");
     drop(tx);
 
     // The bitmap that was begun with this backup is trusted again.
