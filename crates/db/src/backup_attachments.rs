@@ -7,7 +7,7 @@ use strongroom_types::{
 
 use crate::page::{Extent, stored};
 use crate::tx::on;
-use crate::{Backup, JsonText, Listed, Page, Result, Tx};
+use crate::{JsonText, Listed, Page, Result, Tx};
 
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct BackupAttachment {
@@ -71,13 +71,6 @@ impl Tx {
     pub async fn all_backup_attachments(&mut self) -> Result<Vec<BackupAttachment>> {
         const SQL: &str = "SELECT * FROM backup_attachment ORDER BY created_at, id";
         Ok(on!(self, c => sqlx::query_as::<_, BackupAttachment>(SQL).fetch_all(c).await)?)
-    }
-
-    /// The backups of the disks that an attachment of a backup serves, the system disk first.
-    pub async fn disks_of_backup(&mut self, backup: &BackupId) -> Result<Vec<Backup>> {
-        const SQL: &str = "SELECT * FROM backup WHERE (parent_id = $1 OR id = $1) AND resource_type = 'OS::Cinder::Volume' \
-             ORDER BY system_disk DESC, resource_name, id";
-        Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(backup).fetch_all(c).await)?)
     }
 
     /// Attachments of a vault's backups and of their disks; of one resource's, or of one backup's, where it is given.

@@ -170,6 +170,13 @@ impl Tx {
         Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(id).fetch_all(c).await)?)
     }
 
+    /// The rows that hold its points: the disks of a server's backup, the system disk first, or a disk's backup itself.
+    pub async fn disks_of_backup(&mut self, backup: &BackupId) -> Result<Vec<Backup>> {
+        const SQL: &str = "SELECT * FROM backup WHERE (parent_id = $1 OR id = $1) AND resource_type = 'OS::Cinder::Volume' \
+             ORDER BY system_disk DESC, resource_name, id";
+        Ok(on!(self, c => sqlx::query_as::<_, Backup>(SQL).bind(backup).fetch_all(c).await)?)
+    }
+
     /// The resources' backups of one checkpoint.
     pub async fn backups_of_checkpoint(&mut self, id: &CheckpointId) -> Result<Vec<Backup>> {
         const SQL: &str = "SELECT * FROM backup WHERE checkpoint_id = $1 AND parent_id IS NULL ORDER BY created_at, resource_name, id";

@@ -27,9 +27,9 @@ pub async fn start(
     if seen.member.is_some() {
         return Err(Error::SharedBackup);
     }
-    match seen.backup.status {
-        BackupStatus::Available | BackupStatus::WaitingRestore | BackupStatus::Restoring => {}
-        status => return Err(Error::BackupStateForbidsProof { status }),
+    let status = seen.backup.status;
+    if status != BackupStatus::Available && !status.is_restoring() {
+        return Err(Error::BackupStateForbidsProof { status });
     }
     let id = ProofId::random(&*app.ids);
     match tx.insert_proof(&id, project, backup_id, now).await {

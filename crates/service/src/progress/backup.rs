@@ -121,7 +121,7 @@ async fn read_work(
         .attachments_of_servers(std::slice::from_ref(&server_id))
         .await?;
     let mut disks = Vec::new();
-    for row in rows_with_data(tx, &backup).await? {
+    for row in tx.disks_of_backup(&backup.id).await? {
         let volume_id = VolumeId::from(row.resource_id.clone());
         let place = attached.iter().find(|place| place.volume_id == volume_id);
         disks.push(DiskWork {
@@ -142,15 +142,6 @@ async fn read_work(
         operation_log_id,
         disks,
     })
-}
-
-/// The rows that will hold the points: a server's children, or the disk's own.
-async fn rows_with_data(tx: &mut Tx, backup: &Backup) -> Result<Vec<Backup>, Error> {
-    if backup.resource_type == ResourceType::Server {
-        Ok(tx.children_of_backup(&backup.id).await?)
-    } else {
-        Ok(vec![backup.clone()])
-    }
 }
 
 /// Shows how far a backup or restore is, 0 to 100. `backup_id` is the one that was started.
@@ -215,7 +206,7 @@ pub async fn fail_backup(
     let Some((_, backup)) = lock_running(&mut tx, backup_id).await? else {
         return Err(super::nothing_to_do(tx, lease, now).await?);
     };
-    let rows = rows_with_data(&mut tx, &backup).await?.into_iter();
+    let rows = tx.disks_of_backup(&backup.id).await?.into_iter();
     let outcome = BackupOutcome {
         disks: rows
             .map(|row| DiskOutcome {
@@ -248,7 +239,7 @@ async fn publish_rows(
     outcome: &BackupOutcome,
     now: Timestamp,
 ) -> Result<Option<Failure>, Error> {
-    let rows = rows_with_data(tx, backup).await?;
+    let rows = tx.disks_of_backup(&backup.id).await?;
     let (mut failures, mut stored_bytes, mut size_bytes) = (Vec::new(), 0, 0);
     let count = rows.len();
     for mut row in rows {

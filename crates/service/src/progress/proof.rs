@@ -43,11 +43,7 @@ pub async fn start_proof(app: &App, lease: &Lease) -> Result<ProofWork, Error> {
     };
     let backup = tx.find_backup(&proof.backup_id).await?;
     let backup = backup.ok_or_else(|| Error::broken("a backup is gone, and its proof is not"))?;
-    let mut disks = match &backup.point_id {
-        None => tx.children_of_backup(&backup.id).await?,
-        Some(_) => vec![backup.clone()],
-    };
-    disks.sort_by_key(|disk| !disk.system_disk);
+    let disks = tx.disks_of_backup(&backup.id).await?;
     let server = tx.find_server(&backup.resource_id.clone().into()).await?;
     tx.start_proof(&proof.id, now).await?;
     tx.commit().await?;

@@ -1,5 +1,5 @@
 use strongroom_db::{Backup, Lease, Member, Tx};
-use strongroom_types::{MemberId, MemberStatus, ProjectId, ResourceType, VaultId};
+use strongroom_types::{MemberId, MemberStatus, ProjectId, VaultId};
 
 use super::Failure;
 use crate::{App, Error, notices, vaults};
@@ -27,10 +27,7 @@ pub async fn start_measure_share(
     };
     let backup = tx.find_backup(&member.backup_id).await?;
     let backup = backup.ok_or_else(|| Error::broken("a shared backup is gone"))?;
-    let rows = match backup.resource_type {
-        ResourceType::Server => tx.children_of_backup(&backup.id).await?,
-        _ => vec![backup.clone()],
-    };
+    let rows = tx.disks_of_backup(&backup.id).await?;
     tx.commit().await?;
     let points = rows.into_iter().filter_map(|row: Backup| row.point_id);
     Ok(ShareWork {
