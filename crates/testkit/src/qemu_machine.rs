@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::firmware::{idle_firmware, resetting_firmware};
+
 /// Names the folder with the kernel and the first disk of the Linux guest.
 const GUEST_VARIABLE: &str = "STRONGROOM_TEST_GUEST";
 /// How often, and how long in between, somebody looks whether a monitor answers: a minute.
 const ATTEMPTS: usize = 3000;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Where the disks of a bare machine are on its bus.
+const SLOTS: [u8; 2] = [5, 6];
 const COMPUTER: &str = "-accel tcg -nodefaults -no-user-config -display none -name lab \
     -qmp unix:qmp.sock,server=on,wait=off -qmp unix:test.sock,server=on,wait=off";
 
@@ -34,6 +38,15 @@ impl QemuMachine {
     /// A machine with nothing to boot, which writes what the test tells it: `0.qcow2` and `1.raw` in `folder`, made if they
     /// are not there. None where QEMU is missing, which is said, and is a failure under `CI=true`.
     pub fn bare(folder: &Path) -> Option<Self> {
+        Self::with_firmware(folder, &idle_firmware())
+    }
+
+    /// The same, and both disks' devices are reset again and again.
+    pub fn resetting(folder: &Path) -> Option<Self> {
+        Self::with_firmware(folder, &resetting_firmware(SLOTS))
+    }
+
+    fn with_firmware(folder: &Path, firmware: &[u8]) -> Option<Self> {
         if !is_here("qemu-system-x86_64", "install qemu-system-x86") {
             return None;
         }
@@ -47,13 +60,14 @@ impl QemuMachine {
                 );
             }
         }
-        fs::write(folder.join("idle.bin"), idle_firmware()).expect("a folder of our own");
+        fs::write(folder.join("firmware.bin"), firmware).expect("a folder of our own");
         let place = folder.display();
+        let [slot0, slot1] = SLOTS;
         let arguments = format!(
-            "-M pc -m 16 -bios {place}/idle.bin {COMPUTER} \
+            "-M pc -m 16 -bios {place}/firmware.bin {COMPUTER} \
              -blockdev driver=file,node-name=file0,filename={place}/0.qcow2 \
-             -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0,id=dev0 \
-             -drive if=none,id=old,file={place}/1.raw,format=raw -device virtio-blk-pci,drive=old,id=dev1"
+             -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0,id=dev0,addr={slot0} \
+             -drive if=none,id=old,file={place}/1.raw,format=raw -device virtio-blk-pci,drive=old,id=dev1,addr={slot1}"
         );
         Some(Self::start(folder, &arguments))
     }
@@ -257,18 +271,6 @@ impl Drop for QemuMachine {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Firmware that halts at once. The usual one looks for something to boot and resets the disks' devices, at any moment of
-/// a test; QEMU 10.0.2 can wait for ever when that meets a snapshot that is being read.
-pub fn idle_firmware() -> Vec<u8> {
-    const BYTES: usize = 64 << 10;
-    const RESET_VECTOR: usize = BYTES - 16;
-    // cli; hlt; and again
-    const IDLE: [u8; 4] = [0xfa, 0xf4, 0xeb, 0xfd];
-    let mut firmware = vec![0; BYTES];
-    firmware[RESET_VECTOR..RESET_VECTOR + IDLE.len()].copy_from_slice(&IDLE);
-    firmware
 }
 
 /// Makes an ext4 file system of so many bytes in `folder`, in an image whose ending is its format. It writes nothing by

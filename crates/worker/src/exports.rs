@@ -190,22 +190,17 @@ pub(crate) struct ExportAgain {
 
 impl ExportChanges {
     /// `bitmap` is the name of QEMU's dirty bitmap.
-    pub(crate) fn open(uri: &str, bitmap: &str) -> Result<(Self, ExportAgain)> {
+    pub(crate) fn open(uri: &str, bitmap: &str) -> Result<Self> {
         let options = ClientOptions {
             contexts: vec![format!("qemu:dirty-bitmap:{bitmap}")],
             ..ClientOptions::default()
         };
         let selection = Selection::Dirty(bitmap.to_owned());
         let reader = Reader::new(connect(uri, &options)?, &selection, AHEAD);
-        let changes = Self {
+        Ok(Self {
             reader: reader.map_err(|error| disk_error(uri, error))?,
             uri: uri.to_owned(),
-        };
-        let again = ExportAgain {
-            client: connect(uri, &ClientOptions::default())?,
-            uri: uri.to_owned(),
-        };
-        Ok((changes, again))
+        })
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
@@ -226,6 +221,13 @@ impl ExportChanges {
 }
 
 impl ExportAgain {
+    pub(crate) fn open(uri: &str) -> Result<Self> {
+        Ok(Self {
+            client: connect(uri, &ClientOptions::default())?,
+            uri: uri.to_owned(),
+        })
+    }
+
     pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let read = self.client.read_at(offset, buffer);
         read.map_err(|error| disk_error(&self.uri, error))

@@ -6,6 +6,7 @@
 mod backup;
 mod drives;
 mod machines;
+pub(crate) mod opening;
 mod sweep;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ use strongroom_service::rows::{Quiesce, Server};
 use strongroom_types::{Chain, ConsistentLevel, IdSource, Trouble, VolumeFormat};
 
 use super::drives::drive_of;
+use super::opening;
 use super::{LiveHost, PATIENCE, Turn, last_point, monitor, thaw};
 use crate::exports::{ExportAgain, ExportChanges};
 use crate::jobs::JobError;
@@ -163,7 +164,12 @@ impl Instant {
         let unchanged = served.size.saturating_sub(marked);
         let audit = Audit::new(Arc::clone(&self.ids), self.audit_permille, unchanged);
         let uri = uri(self.served(disk)?);
-        let exports = opened(disk, move || ExportChanges::open(&uri, &bitmap)).await?;
+        let again = uri.clone();
+        let changes = self.opened(disk, move || ExportChanges::open(&uri, &bitmap));
+        let exports = (
+            changes.await?,
+            self.opened(disk, move || ExportAgain::open(&again)).await?,
+        );
         Ok(Served::Changed(Box::new(Changed {
             since: since.to_string(),
             exports,
@@ -181,8 +187,21 @@ impl Instant {
         tracing::info!(volume = %id, because, "a disk is read whole");
         let uri = uri(self.served(disk)?);
         let open = move || open_source(Path::new(&uri), VolumeFormat::Raw);
-        let source = opened(disk, open).await?;
+        let source = self.opened(disk, open).await?;
         Ok(Whole { source, because })
+    }
+
+    async fn opened<T: Send + 'static>(
+        &self,
+        disk: &DiskWork,
+        open: impl FnOnce() -> strongroom_block::Result<T> + Clone + Send + 'static,
+    ) -> Result<T, JobError> {
+        let opened = opening::opened(&self.monitor, open).await?;
+        opened.map_err(|error| {
+            tracing::warn!(error = %Chain(&error), "QEMU does not serve a disk");
+            let id = &disk.backup.resource_id;
+            JobError::Retry(format!("the disk {id}: {}", error.reason()).into())
+        })
     }
 
     fn served(&self, disk: &DiskWork) -> Result<&ServedDisk, JobError> {
@@ -250,20 +269,6 @@ pub(crate) struct Whole {
 
 fn uri(served: &ServedDisk) -> String {
     Target::unix(&served.socket, &served.export).to_string()
-}
-
-async fn opened<T: Send + 'static>(
-    disk: &DiskWork,
-    open: impl FnOnce() -> strongroom_block::Result<T> + Send + 'static,
-) -> Result<T, JobError> {
-    let opened = tokio::task::spawn_blocking(open).await;
-    let opened =
-        opened.map_err(|_| JobError::Broken("opening a served disk stopped unexpectedly"))?;
-    opened.map_err(|error| {
-        tracing::warn!(error = %Chain(&error), "QEMU does not serve a disk");
-        let id = &disk.backup.resource_id;
-        JobError::Retry(format!("the disk {id}: {}", error.reason()).into())
-    })
 }
 
 fn not_begun(work: &BackupWork, failed: Failed) -> JobError {

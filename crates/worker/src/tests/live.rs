@@ -3,6 +3,7 @@
 mod changes;
 mod failures;
 mod installation;
+mod resets;
 
 use std::collections::BTreeSet;
 

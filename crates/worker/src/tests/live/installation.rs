@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +55,16 @@ impl Installation {
     }
 
     pub(super) async fn with_audit(audit_permille: u64) -> Option<Self> {
+        Self::with_machine(QemuMachine::bare, audit_permille).await
+    }
+
+    /// `start` says what kind of machine runs in a folder.
+    pub(super) async fn with_machine(
+        start: fn(&Path) -> Option<QemuMachine>,
+        audit_permille: u64,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let machine = QemuMachine::bare(folder.path())?;
+        let machine = start(folder.path())?;
         let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
         let database = test_databases().await.remove(0);
         let clock = Arc::new(MockClock::default());
