@@ -75,15 +75,7 @@ impl QemuMachine {
     /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.raw`, which are made, without
     /// end, says so on `console`, and has an agent at `agent.sock`.
     pub fn linux(folder: &Path) -> Option<Self> {
-        let guest = std::env::var_os(GUEST_VARIABLE)
-            .map(PathBuf::from)
-            .unwrap_or_default();
-        if !guest.join("vmlinuz").exists() {
-            tell(&format!(
-                "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
-            ));
-            return None;
-        }
+        let guest = guest_folder()?;
         for disk in ["0.qcow2", "1.raw"] {
             make_file_system(folder, disk, Self::LINUX_DISK_SIZE);
         }
@@ -273,6 +265,20 @@ impl Drop for QemuMachine {
     }
 }
 
+/// The folder of the Linux guest. None where it was not made, which is said, and is a failure under `CI=true`.
+pub(crate) fn guest_folder() -> Option<PathBuf> {
+    let guest = std::env::var_os(GUEST_VARIABLE)
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    if guest.join("vmlinuz").exists() {
+        return Some(guest);
+    }
+    tell(&format!(
+        "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
+    ));
+    None
+}
+
 /// Makes an ext4 file system of so many bytes in `folder`, in an image whose ending is its format. It writes nothing by
 /// itself: the initialisation of its inode tables would go on for minutes.
 pub fn make_file_system(folder: &Path, image: &str, size: u64) {
@@ -286,7 +292,11 @@ pub fn make_file_system(folder: &Path, image: &str, size: u64) {
     tool("qemu-img", ["convert", "-O", format, &raw, image], folder);
 }
 
-fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, folder: &Path) {
+pub(crate) fn tool<A: AsRef<OsStr>>(
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+    folder: &Path,
+) {
     let ended = Command::new(program)
         .args(arguments)
         .current_dir(folder)
@@ -295,7 +305,7 @@ fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, 
     assert!(ended.success(), "{program} failed");
 }
 
-fn is_here(program: &str, advice: &str) -> bool {
+pub(crate) fn is_here(program: &str, advice: &str) -> bool {
     let asked = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
