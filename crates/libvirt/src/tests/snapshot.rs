@@ -96,7 +96,7 @@ async fn checkpoints_outlive_a_machine_that_ends_and_not_a_power_cut() {
     lab.libvirt.start_bare();
     lab.begin(1, None).await.commit().await.unwrap();
     lab.libvirt.virsh(&["destroy", "bare", "--graceful"]);
-    lab.libvirt.start_bare();
+    lab.libvirt.virsh(&["start", "bare"]);
     let second = lab.begin(2, Some(1)).await;
     bitmap(&second.disks[0].changes);
     second.commit().await.unwrap();
@@ -107,9 +107,9 @@ async fn checkpoints_outlive_a_machine_that_ends_and_not_a_power_cut() {
     third.commit().await.unwrap();
 
     lab.libvirt.virsh(&["destroy", "bare", "--graceful"]);
-    lab.libvirt.start_bare();
+    lab.libvirt.virsh(&["start", "bare"]);
     lab.libvirt.cut_power("bare");
-    lab.libvirt.start_bare();
+    lab.libvirt.virsh(&["start", "bare"]);
     let fourth = lab.begin(4, Some(3)).await;
     assert_eq!(fourth.disks[0].changes, Changes::Whole(Whole::Refused));
     fourth.commit().await.unwrap();
