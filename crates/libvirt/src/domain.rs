@@ -99,6 +99,11 @@ pub(crate) fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, '
     node.children().find(|child| child.has_tag_name(name))
 }
 
+/// Fails unless QEMU itself answers libvirt, and not libvirt alone.
+pub async fn answers(virsh: &Virsh) -> Result<()> {
+    virsh.run("domjobinfo", &[]).await.map(drop)
+}
+
 /// The guest's view of a disk, bytes.
 pub(crate) async fn size_bytes(virsh: &Virsh, target: &str) -> Result<u64> {
     let info = virsh.run("domblkinfo", &["--device", target]).await?;

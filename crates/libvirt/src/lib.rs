@@ -14,7 +14,7 @@ mod snapshot;
 mod virsh;
 
 pub use checkpoints::settle;
-pub use domain::{Disk, Domain, State};
+pub use domain::{Disk, Domain, State, answers};
 pub use error::{Error, Result};
 pub use leftovers::{clear_folder, leftovers};
 pub use request::{DiskRequest, Freeze, LastPoint, Request};

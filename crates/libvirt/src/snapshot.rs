@@ -73,8 +73,8 @@ pub enum Whole {
 pub enum Quiesced {
     /// Nobody was asked: the state is that after a power cut.
     NotAsked,
-    /// They stood still at the instant.
-    Frozen,
+    /// So many file systems stood still at the instant.
+    Frozen { file_systems: u64 },
     /// The agent did not do it, for this reason: the state is that after a power cut.
     Failed(String),
 }
@@ -241,10 +241,10 @@ async fn make_instant(
         options.extend(["--checkpointxml", checkpoint]);
     }
     let quiesced = freeze(virsh, request).await?;
-    if quiesced != Quiesced::Frozen {
+    let Quiesced::Frozen { file_systems } = quiesced else {
         virsh.run("backup-begin", &options).await?;
         return Ok(quiesced);
-    }
+    };
     let making = virsh.run("backup-begin", &options);
     let made = tokio::time::timeout(STANDSTILL_MAX, making).await;
     let thawed = virsh.run("domfsthaw", &[]).await;
@@ -257,8 +257,17 @@ async fn make_instant(
         command: "backup-begin".to_owned(),
         limit: STANDSTILL_MAX,
     })??;
-    thawed?;
+    if counted(&thawed?) < file_systems {
+        let reason = "the guest did not wait for the instant".to_owned();
+        return Ok(Quiesced::Failed(reason));
+    }
     Ok(quiesced)
+}
+
+/// The number in `Froze 2 filesystem(s)`.
+fn counted(said: &str) -> u64 {
+    let mut words = said.split_whitespace();
+    words.find_map(|word| word.parse().ok()).unwrap_or_default()
 }
 
 async fn freeze(virsh: &Virsh, request: &Request) -> Result<Quiesced> {
@@ -270,7 +279,10 @@ async fn freeze(virsh: &Virsh, request: &Request) -> Result<Quiesced> {
     noted.map_err(Error::scratch(&note))?;
     let asking = virsh.clone().with_patience(STANDSTILL_MAX);
     let failed = match asking.run("domfsfreeze", &[]).await {
-        Ok(_) => return Ok(Quiesced::Frozen),
+        Ok(said) => {
+            let file_systems = counted(&said);
+            return Ok(Quiesced::Frozen { file_systems });
+        }
         Err(error) => error,
     };
     if !failed.is_refusal() {

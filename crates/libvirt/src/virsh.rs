@@ -40,7 +40,7 @@ impl Virsh {
         let running = Command::new("virsh")
             // Its words are looked at.
             .env("LC_ALL", "C")
-            .args(["--quiet", "--connect", &self.uri])
+            .args(["--connect", &self.uri])
             .args([command, "--domain", &self.domain])
             .args(options)
             .stdin(Stdio::null())

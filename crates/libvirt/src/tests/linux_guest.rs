@@ -24,7 +24,7 @@ async fn a_guest_that_writes_all_the_time_is_restored_whole() {
 
     let wanted = lab.request(DISKS, 1, None, Freeze::IfPossible);
     let frozen = Snapshot::begin(&virsh, &wanted).await.unwrap();
-    assert_eq!(frozen.quiesced, Quiesced::Frozen);
+    assert_eq!(frozen.quiesced, Quiesced::Frozen { file_systems: 2 });
     let first = [lab.read(&frozen.disks[0]), lab.read(&frozen.disks[1])];
     assert!(frozen.is_intact().await.unwrap());
     frozen.commit().await.unwrap();

@@ -20,6 +20,7 @@ fn new_server(disks: &[&str]) -> NewServer {
         disks: disks.iter().map(|path| (*path).to_owned()).collect(),
         qmp_socket: None,
         guest_agent_socket: None,
+        libvirt: None,
         tags: Vec::new(),
     }
 }

@@ -217,6 +217,7 @@ impl World {
             disks: paths,
             qmp_socket: None,
             guest_agent_socket: None,
+            libvirt: None,
             tags: Vec::new(),
         };
         inventory::add_server(&self.app, &self.caller, &self.project, new)
