@@ -24,8 +24,7 @@ pub(crate) struct Checkpoint {
 /// where no checkpoint counts from any of them. Does nothing the second time.
 pub async fn settle(virsh: &Virsh, last: &[(String, BackupId)]) -> Result<()> {
     let ours = list(virsh).await?;
-    let kept = since(&ours, last.iter().map(|(target, point)| (target, point)));
-    let kept = kept.map(|checkpoint| checkpoint.name.clone());
+    let kept = since(&ours, last).map(|checkpoint| checkpoint.name.clone());
     // The newest first: its changes go to the one before it.
     for checkpoint in ours.iter().rev() {
         if Some(&checkpoint.name) != kept.as_ref() {
@@ -36,14 +35,11 @@ pub async fn settle(virsh: &Virsh, last: &[(String, BackupId)]) -> Result<()> {
 }
 
 /// The checkpoint that counts from most of these points, if from any.
-pub(crate) fn since<'a, 'p>(
-    ours: &'a [Checkpoint],
-    points: impl Iterator<Item = (&'p String, &'p BackupId)> + Clone,
-) -> Option<&'a Checkpoint> {
+fn since<'a>(ours: &'a [Checkpoint], points: &[(String, BackupId)]) -> Option<&'a Checkpoint> {
     let matching = |checkpoint: &&Checkpoint| {
         let known =
-            |(target, point): &(&String, &BackupId)| checkpoint.points.get(*target) == Some(*point);
-        points.clone().filter(known).count()
+            |(target, point): &&(String, BackupId)| checkpoint.points.get(target) == Some(point);
+        points.iter().filter(known).count()
     };
     let best = ours.iter().max_by_key(matching)?;
     (matching(&best) > 0).then_some(best)

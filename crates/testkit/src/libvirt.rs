@@ -140,14 +140,15 @@ impl Libvirt {
         self.virsh(&["start", "bare"]);
     }
 
-    /// Starts a domain `linux` as [`QemuMachine::linux`] does; its disks are `vda` and `sda`. None where its guest is missing.
-    pub fn start_linux(&self) -> Option<()> {
+    /// Starts a domain `linux` as [`QemuMachine::linux`] does; its disks, of so many bytes, are `vda` and `sda`. None where its guest is
+    /// missing.
+    pub fn start_linux(&self, disk_size: u64) -> Option<()> {
         let guest = guest_folder()?;
         for name in ["vmlinuz", "initrd"] {
             fs::copy(guest.join(name), self.folder.join(name)).expect("a guest was made");
         }
         for disk in ["0.qcow2", "1.qcow2"] {
-            make_file_system(&self.folder, disk, QemuMachine::DISK_SIZE);
+            make_file_system(&self.folder, disk, disk_size);
         }
         let place = self.folder.display();
         let boot = format!(

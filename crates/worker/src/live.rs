@@ -8,8 +8,8 @@ mod domains;
 mod drives;
 mod machines;
 mod monitored;
-mod opening;
-mod serving;
+pub(crate) mod opening;
+pub(crate) mod serving;
 mod sweep;
 
 use std::collections::BTreeMap;

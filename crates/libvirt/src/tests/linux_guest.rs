@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strongroom_testkit::QemuMachine;
+
 use super::world::Lab;
 use crate::{Changes, Freeze, Quiesced, Snapshot};
 
@@ -16,7 +18,7 @@ const DISKS: [&str; 2] = ["vda", "sda"];
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_writes_all_the_time_is_restored_whole() {
     let Some(lab) = Lab::open() else { return };
-    if lab.libvirt.start_linux().is_none() {
+    if lab.libvirt.start_linux(QemuMachine::DISK_SIZE).is_none() {
         return;
     }
     let virsh = lab.virsh("linux");

@@ -44,7 +44,7 @@ pub(super) async fn begin(
     };
     let freeze = match work.vault.consistent_level {
         ConsistentLevel::App => Freeze::IfPossible,
-        _ => Freeze::No,
+        ConsistentLevel::Crash => Freeze::No,
     };
     let request = Request {
         disks: requests(&domain, &work.disks)?,

@@ -17,7 +17,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const OPENINGS_MAX: u32 = 5;
 
 /// Opens one connection to an export, again and again until QEMU goes on with it. The inner error is that of the export.
-pub(super) async fn opened<T: Send + 'static>(
+pub(crate) async fn opened<T: Send + 'static>(
     serving: &Serving,
     open: impl FnOnce() -> block::Result<T> + Clone + Send + 'static,
 ) -> Result<block::Result<T>, JobError> {

@@ -13,7 +13,7 @@ use crate::jobs::JobError;
 
 /// It lives there: losing this value loses nothing that the next attempt does not find.
 #[derive(Debug)]
-pub(super) enum Serving {
+pub(crate) enum Serving {
     Monitor {
         socket: PathBuf,
         snapshot: qemu::Snapshot,
@@ -26,17 +26,17 @@ pub(super) enum Serving {
 
 /// A disk of the instant.
 #[derive(Debug, Clone)]
-pub(super) struct ServedDisk {
-    pub(super) point: BackupId,
-    pub(super) uri: String,
+pub(crate) struct ServedDisk {
+    pub(crate) point: BackupId,
+    pub(crate) uri: String,
     /// Bytes.
-    pub(super) size: u64,
-    pub(super) changes: Changes,
+    pub(crate) size: u64,
+    pub(crate) changes: Changes,
 }
 
 /// What has to be read of it.
 #[derive(Debug, Clone)]
-pub(super) enum Changes {
+pub(crate) enum Changes {
     Since {
         point: BackupId,
         bitmap: String,
@@ -48,7 +48,7 @@ pub(super) enum Changes {
 }
 
 impl Serving {
-    pub(super) fn disks(&self) -> Vec<ServedDisk> {
+    pub(crate) fn disks(&self) -> Vec<ServedDisk> {
         match self {
             Self::Monitor { snapshot, .. } => snapshot.disks.iter().map(of_qemu).collect(),
             Self::Libvirt { snapshot, .. } => snapshot.disks.iter().map(of_libvirt).collect(),
@@ -56,7 +56,7 @@ impl Serving {
     }
 
     /// Whether the machine answers within so long; one that has gone is found out by reading.
-    pub(super) async fn answers(&self, limit: Duration) -> bool {
+    pub(crate) async fn answers(&self, limit: Duration) -> bool {
         match self {
             Self::Monitor { socket, .. } => {
                 let answered = monitor(socket, limit).await;
@@ -70,7 +70,7 @@ impl Serving {
         }
     }
 
-    pub(super) async fn is_intact(&self) -> Result<bool, JobError> {
+    pub(crate) async fn is_intact(&self) -> Result<bool, JobError> {
         match self {
             Self::Monitor { socket, snapshot } => {
                 let mut qmp = monitor(socket, PATIENCE).await.map_err(job_error)?;
@@ -84,7 +84,7 @@ impl Serving {
 
     /// Ends the instant when its points are published. What fails here is made up for by the next backup, which finds bitmaps of an
     /// unknown past and reads whole disks.
-    pub(super) async fn commit(self) {
+    pub(crate) async fn commit(self) {
         match self {
             Self::Monitor { socket, snapshot } => {
                 let ended = async {
@@ -98,7 +98,7 @@ impl Serving {
     }
 
     /// Ends it as if it had not been.
-    pub(super) async fn abandon(self) {
+    pub(crate) async fn abandon(self) {
         match self {
             Self::Monitor { socket, snapshot } => {
                 let ended = async {
