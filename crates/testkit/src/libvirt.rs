@@ -166,6 +166,11 @@ impl Libvirt {
         Some(())
     }
 
+    /// Whether somebody backs the domain up just now.
+    pub fn has_backup(&self, domain: &str) -> bool {
+        self.try_virsh(&["backup-dumpxml", domain]).is_ok()
+    }
+
     /// Kills a domain's QEMU, and waits until libvirt knows.
     pub fn cut_power(&self, domain: &str) {
         let (guest, place) = (
