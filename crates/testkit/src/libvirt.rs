@@ -14,7 +14,8 @@ const ATTEMPTS: usize = 3000;
 const PAUSE: Duration = Duration::from_millis(20);
 /// The first process of a world of its own: whatever happens to the test, all machines end with it.
 const WORLD: &str = "--pid --fork --kill-child --mount-proc";
-const FIRST_PROCESS: &str = "libvirtd --timeout 0 & wait";
+const DAEMON: &str = "/usr/sbin/libvirtd";
+const FIRST_PROCESS: &str = "/usr/sbin/libvirtd --timeout 0 & wait";
 
 /// A libvirt of its own, whose machines end with it.
 #[derive(Debug)]
@@ -26,9 +27,22 @@ pub struct Libvirt {
 impl Libvirt {
     /// Keeps all it has in `folder`. None where libvirt or QEMU are missing, which is said, and is a failure under `CI=true`.
     pub fn start(folder: &Path) -> Option<Self> {
+        Self::start_in(folder, "")
+    }
+
+    /// The same, whose QEMUs have room for so many bytes in `scratch` in the folder, and for no more. Nobody else sees what they
+    /// keep there.
+    pub fn start_with_little_scratch(folder: &Path, bytes: u64) -> Option<Self> {
+        let mount = format!(
+            "mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o mode=777,size={bytes} tmpfs scratch &&"
+        );
+        Self::start_in(folder, &mount)
+    }
+
+    fn start_in(folder: &Path, before: &str) -> Option<Self> {
         let programs = [
             ("virsh", "libvirt-clients"),
-            ("libvirtd", "libvirt-daemon"),
+            (DAEMON, "libvirt-daemon"),
             ("qemu-system-x86_64", "qemu-system-x86"),
         ];
         for (program, package) in programs {
@@ -42,14 +56,18 @@ impl Libvirt {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "unshare"]);
         if !is_root() {
-            command.args(["--user", "--map-current-user"]);
+            command.args(["--user", "--map-current-user", "--keep-caps"]);
         }
-        command.args(WORLD.split(' ')).arg("setpriv");
+        command.args(WORLD.split(' ')).args(["sh", "-c"]);
+        command.arg(format!("{before} exec setpriv \"$@\""));
+        command.arg("world").args(["--pdeathsig", "KILL"]);
         if is_root() {
             let user = [format!("--reuid={USER}"), format!("--regid={USER}")];
             command.args(user).arg("--clear-groups");
         }
-        command.args(["--pdeathsig", "KILL", "sh", "-c", FIRST_PROCESS]);
+        command
+            .args(["sh", "-c", FIRST_PROCESS])
+            .current_dir(folder);
         for (variable, name) in [
             ("XDG_RUNTIME_DIR", "run"),
             ("XDG_CONFIG_HOME", "config"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use strongroom_testkit::QemuMachine;
 
 use super::world::Lab;
-use crate::{Changes, Freeze, Quiesced, Snapshot};
+use crate::{Changes, Domain, Freeze, Quiesced, Snapshot, State};
 
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 2400;
@@ -52,6 +52,35 @@ async fn a_guest_that_writes_all_the_time_is_restored_whole() {
         assert!(now > reached);
         (reached, before) = (now, next);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_a_full_scratch_folder_paused_goes_on() {
+    let Some(lab) = Lab::with_little_scratch(3 << 20) else {
+        return;
+    };
+    if lab.libvirt.start_linux(QemuMachine::DISK_SIZE).is_none() {
+        return;
+    }
+    let virsh = lab.virsh("linux");
+    wait_for(&lab, "GUEST wrote 20").await;
+    let wanted = lab.request(DISKS, 1, None, Freeze::No);
+    let snapshot = Snapshot::begin(&virsh, &wanted).await.unwrap();
+    let mut looks = 0..ATTEMPTS;
+    while snapshot.is_intact().await.unwrap() {
+        assert!(looks.next().is_some(), "it was never full");
+        tokio::time::sleep(PAUSE).await;
+    }
+    let stopped = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(stopped.state, State::PausedByError);
+    snapshot.abandon().await.unwrap();
+    let running = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(running.state, State::Running);
+    let said = fs::read_to_string(lab.path("console")).unwrap();
+    let more = said.matches("GUEST wrote").count() * 20 + 40;
+    wait_for(&lab, &format!("GUEST wrote {more}")).await;
+    let whole = Snapshot::begin(&virsh, &wanted).await.unwrap();
+    whole.abandon().await.unwrap();
 }
 
 async fn wait_for(lab: &Lab, words: &str) {

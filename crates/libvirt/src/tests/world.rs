@@ -20,12 +20,21 @@ pub(super) struct Lab {
 impl Lab {
     /// None where libvirt is missing.
     pub(super) fn open() -> Option<Self> {
+        Self::open_by(Libvirt::start)
+    }
+
+    /// With room for so many bytes of what the guest overwrites.
+    pub(super) fn with_little_scratch(bytes: u64) -> Option<Self> {
+        Self::open_by(|folder| Libvirt::start_with_little_scratch(folder, bytes))
+    }
+
+    fn open_by(start: impl FnOnce(&Path) -> Option<Libvirt>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let libvirt = Libvirt::start(folder.path())?;
         let scratch = folder.path().join("scratch");
         fs::create_dir(&scratch).unwrap();
         // QEMU runs as somebody else.
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+        let libvirt = start(folder.path())?;
         Some(Self { libvirt, folder })
     }
 

@@ -135,9 +135,13 @@ impl Instant {
         if self.serving.is_intact().await? {
             return Ok(());
         }
-        Err(JobError::Retry(
-            "the scratch folder was too small for what the guest overwrote".into(),
-        ))
+        Err(too_small())
+    }
+
+    /// Ends when what is read is no longer of the instant, where the guest may stand still from then on.
+    pub(crate) async fn until_lost(&self) -> JobError {
+        self.serving.until_lost().await;
+        too_small()
     }
 
     /// Ends it when its points are published.
@@ -149,6 +153,10 @@ impl Instant {
     pub(crate) async fn abandon(self) {
         self.serving.abandon().await;
     }
+}
+
+fn too_small() -> JobError {
+    JobError::Retry("the scratch folder was too small for what the guest overwrote".into())
 }
 
 /// A disk of the instant that is open.

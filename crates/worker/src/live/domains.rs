@@ -26,6 +26,10 @@ pub(super) async fn running(virsh: &Virsh) -> Result<Option<Domain>, Error> {
     match Domain::inspect(virsh).await {
         Ok(domain) => Ok(Some(domain).filter(Domain::is_active)),
         Err(Error::Unreachable { .. } | Error::NoDomain) => Ok(None),
+        Err(error @ Error::NoClient(_)) => {
+            tracing::warn!(error = %Chain(&error), "libvirt cannot be asked");
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -11,6 +11,9 @@ use strongroom_types::{BackupId, Chain};
 use super::{PATIENCE, domains, job_error, monitor};
 use crate::jobs::JobError;
 
+/// For so long a guest may stand still because of a full scratch folder.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// It lives there: losing this value loses nothing that the next attempt does not find.
 #[derive(Debug)]
 pub(crate) enum Serving {
@@ -66,6 +69,27 @@ impl Serving {
                 let virsh = virsh.clone().with_patience(limit);
                 let answered = libvirt::answers(&virsh).await;
                 !matches!(answered, Err(libvirt::Error::Silent { .. }))
+            }
+        }
+    }
+
+    /// Whether a full scratch folder pauses the guest, for as long as the instant lasts.
+    fn may_pause(&self) -> bool {
+        match self {
+            Self::Monitor { snapshot, .. } => snapshot.recipe == qemu::Recipe::Fleece,
+            Self::Libvirt { .. } => true,
+        }
+    }
+
+    /// Waits until the instant is lost, if the guest could stand still because of it. What cannot be asked now is asked again.
+    pub(crate) async fn until_lost(&self) {
+        if !self.may_pause() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if let Ok(false) = self.is_intact().await {
+                return;
             }
         }
     }
