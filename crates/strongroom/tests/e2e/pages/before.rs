@@ -35,7 +35,7 @@ pub(crate) async fn page(page: &str) -> Stage {
             let begin = A_BACKUP.split("strongroom checkpoint").next();
             stage.shell(page, begin.unwrap()).await;
         }
-        "live-servers.md" => stage.disk("/images/web.qcow2", DISK_BYTES),
+        "live-servers.md" | "libvirt.md" => stage.disk("/images/web.qcow2", DISK_BYTES),
         "locking.md" => locking(&mut stage).await,
         "sharing.md" => sharing(&mut stage).await,
         "replication.md" => replication(&mut stage).await,
