@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use strongroom_testkit::{Libvirt, QemuMachine};
 
 use super::STEP;
@@ -81,9 +81,15 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let checkpoints = libvirt.virsh(&["checkpoint-list", "linux", "--name"]);
     assert_eq!(checkpoints.split_whitespace().count(), 1, "{checkpoints}");
 
-    // Nobody overwrites what runs; once it is off, anybody may.
-    let restore = site.restore_of(&full, &site.web, &site.web_disks);
-    let path = format!("/backups/{}/restore", full["id"].as_str().unwrap());
+    restored(&site, &libvirt, &full).await;
+    let after = site.back_up(&server, &vault).await;
+    site.check(&after, &[0, CORRECTED]).await;
+}
+
+/// Nobody overwrites what runs; once it is off, anybody may.
+async fn restored(site: &Site, libvirt: &Libvirt, backup: &Value) {
+    let restore = site.restore_of(backup, &site.web, &site.web_disks);
+    let path = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
     let (status, answer) = site.api.post(&path, restore.clone()).await;
     assert_eq!(
         (status, &answer["error_code"]),
@@ -96,6 +102,4 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let task = site.api.wait_for_task(answer["job_id"].as_str().unwrap());
     assert_eq!(task.await["status"], "success");
     libvirt.virsh(&["start", "linux"]);
-    let after = site.back_up(&server, &vault).await;
-    site.check(&after, &[0, CORRECTED]).await;
 }
