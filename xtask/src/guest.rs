@@ -1,7 +1,8 @@
 //! A Linux guest for tests, from Debian's packages: the kernel, and a memory disk with busybox, the guest agent and the
-//! first process that the tests wrote. Nothing of it is installed here.
+//! first process that the tests wrote. Beside it a disk that firmware boots the same from. Nothing of it is installed here.
 
 mod archive;
+mod disk;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,10 +25,12 @@ const MODULES: [&str; 6] = [
     "virtio_console",
     "ext4",
 ];
+/// Where Debian's package has the boot loader of PCs.
+pub(crate) const BOOT_LOADER: &str = "/usr/lib/grub/i386-pc";
 /// How the packages are put together: another number makes the guest anew.
-const EDITION: u32 = 2;
+const EDITION: u32 = 3;
 
-/// Where the kernel lies as `vmlinuz` and its memory disk as `initrd`.
+/// Where the kernel lies as `vmlinuz`, its memory disk as `initrd`, and the disk that firmware boots as `bootable.raw`.
 pub(crate) fn folder() -> PathBuf {
     shell::root().join(FOLDER)
 }
@@ -39,7 +42,8 @@ pub(crate) fn run() -> Result<()> {
     let first_process = fs::read(&first_process)
         .with_context(|| format!("cannot read {}", first_process.display()))?;
     let stamp = folder().join("made-from");
-    let wanted = [format!("{EDITION}\n").as_bytes(), &first_process].concat();
+    let edition = format!("{EDITION}\n");
+    let wanted = [edition.as_bytes(), &first_process, &disk::made_from()].concat();
     if fs::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
         return Ok(());
     }
@@ -64,19 +68,21 @@ fn make(first_process: &[u8]) -> Result<()> {
     fs::copy(&image, folder().join("vmlinuz"))
         .with_context(|| format!("cannot copy {}", image.display()))?;
 
-    let mut archive = Archive::default();
-    archive.add("init", first_process);
     let busybox = within(&unpack("busybox-static")?, "bin/busybox")?;
-    archive.add_file("bin/busybox", &busybox)?;
-    archive.add_link("bin/sh", "busybox");
-    add_agent(&mut archive)?;
-    add_modules(
-        &mut archive,
-        &within(&unpacked, "lib/modules")?.join(version),
-    )?;
+    let modules = within(&unpacked, "lib/modules")?.join(version);
+    let memory_disk = |init: &[u8]| -> Result<Vec<u8>> {
+        let mut archive = Archive::default();
+        archive.add("init", init);
+        archive.add_file("bin/busybox", &busybox)?;
+        archive.add_link("bin/sh", "busybox");
+        add_agent(&mut archive)?;
+        add_modules(&mut archive, &modules)?;
+        Ok(archive.finish())
+    };
     let initrd = folder().join("initrd");
-    fs::write(&initrd, archive.finish())
+    fs::write(&initrd, memory_disk(first_process)?)
         .with_context(|| format!("cannot write {}", initrd.display()))?;
+    disk::make(&folder(), &memory_disk(disk::FROM_ROOT)?)?;
     fs::remove_dir_all(folder().join(UNPACKED)).context("cannot remove the packages")
 }
 

@@ -53,7 +53,7 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 14] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
@@ -97,6 +97,14 @@ const NEEDS: [Need; 12] = [
     Need {
         package: "e2fsprogs",
         is_here: || has_program("mke2fs") && has_program("debugfs"),
+    },
+    Need {
+        package: "grub-common",
+        is_here: || has_program("grub-mkimage"),
+    },
+    Need {
+        package: "grub-pc-bin",
+        is_here: || Path::new(guest::BOOT_LOADER).join("boot.img").exists(),
     },
     Need {
         package: "python3-venv",

@@ -9,6 +9,7 @@ pub(crate) mod machines;
 pub(crate) mod members;
 pub(crate) mod operation_logs;
 pub(crate) mod policies;
+pub(crate) mod proofs;
 pub(crate) mod protectables;
 pub(crate) mod replications;
 pub(crate) mod resources;

@@ -140,7 +140,7 @@ const fn code_of(error: &Error) -> Code {
 
         Error::BackupNotFound { .. } => Code::BackupNotFound,
         Error::BackupNotDeletable { .. } => Code::BackupNotDeletable,
-        Error::BackupInUse => Code::BackupInUse,
+        Error::BackupInUse | Error::BackupAttached => Code::BackupInUse,
         Error::MetadataNotReady { .. } => Code::MetadataNotReady,
 
         Error::BackupNotReplicable { .. } => Code::BackupNotReplicable,
@@ -158,9 +158,13 @@ const fn code_of(error: &Error) -> Code {
         Error::ReplicaEnded => Code::ReplicaEnded,
         Error::StorageUnavailable(_) => Code::StorageUnavailable,
 
-        Error::BackupStateForbidsRestore { .. } | Error::ShareNotAccepted => {
-            Code::BackupNotRestorable
-        }
+        Error::BackupStateForbidsProof { .. } => Code::BackupNotProvable,
+        Error::ProofRunning => Code::ProofRunning,
+        Error::ProofNotFound { .. } | Error::ProofWithoutScreen => Code::ProofNotFound,
+
+        Error::BackupStateForbidsRestore { .. }
+        | Error::ShareNotAccepted
+        | Error::BackupNotAttachable { .. } => Code::BackupNotRestorable,
         Error::VaultStateForbidsRestore { .. } => Code::VaultStateForbidsRestore,
         Error::TargetVolumeNotFound { .. } | Error::VolumeNotFound { .. } => Code::DiskNotFound,
         Error::TargetServerNotFound { .. } | Error::ServerNotFound { .. } => Code::ServerNotFound,
@@ -184,6 +188,9 @@ const fn code_of(error: &Error) -> Code {
         Error::VaultStateForbidsSharing { .. } => Code::VaultStateForbidsSharing,
         Error::VaultOfOtherType => Code::VaultOfOtherType,
         Error::SharedOnward => Code::SharedOnward,
+
+        Error::AttachmentNotFound { .. } => Code::AttachmentNotFound,
+        Error::TooManyAttached { .. } => Code::AttachmentsExceeded,
 
         Error::AgentNotFound => Code::AgentNotFound,
         Error::AgentIdTaken => Code::BadAgentId,

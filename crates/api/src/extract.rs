@@ -19,7 +19,14 @@ use crate::ApiError;
 use strongroom_wire::Code;
 
 /// The objects that requests are wrapped in; users know the fields, not the wrapping.
-const WRAPPERS: [&str; 5] = ["vault.", "checkpoint.", "backup.", "restore.", "agent."];
+const WRAPPERS: [&str; 6] = [
+    "vault.",
+    "checkpoint.",
+    "backup.",
+    "restore.",
+    "agent.",
+    "attachment.",
+];
 
 /// Says which field a text could not be read for. Never repeats the value: it may be a secret.
 ///

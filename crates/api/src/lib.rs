@@ -6,6 +6,7 @@
 
 mod accounts;
 mod administration;
+mod attachments;
 mod audit;
 mod audit_list;
 mod auth;
@@ -31,6 +32,7 @@ mod orders;
 mod organization_policies;
 mod params;
 mod policies;
+mod proofs;
 mod protectables;
 mod replications;
 mod resources;

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use strongroom_types::{
-    AgentId, BackupId, CheckpointId, OperationLogId, OrderId, OrganizationPolicyId, PolicyId,
-    ProjectId, ResourceId, ServerId, UserId, VaultId, VolumeId,
+    AgentId, AttachmentId, BackupId, CheckpointId, OperationLogId, OrderId, OrganizationPolicyId,
+    PolicyId, ProjectId, ProofId, ResourceId, ServerId, UserId, VaultId, VolumeId,
 };
 use strongroom_wire::values::ShortText;
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +30,10 @@ object_path!(CheckpointPath {
 object_path!(BackupPath {
     backup_id: BackupId
 });
+object_path!(ProofPath {
+    backup_id: BackupId,
+    proof_id: ProofId
+});
 object_path!(MemberPath {
     backup_id: BackupId,
     member_id: ProjectId
@@ -55,6 +59,9 @@ object_path!(VolumePath {
 });
 object_path!(ServerPath {
     server_id: ServerId
+});
+object_path!(AttachmentPath {
+    attachment_id: AttachmentId
 });
 object_path!(OrderPath { order_id: OrderId });
 object_path!(AgentIdPath { agent_id: AgentId });

@@ -18,10 +18,10 @@ use crate::auth::authenticate;
 use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
-    ApiError, ApiState, accounts, administration, audit_list, backups, checkpoints, document,
-    file_agents, identity, imports, inventory, link, machines, members, meta, metering,
-    operation_logs, orders, organization_policies, policies, protectables, replications, resources,
-    vault_orders, vault_tags, vaults,
+    ApiError, ApiState, accounts, administration, attachments, audit_list, backups, checkpoints,
+    document, file_agents, identity, imports, inventory, link, machines, members, meta, metering,
+    operation_logs, orders, organization_policies, policies, proofs, protectables, replications,
+    resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -63,6 +63,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
     let guarded = cbr()
         .merge(accounts::routes())
         .merge(file_agents::routes())
+        .merge(attachments::routes())
         .merge(organization_policies::routes())
         .merge(extensions())
         .merge(administration::routes())
@@ -176,6 +177,9 @@ fn extensions() -> OpenApiRouter<ApiState> {
             inventory::show_inventory_tags,
             inventory::set_inventory_tags
         ))
+        .routes(routes!(proofs::prove_backup, proofs::list_proofs))
+        .routes(routes!(proofs::show_proof))
+        .routes(routes!(proofs::show_proof_screen))
         .routes(routes!(orders::list_orders))
         .routes(routes!(orders::approve_order))
         .routes(routes!(orders::reject_order))

@@ -5,6 +5,8 @@ use strongroom_nbd::{Allocation, ErrorCode, Export, Fault, Stretch};
 use strongroom_repo::{Error, PointView};
 use tokio::runtime::Handle;
 
+use crate::start::Recording;
+
 /// What one question about holes is answered for at most.
 const STRETCHES_BYTES: u64 = 1 << 30;
 
@@ -13,12 +15,22 @@ const STRETCHES_BYTES: u64 = 1 << 30;
 pub struct PointExport {
     view: Arc<PointView>,
     runtime: Handle,
+    recording: Arc<Recording>,
 }
 
 impl PointExport {
     /// Reads on `runtime`.
     pub fn new(view: Arc<PointView>, runtime: Handle) -> Self {
-        Self { view, runtime }
+        Self {
+            view,
+            runtime,
+            recording: Arc::default(),
+        }
+    }
+
+    /// Tells what is read.
+    pub(crate) fn recorded(self, recording: Arc<Recording>) -> Self {
+        Self { recording, ..self }
     }
 }
 
@@ -28,6 +40,7 @@ impl Export for PointExport {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+        self.recording.note(offset, buffer.len() as u64);
         let read = self.view.read_at(offset, buffer);
         self.runtime
             .block_on(read)

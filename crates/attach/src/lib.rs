@@ -1,14 +1,17 @@
 //! Points as disks that machines run from.
 //!
 //! A [`PointExport`] serves a point, read-only. An [`Overlay`] lies over it and keeps what is written, in a file on a
-//! local disk. [`bind`] makes the socket where `strongroom-nbd` serves either.
+//! local disk. [`OpenPoint::serve`] serves either at a socket.
 
 mod export;
 mod overlay;
+mod served;
 mod socket;
+mod start;
 
 pub use export::PointExport;
 pub use overlay::{Error, Overlay};
+pub use served::{OpenPoint, Plan, ServeError, ServedPoint, remove_socket};
 pub use socket::bind;
 
 #[cfg(test)]

@@ -1,2 +1,3 @@
 mod overlay;
+mod served;
 mod sockets;

@@ -228,13 +228,27 @@ impl Tx {
         Ok(changed == 1)
     }
 
+    /// Where its machine can be reached.
+    pub async fn update_server_sockets(&mut self, server: &Server) -> Result<()> {
+        const SQL: &str =
+            "UPDATE server SET qmp_socket = $1, guest_agent_socket = $2 WHERE id = $3";
+        on!(self, c => sqlx::query(SQL).bind(&server.qmp_socket).bind(&server.guest_agent_socket).bind(&server.id)
+            .execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    pub async fn detach_all(&mut self, server: &ServerId) -> Result<()> {
+        const SQL: &str = "DELETE FROM server_volume WHERE server_id = $1";
+        on!(self, c => sqlx::query(SQL).bind(server).execute(c).await.map(|_| ()))?;
+        Ok(())
+    }
+
     /// Deletes a server and detaches its volumes.
     pub async fn delete_server(&mut self, id: &ServerId) -> Result<bool> {
-        const DETACH: &str = "DELETE FROM server_volume WHERE server_id = $1";
         const TAGS: &str = "DELETE FROM inventory_tag WHERE resource_id = $1";
         const SQL: &str = "DELETE FROM server WHERE id = $1";
         on!(self, c => sqlx::query(TAGS).bind(id).execute(c).await.map(|_| ()))?;
-        on!(self, c => sqlx::query(DETACH).bind(id).execute(c).await.map(|_| ()))?;
+        self.detach_all(id).await?;
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

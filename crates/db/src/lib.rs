@@ -5,6 +5,7 @@
 //! database may be awaited: on SQLite it holds the only writer.
 
 mod audit;
+mod backup_attachments;
 mod backup_lists;
 mod backups;
 mod checkpoints;
@@ -29,6 +30,7 @@ mod organization_policies;
 mod page;
 mod policies;
 mod policy_runs;
+mod proofs;
 mod replicas;
 mod replications;
 mod restores;
@@ -42,6 +44,7 @@ mod vault_tags;
 mod vaults;
 
 pub use audit::{AuditFilter, AuditRecord, Trail, audit_identified, audit_made};
+pub use backup_attachments::BackupAttachment;
 pub use backups::{
     Backup, BackupFilter, BackupSort, BackupSortKey, Direction, LastSaved, Ownership, Quiesce,
     RetentionFilter, VaultPoint,
@@ -67,6 +70,7 @@ pub use organization_policies::{Deployment, OrganizationPolicy};
 pub use page::{Listed, Page};
 pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
 pub use policy_runs::{AppliedPolicy, SinceFull};
+pub use proofs::{FileSystemCheck, Proof, ProofEnd};
 pub use replicas::{Replica, ReplicaDisk};
 pub use replications::Replication;
 pub use restores::{Restore, RestoreMapping, RestoreTarget};

@@ -280,7 +280,8 @@ impl Repository {
             other => other?,
         };
         self.engine.refresh_marks().await?;
-        PointView::open(Arc::clone(&self.engine), &point, session, cache_bytes)
+        let engine = Arc::clone(&self.engine);
+        PointView::open(engine, object_id(id), &point, session, cache_bytes)
     }
 
     /// The id that a point of this name has or would have.

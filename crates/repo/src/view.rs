@@ -5,12 +5,14 @@ mod ahead;
 mod frames;
 mod tree;
 
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::Semaphore;
+use strongroom_chunk::ObjectId;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::engine::{Engine, Located};
 use crate::points::StoredPoint;
@@ -31,7 +33,8 @@ const STRETCHES_AHEAD: usize = 4;
 pub struct PointView {
     shared: Arc<Shared>,
     ahead: Ahead,
-    session: Reading,
+    point: ObjectId,
+    session: Mutex<Reading>,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,7 @@ struct Shared {
 impl PointView {
     pub(crate) fn open(
         engine: Arc<Engine>,
+        id: ObjectId,
         point: &StoredPoint,
         session: Reading,
         cache_bytes: usize,
@@ -61,7 +65,8 @@ impl PointView {
         Ok(Self {
             shared: Arc::new(shared),
             ahead: Ahead::default(),
-            session,
+            point: id,
+            session: Mutex::new(session),
         })
     }
 
@@ -109,9 +114,38 @@ impl PointView {
         Ok(data)
     }
 
+    /// Brings a part of the image into memory, so that whoever reads it soon need not wait. What cannot be read is met again
+    /// by who needs it.
+    pub async fn bring(&self, stretch: &Range<u64>) {
+        self.shared.bring(stretch).await;
+    }
+
+    /// Lets collections go that wait for this view, if its point is still there: what that needs stays anyhow, and is found
+    /// again where a collection has put it. To be called now and then while a view is open for long.
+    pub async fn let_collections_go(&self) -> Result<()> {
+        let engine = &self.shared.engine;
+        // Before the point, as when the view was opened.
+        let new = Reading::begin(engine).await;
+        match engine.points.read(self.point).await {
+            Ok(_) => {
+                let old = mem::replace(&mut *self.session.lock().await, new);
+                old.end().await;
+                Ok(())
+            }
+            Err(error) => {
+                new.end().await;
+                match error {
+                    // The old session is all that keeps the data.
+                    Error::Missing { .. } => Ok(()),
+                    error => Err(error),
+                }
+            }
+        }
+    }
+
     /// Collections need not wait for it any more.
     pub async fn end(self) {
-        self.session.end().await;
+        self.session.into_inner().end().await;
     }
 
     fn inside(&self, offset: u64, length: u64) -> Result<Range<u64>> {

@@ -119,6 +119,15 @@ actions! {
     OrganizationPoliciesGet = "cbr:organizationPolicies:get", Administer;
     OrganizationPoliciesUpdate = "cbr:organizationPolicies:update", Administer;
     OrganizationPoliciesDelete = "cbr:organizationPolicies:delete", Administer;
+    /// Run a machine from a backup.
+    ProofsCreate = "strongroom:proofs:create", Protect;
+    ProofsList = "strongroom:proofs:list", Read;
+    /// Also what the machine said and its screen.
+    ProofsGet = "strongroom:proofs:get", Read;
+    /// Serve a backup as disks that machines run from.
+    AttachmentsCreate = "strongroom:attachments:create", Protect;
+    AttachmentsList = "strongroom:attachments:list", Read;
+    AttachmentsDelete = "strongroom:attachments:delete", Protect;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;

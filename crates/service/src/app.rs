@@ -20,6 +20,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Rung after a job was added, so that an idle worker need not wait for its next look.
     pub wake: Arc<Notify>,
+    /// Rung after a backup was attached or is to be detached.
+    pub attachments_changed: Arc<Notify>,
     pub seal: Arc<SecretSeal>,
 }
 

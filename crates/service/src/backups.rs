@@ -162,13 +162,31 @@ pub(crate) async fn is_moving(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Re
     if backup.vault_id != vault.id {
         return Ok(true);
     }
+    Ok(protection(tx, backup).await? == Some(ProtectStatus::Migrating))
+}
+
+/// The state of the server or disk whose backup it is, if a vault protects that still.
+pub(crate) async fn protection(
+    tx: &mut Tx,
+    backup: &Backup,
+) -> Result<Option<ProtectStatus>, Error> {
     let top = match &backup.parent_id {
         Some(parent) => tx.find_backup(parent).await?,
         None => None,
     };
     let resource_id = top.map_or_else(|| backup.resource_id.clone(), |top| top.resource_id);
     let row = tx.find_vault_resource(&resource_id).await?;
-    Ok(row.is_some_and(|row| row.protect_status == ProtectStatus::Migrating))
+    Ok(row.map(|row| row.protect_status))
+}
+
+/// Machines may be running from a backup of the vault, or from this one of them.
+pub(crate) async fn is_attached(
+    tx: &mut Tx,
+    vault: &Vault,
+    backup: Option<&BackupId>,
+) -> Result<bool, Error> {
+    let attached = tx.count_backup_attachments(&vault.id, None, backup).await?;
+    Ok(attached > 0)
 }
 
 async fn check_deletable(
@@ -211,6 +229,9 @@ async fn check_deletable(
         > 0
     {
         return Err(Error::BackupInUse);
+    }
+    if is_attached(tx, vault, Some(&backup.id)).await? {
+        return Err(Error::BackupAttached);
     }
     if !locks::may_delete(vault, backup, locks::trusted_now(app, tx).await?) {
         return Err(Error::LockedBackups);

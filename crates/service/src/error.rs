@@ -1,6 +1,7 @@
 use strongroom_types::{
-    BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId, PolicyOperation,
-    ProjectId, ResourceId, ResourceType, ServerId, Trouble, UserId, VaultId, VaultStatus, VolumeId,
+    AttachmentId, BackupId, BackupStatus, CheckpointId, OperationLogId, OrderId, PolicyId,
+    PolicyOperation, ProjectId, ProofId, ResourceId, ResourceType, ServerId, Trouble, UserId,
+    VaultId, VaultStatus, VolumeId,
 };
 
 /// Why the service did not do what it was asked, in the words of the domain. The API gives each its code.
@@ -141,6 +142,17 @@ pub enum Error {
     #[error("{message}")]
     MetadataNotReady { message: String },
 
+    // Backups that are served as disks, our own extension.
+    /// The backup, or one of the vault or the resource, is served as disks.
+    #[error("a backup that is attached cannot be deleted: detach it first")]
+    BackupAttached,
+    #[error("{message}")]
+    BackupNotAttachable { message: String },
+    #[error("at most {max} disks can be attached at a time")]
+    TooManyAttached { max: u64 },
+    #[error("the attachment {attachment_id} does not exist")]
+    AttachmentNotFound { attachment_id: AttachmentId },
+
     // Copies to and from other regions.
     #[error("every backup of the vault is in that region, or none can be copied")]
     NothingToReplicate,
@@ -176,6 +188,16 @@ pub enum Error {
     /// The repository of a transfer did not answer.
     #[error("the storage of the copies did not answer")]
     StorageUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    // Proofs.
+    #[error("the backup is {status}: no machine can be run from it")]
+    BackupStateForbidsProof { status: BackupStatus },
+    #[error("a proof of the backup has not ended yet")]
+    ProofRunning,
+    #[error("the proof {proof_id} does not exist")]
+    ProofNotFound { proof_id: ProofId },
+    #[error("the proof has no picture of the machine's screen")]
+    ProofWithoutScreen,
 
     // Restores.
     #[error("the backup is {status} and cannot be restored")]

@@ -53,6 +53,8 @@ pub struct ServerView {
     pub server: Server,
     /// The system disk first.
     pub volumes: Vec<Volume>,
+    /// When a machine was last seen to boot from a backup of it that is still there.
+    pub proven_at: Option<Timestamp>,
 }
 
 pub async fn add_volume(
@@ -201,7 +203,11 @@ pub async fn add_server(
     tx.set_inventory_tags(&server.id.clone().into(), &new.tags)
         .await?;
     tx.commit().await?;
-    Ok(ServerView { server, volumes })
+    Ok(ServerView {
+        server,
+        volumes,
+        proven_at: None,
+    })
 }
 
 async fn insert_server(tx: &mut Tx, server: &Server, volumes: &[Volume]) -> Result<(), Error> {
@@ -249,8 +255,10 @@ pub async fn list_servers(
         .collect();
     let resources = ids.iter().map(|id| (id, ResourceType::Server));
     let stock = Stock::load(&mut tx, project, resources).await?;
+    let mut proven: BTreeMap<_, _> = tx.proven_resources(project).await?.into_iter().collect();
     let view = |server: Server| ServerView {
         volumes: volumes_of(&stock, &server.id),
+        proven_at: proven.remove(&ResourceId::from(server.id.clone())),
         server,
     };
     Ok(listed.rows.into_iter().map(view).collect())
@@ -352,7 +360,7 @@ async fn release(tx: &mut Tx, volumes: &[&Volume], others: &[ResourceId]) -> Res
     Ok(())
 }
 
-async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
+pub(crate) async fn examine(app: &App, path: &str) -> Result<DiskFacts, Error> {
     check_place(path)?;
     app.disks
         .examine(path)
@@ -393,7 +401,7 @@ pub(crate) async fn check_project(tx: &mut Tx, project: &ProjectId) -> Result<()
     }
 }
 
-fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let length = name.chars().count();
     if (1..=NAME_LENGTH_MAX).contains(&length) {
         Ok(())
@@ -404,7 +412,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
-fn volume(
+pub(crate) fn volume(
     project: &ProjectId,
     id: VolumeId,
     name: String,
@@ -434,11 +442,11 @@ fn twice(paths: &[String]) -> Option<&String> {
     paths.iter().find(|path| !seen.insert(*path))
 }
 
-fn in_use(message: String) -> Error {
+pub(crate) fn in_use(message: String) -> Error {
     Error::InventoryInUse { message }
 }
 
-fn taken(error: strongroom_db::Error, what: &str) -> Error {
+pub(crate) fn taken(error: strongroom_db::Error, what: &str) -> Error {
     match error {
         strongroom_db::Error::Conflict(_) => known(what),
         other => other.into(),

@@ -5,11 +5,13 @@
 
 mod actions;
 mod app;
+pub mod attachments;
 pub mod audit;
 pub mod auto_bind;
 pub mod backups;
 mod caller;
 pub mod checkpoints;
+pub mod discovery;
 mod disks;
 mod error;
 pub mod expirations;
@@ -34,6 +36,7 @@ pub mod peers;
 pub mod policies;
 pub mod predecessors;
 pub mod progress;
+pub mod proofs;
 pub mod protectables;
 mod provenance;
 mod provider;
@@ -72,14 +75,14 @@ pub use strongroom_db::Db;
 /// Rows, filters and pages that travel through this crate unchanged.
 pub mod rows {
     pub use strongroom_db::{
-        Account, Attachment, AuditFilter, AuditRecord, Backup, BackupFilter, BackupSort,
-        BackupSortKey, Capacity, Checkpoint, Direction, DiskReading, Domain, IncludedVolume,
-        JsonText, LastSaved, Member, MemberFilter, MemberSort, MemberSortKey, Membership,
-        NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog, OperationLogFilter,
-        Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Quiesce, Replication,
-        ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server, SkippedResource, Tag,
-        TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder,
-        VaultPolicy, VaultResource, Volume, WantedBackup,
+        Account, Attachment, AuditFilter, AuditRecord, Backup, BackupAttachment, BackupFilter,
+        BackupSort, BackupSortKey, Capacity, Checkpoint, Direction, DiskReading, Domain,
+        FileSystemCheck, IncludedVolume, JsonText, LastSaved, Member, MemberFilter, MemberSort,
+        MemberSortKey, Membership, NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog,
+        OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Proof,
+        Quiesce, Replication, ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server,
+        SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter,
+        VaultOrder, VaultPolicy, VaultResource, Volume, WantedBackup,
     };
 }
 

@@ -8,6 +8,7 @@
 mod backup;
 mod collection;
 mod migration;
+mod proof;
 mod removal;
 mod replication;
 mod restore;
@@ -22,6 +23,7 @@ pub use collection::{fail_collection, finish_collection};
 pub use migration::{
     MigrationUsage, MigrationWork, fail_migration, finish_migration, start_migration,
 };
+pub use proof::{ProofOutcome, ProofWork, fail_proof, finish_proof, start_proof};
 pub use removal::{
     DeletionWork, fail_deletion, finish_delete_backup, finish_delete_vault, finish_remove_resource,
     start_delete_backup, start_delete_vault, start_remove_resource,

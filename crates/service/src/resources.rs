@@ -325,6 +325,13 @@ async fn start_removal(
     if by_members > 0 || backups.iter().any(|backup| backup.status.is_restoring()) {
         return Err(Error::VaultBusy);
     }
+    if tx
+        .count_backup_attachments(&vault.id, Some(id), None)
+        .await?
+        > 0
+    {
+        return Err(Error::BackupAttached);
+    }
     let members = tx.members_of_backups_in(&vault.id, Some(id)).await?;
     sharing::withdraw(tx, members, now).await?;
     let tops = backups.iter().filter(|backup| backup.parent_id.is_none());

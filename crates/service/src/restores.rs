@@ -45,6 +45,9 @@ pub async fn restore(
     check_restores(&mut tx, &plan.examined_ids()).await?;
     drop(tx);
     let findings = Findings::gather(app, plan.disks_to_examine(), plan.machines()).await;
+    if !(app.settings.stops_machines && plan.is_of_server()) {
+        plan.check_machines(&findings)?;
+    }
     plan.check_disks(&findings)?;
 
     let now = app.now();

@@ -268,7 +268,8 @@ async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Bac
         .await?;
     let is_restored = children.iter().any(|child| child.status.is_restoring());
     let is_compared = tx.is_compared_with(&backup.id).await?;
-    let is_read = by_members > 0 || copies > 0 || is_restored || is_compared;
+    let is_attached = backups::is_attached(tx, &vault, Some(&backup.id)).await?;
+    let is_read = by_members > 0 || copies > 0 || is_restored || is_compared || is_attached;
     Ok((!is_read).then_some((vault, backup)))
 }
 

@@ -27,6 +27,12 @@ pub struct Settings {
     pub storage_units: Vec<StorageUnitSetting>,
     /// Other installations that copies of backups go to and come from.
     pub peers: Vec<PeerSetting>,
+    /// Restores of servers stop their machines; without it, servers that run are not restored.
+    pub stops_machines: bool,
+    /// The folder for sockets of attached backups, and for what is written over them; absolute.
+    pub attach_dir: String,
+    /// Each has its share of memory and of the host's disk.
+    pub attached_disks_max: u64,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -50,6 +56,9 @@ impl Default for Settings {
             audit_retention: Duration::from_hours(365 * 24),
             storage_units: Vec::new(),
             peers: Vec::new(),
+            stops_machines: false,
+            attach_dir: "/var/lib/strongroom/attached".to_owned(),
+            attached_disks_max: 64,
         }
     }
 }

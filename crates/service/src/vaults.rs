@@ -17,8 +17,8 @@ use strongroom_types::{
 use crate::orders::{self, OrderView};
 use crate::resources::{self, NewResource};
 use crate::{
-    Action, App, Caller, Error, audit, imports, inventory, locks, notices, sharing, vault_policies,
-    work,
+    Action, App, Caller, Error, audit, backups, imports, inventory, locks, notices, sharing,
+    vault_policies, work,
 };
 
 pub(crate) use rules::{check_description, check_new};
@@ -309,6 +309,9 @@ pub async fn delete(
         || tx.count_active_replications(id, None).await? > 0
     {
         return Err(Error::VaultBusy);
+    }
+    if backups::is_attached(&mut tx, &vault, None).await? {
+        return Err(Error::BackupAttached);
     }
     let backups = tx.backups_of_vault(id, None).await?;
     let trusted = locks::trusted_now(app, &mut tx).await?;

@@ -2,6 +2,8 @@
 
 mod notify;
 mod peers;
+mod prove;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +14,6 @@ use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
-use strongroom_repo::CollectOptions;
 use strongroom_service::StorageUnitSetting;
 use strongroom_service::locks::LockedTime;
 
@@ -21,10 +22,8 @@ use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;
 
 pub(crate) use peers::Peer;
+use worker::Worker;
 
-/// A socket's name has 107 bytes; in this folder it is one of a server's, called `strongroom-nbd`.
-const SCRATCH_DIR_BYTES_MAX: usize =
-    107 - "/00000000-0000-0000-0000-000000000000/strongroom-nbd".len();
 const ENVIRONMENT_PREFIX: &str = "STRONGROOM__";
 
 /// Everything an operator may set. A key that is not here is an error that names it.
@@ -106,21 +105,6 @@ pub(crate) struct Audit {
     pub(crate) retention_days: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Worker {
-    /// Jobs that run at the same time on this host.
-    pub(crate) jobs_at_once: usize,
-    /// What a collection reads for rewriting, at most; no bound when absent.
-    pub(crate) collect_mib_per_second: Option<u64>,
-    /// Where QEMU keeps what guests overwrite while they are backed up; in the data directory when absent. At most 55 bytes,
-    /// for the names of sockets in it are short.
-    pub(crate) scratch_dir: Option<PathBuf>,
-    /// How many thousandths of what QEMU's bitmaps do not mark are read in each backup of a running server all the same, to find out
-    /// whether they are right.
-    pub(crate) audit_permille: u64,
-}
-
 /// How the time of locked vaults follows the host's clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,12 +162,7 @@ impl Default for Config {
                 retention_days: 365,
             },
             database: Database::default(),
-            worker: Worker {
-                jobs_at_once: 2,
-                collect_mib_per_second: None,
-                scratch_dir: None,
-                audit_permille: 1,
-            },
+            worker: Worker::default(),
             lock: Lock {
                 stop_believed_hours: 24,
                 catch_up_percent: 0,
@@ -251,14 +230,6 @@ impl Config {
         }
     }
 
-    pub(crate) fn collect_options(&self) -> CollectOptions {
-        let mib = self.worker.collect_mib_per_second;
-        CollectOptions {
-            bytes_per_second: mib.map(|mib| mib.saturating_mul(1 << 20)),
-            ..CollectOptions::default()
-        }
-    }
-
     pub(crate) const fn limits(&self) -> strongroom_api::Limits {
         strongroom_api::Limits {
             requests_per_second: self.limits.requests_per_second,
@@ -276,20 +247,7 @@ impl Config {
         if self.region.is_empty() || self.region.len() > 255 || !self.region.chars().all(name_ok) {
             bail!("`region` must be 1 to 255 letters, digits, `.`, `_` or `-`");
         }
-        if !(1..=64).contains(&self.worker.jobs_at_once) {
-            bail!("`worker.jobs_at_once` must be between 1 and 64");
-        }
-        if self.worker.collect_mib_per_second == Some(0) {
-            bail!("`worker.collect_mib_per_second` must be at least 1");
-        }
-        if let Some(folder) = &self.worker.scratch_dir
-            && (!folder.is_absolute() || folder.as_os_str().len() > SCRATCH_DIR_BYTES_MAX)
-        {
-            bail!("`worker.scratch_dir` must be an absolute path of at most 55 bytes");
-        }
-        if !(1..=1000).contains(&self.worker.audit_permille) {
-            bail!("`worker.audit_permille` must be between 1 and 1000");
-        }
+        self.worker.validate()?;
         if self.lock.stop_believed_hours > 168 {
             bail!("`lock.stop_believed_hours` must be at most 168");
         }

@@ -57,6 +57,11 @@ impl DataDir {
         self.path.join("scratch")
     }
 
+    /// For attached backups; made when first needed.
+    pub(crate) fn attached(&self) -> PathBuf {
+        self.path.join("attached")
+    }
+
     pub(crate) fn keys(&self) -> PathBuf {
         self.path.join("keys")
     }

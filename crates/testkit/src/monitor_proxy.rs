@@ -26,6 +26,8 @@ pub enum MonitorFault {
     CutAfter,
     /// It is not heard, and everything waits until [`MonitorProxy::heal`], which cuts.
     Stall,
+    /// The same, but then it is heard, and all goes on.
+    Hold,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +112,12 @@ impl Shared {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wait_until_healed(&self) {
+        let plan = self.plan();
+        let stalls = |plan: &mut Plan| plan.struck.is_some();
+        drop(self.changed.wait_timeout_while(plan, PATIENCE, stalls));
+    }
+
     /// Passes on lines of the client, and all that the monitor says, until either ends or a fault is due.
     fn serve(&self, client: &UnixStream, monitor: &UnixStream) -> std::io::Result<()> {
         let (mut answers, mut back) = (monitor.try_clone()?, client.try_clone()?);
@@ -134,10 +142,12 @@ impl Shared {
                     break;
                 }
                 Some(MonitorFault::Stall) => {
-                    let plan = self.plan();
-                    let stalls = |plan: &mut Plan| plan.struck.is_some();
-                    drop(self.changed.wait_timeout_while(plan, PATIENCE, stalls));
+                    self.wait_until_healed();
                     break;
+                }
+                Some(MonitorFault::Hold) => {
+                    self.wait_until_healed();
+                    to.write_all(line.as_bytes())?;
                 }
             }
             line.clear();

@@ -72,6 +72,17 @@ impl QemuMachine {
         Some(Self::start(folder, &arguments))
     }
 
+    /// Copies a disk to `place` that firmware boots a Linux from: one partition at 1 MiB, in it an ext4 file system with the
+    /// first process `sbin/init`, which starts an agent and says `login:` on the serial port. False where there is none,
+    /// which is said.
+    pub fn bootable_disk(place: &Path) -> bool {
+        let Some(guest) = guest_folder() else {
+            return false;
+        };
+        fs::copy(guest.join("bootable.raw"), place).expect("the folder is the test's");
+        true
+    }
+
     /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.raw`, which are made, without
     /// end, says so on `console`, and has an agent at `agent.sock`.
     pub fn linux(folder: &Path) -> Option<Self> {
@@ -79,19 +90,39 @@ impl QemuMachine {
         for disk in ["0.qcow2", "1.raw"] {
             make_file_system(folder, disk, Self::LINUX_DISK_SIZE);
         }
-        let (place, guest) = (folder.display(), guest.display());
+        let place = folder.display();
+        let disks = [(0, "qcow2"), (1, "raw")].map(|(n, format)| {
+            format!(
+                "-blockdev driver=file,node-name=file{n},filename={place}/{n}.{format} \
+                 -blockdev driver={format},node-name=disk{n},file=file{n}"
+            )
+        });
+        Some(Self::start_linux(folder, &guest, &disks))
+    }
+
+    /// As [`Self::linux`], from two exports of NBD that have such disks and may go away and come back: the nodes `disk0` and `disk1`.
+    pub fn linux_from(folder: &Path, sockets: [&str; 2]) -> Option<Self> {
+        let guest = guest_folder()?;
+        let disks = [0, 1].map(|n: usize| {
+            let socket = sockets[n];
+            format!(
+                "-blockdev driver=nbd,node-name=disk{n},server.type=unix,server.path={socket},reconnect-delay=60"
+            )
+        });
+        Some(Self::start_linux(folder, &guest, &disks))
+    }
+
+    fn start_linux(folder: &Path, guest: &Path, disks: &[String; 2]) -> Self {
+        let (guest, [first, second]) = (guest.display(), disks);
         let arguments = format!(
             "-M q35 -m 256 -no-reboot {COMPUTER} \
              -kernel {guest}/vmlinuz -initrd {guest}/initrd -append console=ttyS0 -serial file:console \
              -device virtio-serial-pci -chardev socket,id=agent,path=agent.sock,server=on,wait=off \
              -device virtserialport,chardev=agent,name=org.qemu.guest_agent.0 \
-             -blockdev driver=file,node-name=file0,filename={place}/0.qcow2 \
-             -blockdev driver=qcow2,node-name=disk0,file=file0 -device virtio-blk-pci,drive=disk0 \
-             -blockdev driver=file,node-name=file1,filename={place}/1.raw \
-             -blockdev driver=raw,node-name=disk1,file=file1 \
-             -device virtio-scsi-pci -device scsi-hd,drive=disk1"
+             {first} -device virtio-blk-pci,drive=disk0 \
+             {second} -device virtio-scsi-pci -device scsi-hd,drive=disk1"
         );
-        Some(Self::start(folder, &arguments))
+        Self::start(folder, &arguments)
     }
 
     fn start(folder: &Path, arguments: &str) -> Self {
@@ -121,6 +152,12 @@ impl QemuMachine {
 
     /// Runs a command at the test's own monitor, and returns its answer.
     pub fn command(&self, command: &str, arguments: &Value) -> Value {
+        let answer = self.try_command(command, arguments);
+        answer.unwrap_or_else(|refusal| panic!("{command}: {refusal}"))
+    }
+
+    /// The same, or why QEMU refuses it.
+    pub fn try_command(&self, command: &str, arguments: &Value) -> Result<Value, Value> {
         let mut stream = BufReader::new(self.connect());
         let mut ask = |request: Value| {
             writeln!(stream.get_mut(), "{request}").expect("the machine runs");
@@ -135,8 +172,10 @@ impl QemuMachine {
         };
         ask(json!({"execute": "qmp_capabilities"}));
         let mut answer = ask(json!({"execute": command, "arguments": arguments}));
-        assert!(answer.get("error").is_none(), "{command}: {answer}");
-        answer["return"].take()
+        match answer.get("error") {
+            None => Ok(answer["return"].take()),
+            Some(refusal) => Err(refusal.clone()),
+        }
     }
 
     fn connect(&self) -> UnixStream {
@@ -265,18 +304,18 @@ impl Drop for QemuMachine {
     }
 }
 
-/// The folder of the Linux guest. None where it was not made, which is said, and is a failure under `CI=true`.
+/// The folder of the Linux guest; none where it was not made, which is said, and is a failure under `CI=true`.
 pub(crate) fn guest_folder() -> Option<PathBuf> {
     let guest = std::env::var_os(GUEST_VARIABLE)
         .map(PathBuf::from)
         .unwrap_or_default();
-    if guest.join("vmlinuz").exists() {
-        return Some(guest);
+    let is_here = guest.join("vmlinuz").exists() && guest.join("bootable.raw").exists();
+    if !is_here {
+        tell(&format!(
+            "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
+        ));
     }
-    tell(&format!(
-        "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
-    ));
-    None
+    is_here.then_some(guest)
 }
 
 /// Makes an ext4 file system of so many bytes in `folder`, in an image whose ending is its format. It writes nothing by

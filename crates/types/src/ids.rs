@@ -106,6 +106,10 @@ id!(/// A copy of a backup to another region.
     ReplicationId, parse_uuid, uuid);
 id!(/// A policy that an account pushes to its projects.
     OrganizationPolicyId, parse_uuid, uuid);
+id!(/// One attempt to run a machine from a backup.
+    ProofId, parse_uuid, uuid);
+id!(/// A backup that is served as disks which machines run from.
+    AttachmentId, parse_uuid, uuid);
 id!(/// A row of the queue.
     JobId, parse_uuid, uuid);
 

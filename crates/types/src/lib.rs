@@ -21,11 +21,11 @@ mod timestamp;
 pub use chain::Chain;
 pub use clock::{Clock, SystemClock};
 pub use ids::{
-    AgentId, AgentPathId, AuditId, BackupId, CheckpointId, DomainId, InvalidId, JobId, MemberId,
-    OperationLogId, OrderId, OrganizationPolicyId, PolicyId, ProjectId, ReplicationId, ResourceId,
-    ServerId, TriggerId, UserId, VaultId, VolumeId,
+    AgentId, AgentPathId, AttachmentId, AuditId, BackupId, CheckpointId, DomainId, InvalidId,
+    JobId, MemberId, OperationLogId, OrderId, OrganizationPolicyId, PolicyId, ProjectId, ProofId,
+    ReplicationId, ResourceId, ServerId, TriggerId, UserId, VaultId, VolumeId,
 };
-pub use place::is_nbd_uri;
+pub use place::{is_nbd_uri, nbd_uri};
 pub use random::{IdSource, SystemIds};
 pub use retention::{
     DayOfMonth, InvalidUtcOffset, Mark, MarkedDays, Month, MonthUnit, Periods, Retention,
@@ -34,11 +34,12 @@ pub use retention::{
 pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
-    AgentStatus, AuditOutcome, BackupStatus, ChargingMode, CheckpointStatus, CloudType,
-    ConsistentLevel, DeploymentStatus, ImageType, JobKind, JobState, MemberStatus, NoticeChannel,
-    NoticeState, ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
-    PolicyOperation, PolicyOrigin, ProtectStatus, ProtectType, ReplicationStatus, ResourceType,
-    Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    Accelerator, AgentStatus, AttachmentStatus, AuditOutcome, BackupStatus, ChargingMode,
+    CheckpointStatus, CloudType, ConsistentLevel, DeploymentStatus, FileSystemState, ImageType,
+    JobKind, JobState, MemberStatus, NoticeChannel, NoticeState, ObjectType, OperationStatus,
+    OperationType, OrderKind, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin, ProofState,
+    ProofVerdict, ProtectStatus, ProtectType, ReplicationStatus, ResourceType, Role, ServerStatus,
+    Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -241,6 +241,35 @@ AuditOutcome {
     Failed = "failed",
 });
 
+words!(/// How far a proof of a backup is.
+ProofState {
+    Waiting = "waiting",
+    Running = "running",
+    /// It has a verdict.
+    Done = "done",
+    /// Nothing was found out.
+    Failed = "failed",
+});
+
+words!(/// What a machine that ran from a backup has shown.
+ProofVerdict {
+    Boots = "boots",
+    DoesNotBoot = "does_not_boot",
+    /// The machine showed nothing that can be told from here.
+    Unknown = "unknown",
+});
+
+words!(/// What a look through a file system has found.
+FileSystemState {
+    /// Nothing but what is put right at every boot.
+    Clean = "clean",
+    Damaged = "damaged",
+    NotChecked = "not_checked",
+});
+
+words!(/// Who ran a machine's instructions: the processor, or QEMU in its place.
+Accelerator { Kvm = "kvm", Tcg = "tcg" });
+
 words!(JobKind {
     BackUp = "back_up",
     Restore = "restore",
@@ -261,6 +290,8 @@ words!(JobKind {
     Replicate = "replicate",
     /// Put together what another region sent.
     ReceiveReplica = "receive_replica",
+    /// Run a machine from a backup.
+    Prove = "prove",
 });
 
 words!(/// Where people are told.
@@ -271,6 +302,15 @@ words!(NoticeState {
     Sent = "sent",
     /// Every attempt failed, or the channel is no longer configured.
     Failed = "failed",
+});
+
+words!(/// State of a backup that is served as disks, or shall be.
+AttachmentStatus {
+    Attaching = "attaching",
+    Attached = "attached",
+    Detaching = "detaching",
+    /// It cannot be served just now; tried again until it can, or is detached.
+    Error = "error",
 });
 
 words!(JobState {

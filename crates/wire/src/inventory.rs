@@ -111,5 +111,8 @@ pub struct Server {
     pub guest_agent: Option<String>,
     #[schema(required)]
     pub libvirt: Option<Libvirt>,
+    /// When a machine was last seen to boot from a backup of it that is still there.
+    #[schema(required)]
+    pub proven_at: Option<CbrTime>,
     pub created_at: CbrTime,
 }

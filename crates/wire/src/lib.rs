@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod administration;
 pub mod agent_checks;
+pub mod attachments;
 pub mod audit;
 pub mod backups;
 pub mod checkpoints;
@@ -20,6 +21,7 @@ pub mod operation_logs;
 pub mod orders;
 pub mod organization_policies;
 pub mod policies;
+pub mod proofs;
 pub mod protectables;
 pub mod replications;
 pub mod resources;

@@ -1,5 +1,6 @@
 //! Claims jobs and runs their bodies: the only place where database, repository and disks meet.
 
+mod attachments;
 mod blocks;
 mod clock;
 mod disks;
@@ -8,10 +9,12 @@ mod guests;
 mod jobs;
 mod lease;
 mod live;
+mod machine_hook;
 pub mod metrics;
 pub mod notify;
 pub mod places;
 mod private_file;
+mod prove;
 pub mod recovery;
 mod replicas;
 mod repositories;
@@ -19,10 +22,13 @@ mod runner;
 pub mod transfer;
 mod upkeep;
 
+pub use attachments::AttachmentKeeper;
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
-pub use live::{LiveHost, LocalMachines};
+pub use live::{LiveHost, LocalMachines, Watch};
+pub use machine_hook::MachineHook;
 pub use private_file::write_private;
+pub use prove::{DiskBus, ProveOptions, Prover};
 pub use replicas::StoredReplicas;
 pub use repositories::{Repositories, RepositoryError, StorageUnit};
 pub use runner::{Worker, take_over};

@@ -9,8 +9,10 @@ mod drives;
 mod machines;
 mod monitored;
 pub(crate) mod opening;
+mod pace;
 pub(crate) mod serving;
 mod sweep;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +32,9 @@ use crate::jobs::JobError;
 
 pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
+pub(crate) use pace::Pace;
 pub(crate) use sweep::sweep;
+pub use watch::Watch;
 
 /// Of one command, and of waiting for a turn at the monitor.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,6 +47,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct LiveHost {
     scratch_dir: PathBuf,
     audit_permille: u64,
+    pace: Arc<Pace>,
     ids: Arc<dyn IdSource>,
     turns: Mutex<BTreeMap<ServerId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -54,10 +59,17 @@ type Turn = tokio::sync::OwnedMutexGuard<()>;
 impl LiveHost {
     /// `scratch_dir` holds a folder for each server with a backup under way: what the guest overwrites meanwhile, and QEMU's socket.
     /// `audit_permille`, 1 to 1000, of what bitmaps do not mark is read all the same, and compared.
-    pub fn new(scratch_dir: PathBuf, audit_permille: u64, ids: Arc<dyn IdSource>) -> Self {
+    /// No more than `bytes_per_second` are read of all disks together.
+    pub fn new(
+        scratch_dir: PathBuf,
+        audit_permille: u64,
+        bytes_per_second: Option<u64>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
         Self {
             scratch_dir,
             audit_permille,
+            pace: Arc::new(Pace::new(bytes_per_second)),
             ids,
             turns: Mutex::default(),
         }

@@ -14,7 +14,9 @@ use tracing::Instrument;
 use crate::jobs::{self, Context, JobError};
 use crate::lease;
 use crate::live::{self, LiveHost};
+use crate::machine_hook::MachineHook;
 use crate::metrics;
+use crate::prove::Prover;
 use crate::repositories::Repositories;
 use crate::upkeep;
 
@@ -38,6 +40,10 @@ pub struct Worker {
     pub jobs_at_once: usize,
     /// How servers that run are backed up.
     pub live: Arc<LiveHost>,
+    /// How machines are stopped and started for restores; without one they are left alone.
+    pub machine_hook: Option<MachineHook>,
+    /// How backups are proven.
+    pub prover: Arc<Prover>,
     /// How collections are done.
     pub collect: CollectOptions,
 }
@@ -45,6 +51,9 @@ pub struct Worker {
 impl Worker {
     /// Clears what a former process left in machines. Then runs, with what happens by itself beside, until `stop`; then running jobs stop at their next step and go back to the queue.
     pub async fn run(self, stop: CancellationToken) {
+        if let Err(error) = self.prover.sweep() {
+            tracing::warn!(%error, "what a proof has left cannot be removed");
+        }
         // Before the first job: it would not tell a backup under way from one that was left.
         tokio::select! {
             () = stop.cancelled() => {}
@@ -103,6 +112,8 @@ impl Worker {
             app: self.app.clone(),
             repositories: Arc::clone(&self.repositories),
             live: Arc::clone(&self.live),
+            machine_hook: self.machine_hook.clone(),
+            prover: Arc::clone(&self.prover),
             collect: self.collect.clone(),
             lease: job.lease(&self.owner),
             cancel: stop.child_token(),

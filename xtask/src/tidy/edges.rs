@@ -21,7 +21,7 @@ const OURS: [(&str, &[&str]); 18] = [
     (
         "strongroom-worker",
         &[
-            "service", "db", "repo", "store", "block", "nbd", "qemu", "libvirt", "types",
+            "service", "db", "repo", "store", "block", "nbd", "attach", "qemu", "libvirt", "types",
         ],
     ),
     ("strongroom-api", &["wire", "service", "types"]),

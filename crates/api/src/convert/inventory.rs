@@ -86,6 +86,7 @@ pub(crate) fn server(view: ServerView) -> Server {
         qmp: row.qmp_socket,
         guest_agent: row.guest_agent_socket,
         libvirt,
+        proven_at: view.proven_at.map(CbrTime),
         created_at: CbrTime(row.created_at),
     }
 }

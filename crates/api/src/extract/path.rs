@@ -42,6 +42,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "vault_id" => ApiError::of(Code::VaultNotFound),
         "checkpoint_id" => ApiError::of(Code::CheckpointNotFound),
         "backup_id" => ApiError::of(Code::BackupNotFound),
+        "attachment_id" => ApiError::of(Code::AttachmentNotFound),
         "agent_id" => ApiError::of(Code::BadAgentId),
         "member_id" => ApiError::of(Code::MemberNotFound),
         "policy_id" | "organization_policy_id" => ApiError::of(Code::PolicyNotFound),

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod attachments;
 mod audit;
 mod auth;
 mod codes;
@@ -21,6 +22,7 @@ mod organization_policies;
 mod peer;
 mod policies;
 mod policy_page;
+mod proofs;
 mod refusals;
 mod schemas;
 mod server;

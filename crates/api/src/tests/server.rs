@@ -171,6 +171,7 @@ impl TestServer {
             peers: Arc::new(peer::OneVault),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
+            attachments_changed: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();

@@ -8,6 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 use strongroom_testkit::{Call, CountingStore};
 
+use super::collecting::{collect, open, pack_bytes};
 use super::damage::Case;
 use super::healing;
 use super::support::*;
@@ -171,6 +172,43 @@ async fn what_parity_brings_back_is_read_as_if_nothing_had_happened() {
         assert!(repository.packs_healed() > 0);
         case.write(&path, sound).await;
     }
+}
+
+#[tokio::test]
+async fn collections_go_on_beside_a_view_that_lets_them() {
+    let (store, repository) = in_memory().await;
+    let image = image(8, 2_000_000);
+    let kept = back_up(&repository, "kept", &image).await.unwrap().point.id;
+    let bytes = pack_bytes(&*store).await;
+    let other = back_up(&repository, "other", &super::support::image(21, 2_000_000)).await;
+    let other = other.unwrap().point.id;
+    let view = repository.view_point(&kept, CACHE_BYTES).await.unwrap();
+    repository.delete_point(&other).await.unwrap();
+    let waiting = collect(&repository).await.unwrap();
+    assert!(
+        waiting.packs_pending > 0 && waiting.packs_deleted == 0,
+        "{waiting:?}"
+    );
+    view.let_collections_go().await.unwrap();
+    let done = collect(&repository).await.unwrap();
+    assert_eq!(done.packs_pending, 0, "{done:?}");
+    assert_eq!(pack_bytes(&*store).await, bytes);
+    assert!(read(&view, 0, image.len()).await.unwrap() == image);
+
+    // Of a point that is gone nothing but the view keeps the data.
+    repository.delete_point(&kept).await.unwrap();
+    view.let_collections_go().await.unwrap();
+    let waiting = collect(&repository).await.unwrap();
+    assert!(
+        waiting.packs_pending > 0 && waiting.packs_deleted == 0,
+        "{waiting:?}"
+    );
+    let again = open(&store).await.view_point(&kept, CACHE_BYTES).await;
+    assert!(again.is_err());
+    assert!(read(&view, 0, image.len()).await.unwrap() == image);
+    view.end().await;
+    collect(&repository).await.unwrap();
+    assert!(pack_bytes(&*store).await < bytes);
 }
 
 #[tokio::test]

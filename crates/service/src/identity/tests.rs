@@ -63,6 +63,7 @@ impl Installation {
             peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
+            attachments_changed: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();

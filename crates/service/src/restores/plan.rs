@@ -137,8 +137,13 @@ impl Plan {
         by_machine || findings.is_locked(&volume.id)
     }
 
-    /// Refuses targets that are held, too small or not usable.
-    pub(super) fn check_disks(&self, findings: &Findings) -> Result<(), Error> {
+    /// A server is restored, and not a disk by itself.
+    pub(super) const fn is_of_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Refuses targets that are held.
+    pub(super) fn check_machines(&self, findings: &Findings) -> Result<(), Error> {
         for volume in &self.examined {
             if !self.is_held(volume, findings) {
                 continue;
@@ -152,6 +157,11 @@ impl Plan {
                 },
             });
         }
+        Ok(())
+    }
+
+    /// Refuses targets that are too small or not usable.
+    pub(super) fn check_disks(&self, findings: &Findings) -> Result<(), Error> {
         for Pair { backup, target } in &self.pairs {
             let volume_id = target.id.clone();
             match findings.get(&target.id) {

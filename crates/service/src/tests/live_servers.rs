@@ -6,7 +6,7 @@ use super::{World, on_each_database, refused};
 use crate::backups::{self, NewRestore};
 use crate::inventory::{NewServer, ServerView, add_server};
 use crate::protectables::{self, ProtectableKind, ProtectableServer, ProtectableView};
-use crate::{Error, MachineError, MachineFacts};
+use crate::{Error, MachineError, MachineFacts, Settings};
 
 const MONITOR: &str = "/run/web.qmp";
 
@@ -127,6 +127,40 @@ async fn nothing_is_restored_onto_disks_that_a_machine_has() {
         }
         world.set_machine(MONITOR, Err(MachineError::Unreachable));
         restore().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_stops_machines_restores_servers_that_run_and_no_single_disk_of_them() {
+    on_each_database(|mut world| async move {
+        let settings = Settings {
+            stops_machines: true,
+            ..Settings::default()
+        };
+        world.app.settings = settings.into();
+        let web = server(&world).await;
+        let vault = world.server_vault("vault", &[&web]).await;
+        let backup = world.backed_up(&vault).await.remove(0);
+        let data = world.volume("data").await;
+        let disks = world.disk_vault("disks", &[&data]).await;
+        let of_disk = world.backed_up(&disks).await.remove(0);
+        world.set_machine(MONITOR, Ok(machine(true, &["/web/0", "/web/1"])));
+        let new = |server_id, volume_id| NewRestore {
+            server_id,
+            volume_id,
+            mappings: Vec::new(),
+            power_on: true,
+            of_files: false,
+        };
+        let (app, caller, project) = (&world.app, &world.caller, &world.project);
+        let onto_disk = new(None, Some(web.volumes[1].id.clone()));
+        let refusal = backups::restore(app, caller, project, &of_disk.id, onto_disk).await;
+        refused!(refusal, Error::DiskInUse { .. });
+        let onto_server = new(Some(web.server.id.clone()), None);
+        backups::restore(app, caller, project, &backup.id, onto_server)
+            .await
+            .unwrap();
     })
     .await;
 }

@@ -1,5 +1,6 @@
 //! The rules at the service's boundary, on SQLite and on PostgreSQL. Jobs are played by calling what they report.
 
+mod attachments;
 mod auto_bind;
 mod backups;
 mod checkpoints;
@@ -15,6 +16,7 @@ mod orders;
 mod organization_policies;
 mod policies;
 mod progress;
+mod proofs;
 mod protectables;
 mod recovered_policies;
 mod recovery;

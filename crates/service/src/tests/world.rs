@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use strongroom_db::{Backup, Db, Domain, Job, Lease, Page, Project};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::{
-    BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB, MemberId, ObjectType,
-    OperationLogId, OrganizationPolicyId, ProjectId, ProtectType, ResourceId, ResourceType, Role,
-    ServerId, UserId, VaultId, VolumeFormat, VolumeId,
+    Accelerator, BackupId, Clock, CloudType, ConsistentLevel, DomainId, GIB, JobKind, MIB,
+    MemberId, ObjectType, OperationLogId, OrganizationPolicyId, ProjectId, ProofVerdict,
+    ProtectType, ResourceId, ResourceType, Role, ServerId, UserId, VaultId, VolumeFormat, VolumeId,
 };
 
 use super::recovery::points_of;
@@ -105,6 +105,7 @@ impl World {
             peers: Arc::new(NoPeers),
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
+            attachments_changed: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let domain_id = DomainId::random(&*app.ids);
@@ -450,6 +451,20 @@ impl World {
             }
             JobKind::Collect => {
                 progress::finish_collection(app, lease, job).await.unwrap();
+            }
+            JobKind::Prove => {
+                let work = progress::start_proof(app, lease).await.unwrap();
+                let outcome = progress::ProofOutcome {
+                    verdict: ProofVerdict::Boots,
+                    reason: "its guest agent answered".to_owned(),
+                    accelerator: Some(Accelerator::Tcg),
+                    file_systems: Vec::new(),
+                    console: String::new(),
+                    screen: None,
+                };
+                progress::finish_proof(app, lease, &work.proof, outcome)
+                    .await
+                    .unwrap();
             }
             JobKind::DeployPolicy => {
                 let id: OrganizationPolicyId = job.subject_id.parse().unwrap();

@@ -2,9 +2,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::attachments::Attach;
 use super::connection::encode;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, query, sharing};
+use super::{Column, Context, attachments, proofs, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -39,6 +40,26 @@ pub(crate) enum Verb {
     Restore(Restore),
     /// Copy a server's backup to another region.
     Replicate(Replicate),
+    /// Run a machine from a backup, apart from everything, to see whether it boots.
+    Prove {
+        backup: String,
+        /// Return when there is a verdict; fail when it does not boot.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List the proofs of a backup, newest first.
+    Proofs { backup: String },
+    /// Show one proof, and what its machine said.
+    Proof(proofs::Show),
+    /// Serve a backup as disks that machines run from at once.
+    Attach(Attach),
+    /// List attached backups, newest first.
+    Attachments,
+    /// Serve a backup no more, and throw away what was written over it.
+    Detach {
+        /// The attachment's id.
+        attachment: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +133,9 @@ pub(crate) struct Restore {
     /// Which disk's backup goes to which disk of the server.
     #[arg(long = "map", value_name = "BACKUP=VOLUME")]
     mappings: Vec<String>,
+    /// Leave the server off; without this, it is started where the service knows how.
+    #[arg(long)]
+    stay_off: bool,
     /// Return when the data is back; fail when it failed.
     #[arg(long)]
     wait: bool,
@@ -134,14 +158,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             let answer = connection.get(&format!("/backups{}", list.query())).await?;
             context.print(&answer, "/backups", COLUMNS)
         }
-        Verb::Show { backup } => {
-            let answer = connection.get(&path(&backup)).await?;
-            context.print(&answer, "/backup", COLUMNS)?;
-            if context.format == crate::output::Format::Table {
-                context.print(&answer, "/backup/children", COLUMNS)?;
-            }
-            Ok(())
-        }
+        Verb::Show { backup } => show(context, &backup).await,
         Verb::Rename { backup, name } => {
             let answer = connection
                 .put(&path(&backup), &json!({ "backup": { "name": name } }))
@@ -166,18 +183,13 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Members { backup } => sharing::members(context, &backup).await,
         Verb::Accept { backup, vault } => sharing::accept(context, &backup, &vault).await,
         Verb::Reject { backup } => sharing::reject(context, &backup).await,
-        Verb::Replicate(replicate) => {
-            let mut body = replicate.destination.body();
-            if let Some(name) = &replicate.name {
-                body["name"] = name.as_str().into();
-            }
-            let path = format!("{}/replicate", path(&replicate.backup));
-            let answer = connection
-                .post(&path, &json!({ "replicate": body }))
-                .await?;
-            let region = &replicate.destination.region;
-            context.say(&format!("the backup is on its way to {region}"), &answer)
-        }
+        Verb::Replicate(wish) => replicate(context, &wish).await,
+        Verb::Prove { backup, wait } => proofs::prove(context, &backup, wait).await,
+        Verb::Proofs { backup } => proofs::list(context, &backup).await,
+        Verb::Proof(show) => proofs::show(context, &show).await,
+        Verb::Attach(attach) => attachments::attach(context, attach).await,
+        Verb::Attachments => attachments::list(context).await,
+        Verb::Detach { attachment } => attachments::detach(context, &attachment).await,
         Verb::Restore(restore) => {
             let answer = connection
                 .post(
@@ -195,6 +207,34 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             context.say(&format!("backup {} restored", restore.backup), &done)
         }
     }
+}
+
+async fn show(context: &Context, backup: &str) -> anyhow::Result<()> {
+    let connection = &context.connection;
+    let answer = connection.get(&path(backup)).await?;
+    context.print(&answer, "/backup", COLUMNS)?;
+    if context.format == crate::output::Format::Table {
+        context.print(&answer, "/backup/children", COLUMNS)?;
+        let is_own = answer["backup"]["project_id"] == connection.project_id();
+        if is_own {
+            proofs::print_newest(context, backup).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn replicate(context: &Context, replicate: &Replicate) -> anyhow::Result<()> {
+    let mut body = replicate.destination.body();
+    if let Some(name) = &replicate.name {
+        body["name"] = name.as_str().into();
+    }
+    let path = format!("{}/replicate", path(&replicate.backup));
+    let answer = context
+        .connection
+        .post(&path, &json!({ "replicate": body }))
+        .await?;
+    let region = &replicate.destination.region;
+    context.say(&format!("the backup is on its way to {region}"), &answer)
 }
 
 pub(super) fn path(backup: &str) -> String {
@@ -219,6 +259,9 @@ impl Restore {
         let mut restore = json!({});
         if let Some(server) = &self.server {
             restore["server_id"] = server.as_str().into();
+        }
+        if self.stay_off {
+            restore["power_on"] = false.into();
         }
         if let Some(volume) = &self.volume {
             restore["volume_id"] = volume.as_str().into();

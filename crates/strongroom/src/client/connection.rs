@@ -1,8 +1,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use reqwest::{Client, Method, Url};
+use anyhow::{Context, anyhow, bail};
+use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 use strongroom_types::{Clock, SystemClock};
 use strongroom_wire::signing;
@@ -64,6 +64,16 @@ impl Connection {
         self.call(Method::DELETE, path, None).await
     }
 
+    /// What is no JSON.
+    pub(crate) async fn download(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self.send(Method::GET, path, None).await?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        let bytes = answer.bytes().await.context("the answer broke off")?;
+        Ok(bytes.to_vec())
+    }
+
     /// As [`Self::get`]; `None` when the object does not exist.
     pub(crate) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
         match self.get(path).await {
@@ -85,45 +95,31 @@ impl Connection {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
+        let answer = self.send(method, path, body).await?;
+        if answer.status().is_success() {
+            return value(answer).await;
+        }
+        Err(refusal(answer).await)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response> {
         let path = self.full_path(path);
         let url = Url::parse(&format!("{}{path}", self.credentials.endpoint))
             .with_context(|| format!("`{}` is not a URL", self.credentials.endpoint))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = self.signed(method, url, body)?;
         let sent = self.http.execute(request).await;
-        let answer = sent.with_context(|| {
+        sent.with_context(|| {
             format!(
                 "the server at {} does not answer",
                 self.credentials.endpoint
             )
-        })?;
-        let status = answer.status();
-        let text = answer.text().await.context("the answer broke off")?;
-        let value = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap_or(Value::String(text))
-        };
-        if status.is_success() {
-            return Ok(value);
-        }
-        let field = |name: &str| {
-            value
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let (code, message) = (field("error_code"), field("error_msg"));
-        if message.is_empty() {
-            bail!("the server answered HTTP {status}: {value}");
-        }
-        Err(Refused {
-            status: status.as_u16(),
-            code,
-            message,
-        }
-        .into())
+        })
     }
 
     fn signed(&self, method: Method, url: Url, body: String) -> anyhow::Result<reqwest::Request> {
@@ -162,6 +158,34 @@ impl Connection {
             .body(body);
         Ok(request.build()?)
     }
+}
+
+async fn value(answer: Response) -> anyhow::Result<Value> {
+    let text = answer.text().await.context("the answer broke off")?;
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// What the server said instead of doing it.
+async fn refusal(answer: Response) -> anyhow::Error {
+    let status = answer.status();
+    let value = match value(answer).await {
+        Ok(value) => value,
+        Err(error) => return error,
+    };
+    let field = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let (code, message) = (field("error_code"), field("error_msg"));
+    if message.is_empty() {
+        return anyhow!("the server answered HTTP {status}: {value}");
+    }
+    Refused {
+        status: status.as_u16(),
+        code,
+        message,
+    }
+    .into()
 }
 
 /// Percent-encodes a query value or a path segment.

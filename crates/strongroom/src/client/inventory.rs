@@ -98,6 +98,7 @@ const SERVER_COLUMNS: &[Column] = &[
     ("name", "/name"),
     ("status", "/status"),
     ("volumes", "/volumes"),
+    ("proven (UTC)", "/proven_at"),
 ];
 
 pub(super) async fn run_volume(context: &Context, verb: VolumeVerb) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! The client verbs: each is one or a few calls of the API that any other client could make.
 
+mod attachments;
 mod audit;
 mod backups;
 mod checkpoints;
@@ -11,6 +12,7 @@ mod orders;
 mod organization_policies;
 mod peers;
 mod policies;
+mod proofs;
 mod sharing;
 mod tasks;
 mod vault_calls;
@@ -37,7 +39,7 @@ pub(crate) enum Verb {
     /// Restore points: back up a vault's resources now.
     #[command(subcommand)]
     Checkpoint(checkpoints::Verb),
-    /// Backups: list, show, rename, restore, delete, share.
+    /// Backups: list, show, rename, restore, attach, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
     /// Policies: what backs vaults up by itself, and which backups stay.

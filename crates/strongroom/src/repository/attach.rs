@@ -1,21 +1,20 @@
 //! `repo attach`: a point as a disk that machines boot from, served until a signal ends it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strongroom_attach::{Overlay, PointExport, bind};
-use strongroom_nbd::{Export, Limits, Listener, Server, Writable};
-use strongroom_repo::PointView;
-use tokio::runtime::Handle;
+use strongroom_attach::{OpenPoint, Plan, remove_socket};
+use strongroom_types::nbd_uri;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Place;
 use super::answer::print_answer;
 use crate::output::{Format, human_bytes, print_line};
+
+const OWNER_ONLY: u32 = 0o600;
 
 #[derive(Debug, Args)]
 pub(crate) struct Attach {
@@ -42,21 +41,28 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
         writable: bool,
         uri: &'a str,
     }
-    let uri = uri_of(&attach.socket)?;
+    let path = std::path::absolute(&attach.socket)?;
+    let path = path.to_str().context("the socket's path is not UTF-8")?;
+    let uri = nbd_uri(path);
     let repository = attach.place.open().await?;
     let point = repository
         .find_point(&attach.point)
         .await?
         .with_context(|| format!("there is no point `{}`", attach.point))?;
-    let cache_bytes = usize::try_from(u64::from(attach.cache) << 20)?;
-    let view = Arc::new(repository.view_point(&point.id, cache_bytes).await?);
+    let plan = Plan {
+        socket: attach.socket.clone(),
+        socket_mode: OWNER_ONLY,
+        overlay: attach.overlay.clone(),
+        start: None,
+        cache_bytes: usize::try_from(u64::from(attach.cache) << 20)?,
+    };
+    let open = OpenPoint::open(&repository, &point.id, plan).await?;
     let mut signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let export = export(&attach, point.id.as_str(), &view)?;
-    let server = serve(&attach.socket, &export)?;
+    let served = open.serve()?;
     let answer = Attached {
         point: point.id.as_str(),
         size_bytes: point.size_bytes,
-        writable: export.writable().is_some(),
+        writable: attach.overlay.is_some(),
         uri: &uri,
     };
     match format {
@@ -82,65 +88,8 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    end(server, export, view, &attach.socket).await?;
+    // While it is there, nobody else takes its name.
+    remove_socket(&attach.socket)?;
+    served.end().await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What clients are told to connect to.
-fn uri_of(socket: &Path) -> anyhow::Result<String> {
-    let path = std::path::absolute(socket)?;
-    let text = path.to_str().filter(|text| is_plain(text));
-    let text = text.with_context(|| {
-        format!(
-            "{} has characters that an NBD address must not have",
-            path.display()
-        )
-    })?;
-    Ok(format!("nbd+unix:///?socket={text}"))
-}
-
-fn is_plain(path: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    path.bytes().all(plain)
-}
-
-fn export(attach: &Attach, point: &str, view: &Arc<PointView>) -> anyhow::Result<Arc<dyn Export>> {
-    let export = Arc::new(PointExport::new(Arc::clone(view), Handle::current()));
-    Ok(match &attach.overlay {
-        Some(file) => Arc::new(Overlay::open(file, export, point)?),
-        None => export,
-    })
-}
-
-fn serve(socket: &Path, export: &Arc<dyn Export>) -> anyhow::Result<Server> {
-    let listener =
-        bind(socket).with_context(|| format!("the socket {} cannot be made", socket.display()))?;
-    let exports = [(String::new(), Arc::clone(export))];
-    let server = Server::start(Listener::Unix(listener), exports, Limits::default());
-    server.context("no thread could be started")
-}
-
-/// Clients that reconnect wait for the next server. What they wrote is flushed for them, and collections need not wait any
-/// more.
-async fn end(
-    server: Server,
-    export: Arc<dyn Export>,
-    view: Arc<PointView>,
-    socket: &Path,
-) -> anyhow::Result<()> {
-    let path = socket.to_owned();
-    let stopped = tokio::task::spawn_blocking(move || {
-        // While it is there, nobody else takes its name.
-        std::fs::remove_file(path)?;
-        server.stop();
-        let flushed = export.writable().map_or(Ok(()), Writable::flush);
-        flushed.map_err(|fault| anyhow::anyhow!(fault.message))
-    });
-    stopped.await??;
-    let view = Arc::into_inner(view);
-    ensure!(view.is_some(), "a request was still at work");
-    if let Some(view) = view {
-        view.end().await;
-    }
-    Ok(())
 }

@@ -17,14 +17,16 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use nix::sys::stat::{Mode, umask};
 use strongroom_api::{ApiState, Limiter};
 use strongroom_db::Db;
-use strongroom_service::{App, SecretSeal, Settings};
+use strongroom_service::{App, SecretSeal, Settings, attachments};
 use strongroom_types::{IdSource, SystemClock, SystemIds};
-use strongroom_worker::notify::Notifier;
+use strongroom_worker::notify::{Channels, Notifier};
 use strongroom_worker::{
-    LiveHost, LocalDisks, LocalGuests, LocalMachines, Repositories, StoredReplicas, Worker,
+    AttachmentKeeper, LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories,
+    StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Overrides};
@@ -68,16 +70,13 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     first_start::credentials(&app, &data_dir.credentials(), &endpoint).await?;
     let stop = CancellationToken::new();
     let repositories = Arc::new(storage::repositories(&config, &data_dir, &app).await?);
+    attachments::begin_again(&app).await?;
+    let beside = beside(&config, channels, &repositories, &app, &stop);
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
     let mut worker =
         tokio::spawn(worker(&config, &data_dir, repositories, &app, owner).run(stop.clone()));
-    let notifier = Notifier {
-        app: app.clone(),
-        channels,
-    };
-    let notifier = tokio::spawn(notifier.run(stop.clone()));
     let state = ApiState {
         app: app.clone(),
         public_url: config.public_url.clone(),
@@ -104,9 +103,10 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if !worker.is_finished() {
         worker.await.context("the worker stopped unexpectedly")?;
     }
-    notifier
-        .await
-        .context("the notifier stopped unexpectedly")?;
+    for (what, task) in beside {
+        task.await
+            .with_context(|| format!("what {what} stopped unexpectedly"))?;
+    }
     app.db.close().await;
     Ok(())
 }
@@ -164,6 +164,8 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         storage_units: config.storage_unit_settings(),
         notice_channels: config.notify.channels()?.names(),
         peers,
+        stops_machines: config.worker.machine_hook.is_some(),
+        attach_dir: attach_dir(config, data_dir)?,
         ..Settings::default()
     };
     Ok(App {
@@ -176,8 +178,18 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         peers: Arc::new(links),
         settings: Arc::new(settings),
         wake: Arc::default(),
+        attachments_changed: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
     })
+}
+
+/// As text, for it is shown to those who connect.
+fn attach_dir(config: &Config, data_dir: &DataDir) -> anyhow::Result<String> {
+    let folder = config.worker.attach_dir.clone();
+    let folder = std::path::absolute(folder.unwrap_or_else(|| data_dir.attached()))?;
+    let text = folder.to_str();
+    let text = text.with_context(|| format!("{} is not UTF-8", folder.display()))?;
+    Ok(text.to_owned())
 }
 
 fn worker(
@@ -190,8 +202,14 @@ fn worker(
     let scratch_dir = config.worker.scratch_dir.clone();
     let scratch_dir = scratch_dir.unwrap_or_else(|| data_dir.scratch());
     let live = LiveHost::new(
-        scratch_dir,
+        scratch_dir.clone(),
         config.worker.audit_permille,
+        config.worker.live_mib_per_second.map(|mib| mib << 20),
+        Arc::new(SystemIds),
+    );
+    let prover = Prover::new(
+        config.worker.prove.options(),
+        scratch_dir,
         Arc::new(SystemIds),
     );
     Worker {
@@ -200,8 +218,42 @@ fn worker(
         owner,
         jobs_at_once: config.worker.jobs_at_once,
         live: Arc::new(live),
-        collect: config.collect_options(),
+        machine_hook: config.worker.machine_hook(),
+        prover: Arc::new(prover),
+        collect: config.worker.collect_options(),
     }
+}
+
+/// What goes on beside the jobs, until `stop`, and what each of it does.
+fn beside(
+    config: &Config,
+    channels: Channels,
+    repositories: &Arc<Repositories>,
+    app: &App,
+    stop: &CancellationToken,
+) -> Vec<(&'static str, JoinHandle<()>)> {
+    let keeper = AttachmentKeeper {
+        app: app.clone(),
+        repositories: Arc::clone(repositories),
+        cache_bytes: config.worker.attach_cache_mib << 20,
+    };
+    let notifier = Notifier {
+        app: app.clone(),
+        channels,
+    };
+    let mut tasks = vec![
+        (
+            "serves attached backups",
+            tokio::spawn(keeper.run(stop.clone())),
+        ),
+        ("sends notices", tokio::spawn(notifier.run(stop.clone()))),
+    ];
+    if let Some(folder) = config.worker.machines_dir.clone() {
+        let watch = Watch::new(folder, config.worker.machines_project.clone());
+        let watching = tokio::spawn(watch.run(app.clone(), stop.clone()));
+        tasks.push(("looks for machines", watching));
+    }
+    tasks
 }
 
 fn render_metrics(stop: CancellationToken) -> anyhow::Result<strongroom_api::RenderMetrics> {

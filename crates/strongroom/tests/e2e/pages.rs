@@ -24,7 +24,7 @@ use crate::server::BINARY;
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 8] = [
+const ELSEWHERE: [(&str, &str, &str); 10] = [
     (
         "../README.md",
         "cargo run --release --bin strongroom -- demo",
@@ -49,6 +49,16 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
         "compatibility.md",
         "target/clients-venv/",
         "`clients.rs` runs this script, among the others",
+    ),
+    (
+        "instant-recovery.md",
+        "-blockdev driver=nbd",
+        "`instant.rs` runs such a machine",
+    ),
+    (
+        "instant-recovery.md",
+        "{\"execute\": \"blockdev-add\"",
+        "`instant.rs` moves a machine home so",
     ),
     (
         "live-servers.md",

@@ -5,7 +5,9 @@ mod back_up;
 mod collect;
 mod deploy;
 mod error;
+mod machine;
 mod migrate;
+mod prove;
 mod receive_replica;
 mod remove;
 mod replicate;
@@ -29,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use error::JobError;
 
 use crate::live::LiveHost;
+use crate::machine_hook::MachineHook;
+use crate::prove::Prover;
 use crate::repositories::Repositories;
 use crate::transfer::Progress;
 
@@ -42,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) collect: CollectOptions,
     pub(crate) live: Arc<LiveHost>,
+    pub(crate) machine_hook: Option<MachineHook>,
+    pub(crate) prover: Arc<Prover>,
     pub(crate) lease: Lease,
     pub(crate) cancel: CancellationToken,
 }
@@ -75,6 +81,7 @@ pub(crate) async fn run(context: &Context, job: &Job) -> Result<(), JobError> {
         JobKind::SyncVault | JobKind::SyncBackup => sync::run(context).await,
         JobKind::Replicate => replicate::run(context, job, &subject(job)?).await,
         JobKind::ReceiveReplica => receive_replica::run(context, &subject(job)?).await,
+        JobKind::Prove => prove::run(context).await,
     }
 }
 
@@ -94,6 +101,7 @@ pub(crate) async fn fail(context: &Context, job: &Job, error: JobError) -> Resul
         JobKind::SyncVault | JobKind::SyncBackup => sync::fail(context, failure).await,
         JobKind::Replicate => replicate::fail(context, &subject(job)?, failure).await,
         JobKind::ReceiveReplica => receive_replica::fail(context, &subject(job)?, failure).await,
+        JobKind::Prove => prove::fail(context, failure).await,
     }
 }
 

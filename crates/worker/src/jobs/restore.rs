@@ -8,7 +8,7 @@ use strongroom_service::progress::{
 use strongroom_types::{OperationLogId, Trouble};
 
 use super::error::disk_trouble;
-use super::{Context, JobError, reporting};
+use super::{Context, JobError, machine, reporting};
 use crate::places::open_sink;
 use crate::transfer::{self, Progress};
 
@@ -25,6 +25,10 @@ pub(super) async fn run(
     let repository = context.repository_of(vault, project).await?;
     let total = work.disks.iter().map(|disk| disk.backup.size_bytes).sum();
     let progress = Progress::new(total);
+    let machine = machine::of(context, &work);
+    if let Some(machine) = machine {
+        machine::stop(&context.app, machine, &work).await?;
+    }
     let targets = open_targets(&work).await?;
     let restoring = async {
         for (point, sink) in targets {
@@ -40,6 +44,10 @@ pub(super) async fn run(
         restoring,
     )
     .await??;
+    // Before the end is published: who dies in between has it stopped, compared and started once more.
+    if let Some(machine) = machine.filter(|_| work.power_on) {
+        machine::start(machine).await;
+    }
     Ok(finish_restore(&context.app, &context.lease, operation_log_id).await?)
 }
 

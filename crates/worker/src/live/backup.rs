@@ -9,6 +9,7 @@ use strongroom_service::progress::{BackupWork, DiskWork};
 use strongroom_service::rows::Quiesce;
 use strongroom_types::{Chain, IdSource, VolumeFormat};
 
+use super::pace::{Pace, Paced};
 use super::serving::{Changes, ServedDisk, Serving};
 use super::{LiveHost, Turn, domains, monitored, opening};
 use crate::exports::{ExportAgain, ExportChanges};
@@ -24,6 +25,7 @@ pub(crate) struct Instant {
     serving: Serving,
     disks: Vec<ServedDisk>,
     audit_permille: u64,
+    pace: Arc<Pace>,
     ids: Arc<dyn IdSource>,
     /// Absent where the vault does not ask for it.
     pub(crate) quiesce: Option<Quiesce>,
@@ -53,6 +55,7 @@ pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<I
         serving,
         quiesce,
         audit_permille: host.audit_permille,
+        pace: Arc::clone(&host.pace),
         ids: Arc::clone(&host.ids),
     }))
 }
@@ -94,6 +97,7 @@ impl Instant {
             since: since.to_string(),
             exports,
             audit,
+            pace: Arc::clone(&self.pace),
         })))
     }
 
@@ -107,7 +111,10 @@ impl Instant {
         tracing::info!(volume = %id, because, "a disk is read whole");
         let uri = self.served(disk)?.uri.clone();
         let open = move || open_source(Path::new(&uri), VolumeFormat::Raw);
-        let source = self.opened(disk, open).await?;
+        let source = Box::new(Paced {
+            source: self.opened(disk, open).await?,
+            pace: Arc::clone(&self.pace),
+        });
         Ok(Whole { source, because })
     }
 
@@ -171,6 +178,7 @@ pub(crate) struct Changed {
     pub(crate) since: String,
     pub(crate) exports: (ExportChanges, ExportAgain),
     pub(crate) audit: Audit,
+    pub(crate) pace: Arc<Pace>,
 }
 
 pub(crate) struct Whole {

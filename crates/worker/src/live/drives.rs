@@ -26,7 +26,7 @@ pub(super) fn same_place(one: &str, other: &str) -> bool {
     one == other || (identity(one).is_some() && identity(one) == identity(other))
 }
 
-fn file_of(drive: &Drive) -> Option<String> {
+pub(super) fn file_of(drive: &Drive) -> Option<String> {
     let Some(options) = drive.file.strip_prefix("json:") else {
         return Some(drive.file.clone());
     };

@@ -84,7 +84,7 @@ async fn those(
         .map_err(|_| MachineError::Strange("looking at its disks stopped unexpectedly".to_owned()))
 }
 
-async fn inspect(socket: &Path) -> Result<Machine> {
+pub(super) async fn inspect(socket: &Path) -> Result<Machine> {
     let asking = async {
         let mut qmp = monitor(socket, PATIENCE).await?;
         Machine::inspect(&mut qmp).await

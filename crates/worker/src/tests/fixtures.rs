@@ -28,6 +28,7 @@ pub(super) fn app(db: Db, clock: &Arc<MockClock>, machines: Arc<dyn Machines>) -
         peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),
+        attachments_changed: Arc::default(),
         seal: Arc::new(SecretSeal::new(&[7; 32])),
     }
 }

@@ -4,6 +4,7 @@ mod changes;
 mod failures;
 mod installation;
 mod resets;
+mod watch;
 
 use std::collections::BTreeSet;
 

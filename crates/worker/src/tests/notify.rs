@@ -29,6 +29,7 @@ async fn app(clock: &Arc<MockClock>) -> (App, TestDatabase) {
         peers: Arc::new(NoPeers),
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),
+        attachments_changed: Arc::default(),
         seal: Arc::new(SecretSeal::new(&[7; 32])),
     };
     (app, database)

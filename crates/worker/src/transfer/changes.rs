@@ -7,11 +7,13 @@ use bytes::Bytes;
 use strongroom_nbd::Content;
 use strongroom_repo::{Error, NewPoint, Repository, Reread, Source};
 use strongroom_types::IdSource;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::back_up::{BackedUp, Piece, Pieces, adopted, write};
 use super::{PIECE_BYTES, Progress, TransferError};
 use crate::exports::{ExportAgain, ExportChanges};
+use crate::live::Pace;
 
 /// Which stretches are read although they are said to be unchanged, to find out whether that is so.
 #[derive(Debug, Clone)]
@@ -69,12 +71,13 @@ pub(crate) async fn back_up_changes(
     repository: &Repository,
     (changes, again): (ExportChanges, ExportAgain),
     (since, audit): (&str, Audit),
+    pace: Arc<Pace>,
     new: NewPoint,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<BackedUp, TransferError> {
     let read_again = Arc::new(AtomicU64::new(0));
-    let reread = reread(again, &read_again);
+    let reread = reread(again, &read_again, &pace);
     let writer = match repository.begin_point_over(new, reread).await {
         Ok(writer) => writer,
         Err(Error::PointExists(point)) => return Ok(adopted(*point)),
@@ -83,16 +86,21 @@ pub(crate) async fn back_up_changes(
     if writer.parent().is_none_or(|parent| parent.name != since) {
         return Err(TransferError::OtherParent);
     }
-    let read = |pieces: &Pieces| read_changes(changes, audit, pieces);
+    let read = move |pieces: &Pieces| read_changes(changes, audit, &pace, pieces);
     let mut backed_up = write(writer, read, progress, cancel).await?;
     backed_up.read_bytes += read_again.load(Ordering::Relaxed);
     Ok(backed_up)
 }
 
-fn reread(mut export: ExportAgain, bytes: &Arc<AtomicU64>) -> Reread {
-    let bytes = Arc::clone(bytes);
+fn reread(mut export: ExportAgain, bytes: &Arc<AtomicU64>, pace: &Arc<Pace>) -> Reread {
+    let (bytes, pace) = (Arc::clone(bytes), Arc::clone(pace));
+    let waits = Handle::current();
     Box::new(move |offset, buffer| {
         bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        // The engine's threads know of no runtime.
+        let entered = waits.enter();
+        pace.wait(buffer.len() as u64);
+        drop(entered);
         let read = export.read_at(offset, buffer);
         read.map_err(|error| Arc::new(error) as Source)
     })
@@ -101,11 +109,15 @@ fn reread(mut export: ExportAgain, bytes: &Arc<AtomicU64>) -> Reread {
 fn read_changes(
     mut changes: ExportChanges,
     mut audit: Audit,
+    pace: &Pace,
     pieces: &Pieces,
 ) -> strongroom_block::Result<()> {
     while let Some(piece) = changes.next_piece()? {
         let content = match piece.content {
-            Content::Data(data) => Piece::Data(Bytes::from(data)),
+            Content::Data(data) => {
+                pace.wait(data.len() as u64);
+                Piece::Data(Bytes::from(data))
+            }
             Content::Hole => Piece::Hole(piece.length),
             Content::Unchanged => {
                 if !pass_unchanged(

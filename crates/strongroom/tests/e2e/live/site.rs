@@ -142,38 +142,15 @@ impl Site {
                 assert!(repair.contains(&ended.status.code().unwrap()), "{ended:?}");
             }
             run("/usr/sbin/e2fsck", &["-fn", text(&image)]);
-            self.highest_file(&image)
+            highest_file(&self.folder, &image)
         });
         // A file is durable before the next is begun on the other disk.
         assert!(highest[0].abs_diff(highest[1]) == 1, "{highest:?}");
         highest[0].max(highest[1])
     }
 
-    /// Each complete file is called NUMBER-SHA256.
-    fn highest_file(&self, image: &Path) -> u32 {
-        let folder = self.folder.join("files");
-        fs::remove_dir_all(&folder).ok();
-        fs::create_dir(&folder).unwrap();
-        let dump = format!("rdump / {}", folder.display());
-        run("/usr/sbin/debugfs", &["-R", &dump, text(image)]);
-        let mut highest = 0;
-        for entry in fs::read_dir(&folder).unwrap() {
-            let file = entry.unwrap().path();
-            let name = file.file_name().unwrap().to_str().unwrap();
-            let Some((number, sum)) = name.split_once('-') else {
-                continue;
-            };
-            assert!(run("sha256sum", &[text(&file)]).starts_with(sum), "{name}");
-            highest = highest.max(number.parse().unwrap());
-        }
-        highest
-    }
-
     pub(super) async fn wait_until_written(&self, files: u32) {
-        let console = self.folder.join("console");
-        let words = format!("GUEST wrote {files}");
-        let said = || fs::read_to_string(&console).unwrap_or_default();
-        until(&words, || said().contains(&words)).await;
+        wait_until_written(&self.folder, files).await;
     }
 }
 
@@ -182,7 +159,35 @@ fn make_image(place: &Path) {
     file.set_len(QemuMachine::LINUX_DISK_SIZE).unwrap();
 }
 
-pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
+/// A guest whose console is a file of this folder has made so many files durable, in steps of twenty.
+pub(crate) async fn wait_until_written(folder: &Path, files: u32) {
+    let console = folder.join("console");
+    let words = format!("GUEST wrote {files}\r");
+    let said = || fs::read_to_string(&console).unwrap_or_default();
+    until(&words, || said().contains(&words)).await;
+}
+
+/// The highest number of a file in the file system of this image. Each complete file is called NUMBER-SHA256.
+pub(crate) fn highest_file(folder: &Path, image: &Path) -> u32 {
+    let folder = folder.join("files");
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir(&folder).unwrap();
+    let dump = format!("rdump / {}", folder.display());
+    run("/usr/sbin/debugfs", &["-R", &dump, text(image)]);
+    let mut highest = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let Some((number, sum)) = name.split_once('-') else {
+            continue;
+        };
+        assert!(run("sha256sum", &[text(&file)]).starts_with(sum), "{name}");
+        highest = highest.max(number.parse().unwrap());
+    }
+    highest
+}
+
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..ATTEMPTS {
         if is_so() {
             return;

@@ -1,8 +1,10 @@
 //! What is there before a page begins: disks and secrets that it names, and the other installations that it speaks of.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use strongroom_testkit::QemuMachine;
 use strongroom_types::{Clock, SystemClock};
 
 use super::blocks::Block;
@@ -36,6 +38,10 @@ pub(crate) async fn page(page: &str) -> Stage {
             stage.shell(page, begin.unwrap()).await;
         }
         "live-servers.md" | "libvirt.md" => stage.disk("/images/web.qcow2", DISK_BYTES),
+        "proofs.md" => {
+            let disk = stage.names.fill("/images/web.raw");
+            assert!(QemuMachine::bootable_disk(Path::new(&disk)));
+        }
         "locking.md" => locking(&mut stage).await,
         "sharing.md" => sharing(&mut stage).await,
         "replication.md" => replication(&mut stage).await,

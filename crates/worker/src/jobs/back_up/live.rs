@@ -125,6 +125,7 @@ impl Saver<'_> {
             self.repository,
             changed.exports,
             (&changed.since, changed.audit),
+            changed.pace,
             new,
             self.progress,
             &self.context.cancel,

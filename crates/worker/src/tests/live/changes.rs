@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use strongroom_service::Settings;
 use strongroom_service::rows::{DiskReading, NoticeEvent};
+use strongroom_testkit::QemuMachine;
 use strongroom_types::NoticeChannel;
 
 use super::installation::{Installation, MIB};
@@ -117,4 +119,80 @@ async fn a_bitmap_that_lost_changes_is_found_by_the_audit_and_the_backup_is_righ
     at.holds(&next).await;
     let readings = at.readings(&next).await;
     assert_eq!(readings[0].whole, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_to_its_own_images_a_server_is_read_whole() {
+    let Some(mut at) = Installation::new().await else {
+        return;
+    };
+    at.write(0, 1, 0..4 * MIB);
+    let first = at.backed_up().await;
+    let then = at.content(0);
+    at.write(0, 2, 0..8 * MIB);
+    let second = at.backed_up().await;
+    at.holds(&second).await;
+    at.stop();
+    at.restore_system_disk(&first, then).await;
+    at.start();
+    at.write(0, 3, MIB..2 * MIB);
+    let third = at.backed_up().await;
+    at.holds(&third).await;
+    let readings = at.readings(&third).await;
+    assert_ne!(readings[0].whole, None);
+}
+
+fn enlarge(machine: &QemuMachine, bytes: usize) -> Result<Value, Value> {
+    let wanted = json!({"node-name": "disk0", "size": bytes});
+    machine.try_command("block_resize", &wanted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_has_grown_is_read_whole() {
+    let Some(mut at) = Installation::new().await else {
+        return;
+    };
+    at.write(0, 1, 0..4 * MIB);
+    at.backed_up().await;
+    let mut content = at.content(0);
+    content.resize(17 * MIB, 0);
+    enlarge(at.machine(), content.len()).unwrap();
+    at.set_content(0, content);
+    at.write(0, 2, 15 * MIB..17 * MIB);
+    let grown = at.backed_up().await;
+    at.holds(&grown).await;
+    let readings = at.readings(&grown).await;
+    assert!(whole(&readings[0]).contains("size has changed"));
+    assert_eq!(readings[1].whole, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_disk_behind_the_instant_is_of_the_next_backup() {
+    let Some(mut at) = Installation::new().await else {
+        return;
+    };
+    at.write(0, 1, 0..4 * MIB);
+    at.backed_up().await;
+    for (round, command) in ["nbd-server-start", "block-export-add", "block-export-del"]
+        .into_iter()
+        .enumerate()
+    {
+        let mark = u8::try_from(10 * (round + 1)).unwrap();
+        at.write(0, mark, MIB..2 * MIB);
+        let (before, mut after) = (at.content(0), at.content(0));
+        let overwritten = 3 * MIB / 2..3 * MIB;
+        after[overwritten.clone()].fill(mark + 1);
+        let backup = at
+            .backed_up_while(command, |machine| {
+                machine.write(0, mark + 1, &overwritten);
+                // QEMU itself sees to it that a disk keeps its size meanwhile.
+                assert!(enlarge(machine, 17 * MIB).is_err());
+            })
+            .await;
+        at.holds(&backup).await;
+        assert_eq!(at.content(0), before);
+        at.set_content(0, after);
+        let next = at.backed_up().await;
+        at.holds(&next).await;
+    }
 }

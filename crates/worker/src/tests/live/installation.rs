@@ -14,7 +14,7 @@ use strongroom_service::rows::{Backup, DiskReading, OperationExtra, OperationLog
 use strongroom_service::vaults::{self, NewVault, VaultCreation};
 use strongroom_service::{Caller, Error};
 use strongroom_testkit::{
-    MockClock, MonitorProxy, QemuMachine, SeededIds, TestDatabase, test_databases,
+    MockClock, MonitorFault, MonitorProxy, QemuMachine, SeededIds, TestDatabase, test_databases,
 };
 use strongroom_types::{
     BackupStatus, CheckpointId, ConsistentLevel, ObjectType, ProjectId, ResourceId, ResourceType,
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::places::open_sink;
 use crate::tests::fixtures;
 use crate::transfer::{self, Progress};
-use crate::{LiveHost, LocalMachines, Repositories, Worker};
+use crate::{LiveHost, LocalMachines, ProveOptions, Prover, Repositories, Worker};
 
 pub(super) const MIB: usize = 1 << 20;
 const SIZE: usize = 16 * MIB;
@@ -96,11 +96,9 @@ impl Installation {
                 ids: Arc::new(SeededIds::default()),
             },
         );
-        let live = LiveHost::new(
-            folder.path().join("scratch"),
-            audit_permille,
-            Arc::new(SystemIds),
-        );
+        let scratch = folder.path().join("scratch");
+        let live = LiveHost::new(scratch.clone(), audit_permille, None, Arc::new(SystemIds));
+        let prover = Prover::new(ProveOptions::default(), scratch, Arc::new(SystemIds));
         Some(Self {
             proxy,
             worker: Worker {
@@ -109,6 +107,8 @@ impl Installation {
                 owner: "first".to_owned(),
                 jobs_at_once: 1,
                 live: Arc::new(live),
+                machine_hook: None,
+                prover: Arc::new(prover),
                 collect: CollectOptions::default(),
             },
             machine: Some(machine),
@@ -162,18 +162,34 @@ impl Installation {
     /// Works until something has failed at the monitor, and no longer: as if this process were killed then. Returns what has
     /// failed, if anything.
     pub(super) async fn work_until_struck(&self) -> Option<String> {
-        let struck = async {
-            loop {
-                if let Some(struck) = self.proxy.struck() {
-                    return struck;
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
         tokio::select! {
             () = self.worker.run_until_idle() => None,
-            struck = struck => Some(struck),
+            struck = self.struck() => Some(struck),
         }
+    }
+
+    async fn struck(&self) -> String {
+        loop {
+            if let Some(struck) = self.proxy.struck() {
+                return struck;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Backs up; something is done to the machine when the backup is about to give it this command.
+    pub(super) async fn backed_up_while(
+        &self,
+        command: &str,
+        done: impl FnOnce(&QemuMachine),
+    ) -> Backup {
+        self.proxy.fail_at(command, MonitorFault::Hold);
+        let doing = async {
+            self.struck().await;
+            done(self.machine());
+            self.proxy.heal();
+        };
+        tokio::join!(self.backed_up(), doing).0
     }
 
     /// Another process of the service after this one was killed.
@@ -262,19 +278,41 @@ impl Installation {
 
     /// Fails unless the backup holds what the guest's disks hold now.
     pub(super) async fn holds(&self, backup: &Backup) {
-        let repository = self.worker.repositories.get(&self.project).await.unwrap();
         let target = self.folder.path().join("restored.raw");
         for (child, expected) in self.children(backup).await.iter().zip(&self.disks) {
             let file = fs::File::create(&target).unwrap();
-            file.set_len(SIZE as u64).unwrap();
-            let sink = open_sink(&target, VolumeFormat::Raw).unwrap();
-            let point = child.point_id.as_deref().unwrap().parse().unwrap();
-            let progress = Progress::new(child.size_bytes);
-            let stop = CancellationToken::new();
-            let restored = transfer::restore(&repository, &point, sink, &progress, &stop).await;
-            restored.unwrap();
+            file.set_len(expected.len() as u64).unwrap();
+            self.restore(child, &target, VolumeFormat::Raw).await;
             assert!(fs::read(&target).unwrap() == *expected, "{child:?}");
         }
+    }
+
+    async fn restore(&self, child: &Backup, target: &Path, format: VolumeFormat) {
+        let repository = self.worker.repositories.get(&self.project).await.unwrap();
+        let sink = open_sink(target, format).unwrap();
+        let point = child.point_id.as_deref().unwrap().parse().unwrap();
+        let progress = Progress::new(child.size_bytes);
+        let stop = CancellationToken::new();
+        let restored = transfer::restore(&repository, &point, sink, &progress, &stop).await;
+        restored.unwrap();
+    }
+
+    /// Writes the system disk of a backup, which held `content`, over that of the machine, which is off.
+    pub(super) async fn restore_system_disk(&mut self, backup: &Backup, content: Vec<u8>) {
+        let child = self.children(backup).await.remove(0);
+        let image = self.folder.path().join(DISKS[0]);
+        self.restore(&child, &image, VolumeFormat::Qcow2).await;
+        self.disks[0] = content;
+    }
+
+    /// What the guest sees of a disk.
+    pub(super) fn content(&self, disk: usize) -> Vec<u8> {
+        self.disks[disk].clone()
+    }
+
+    /// What the guest sees after it did something of its own to a disk.
+    pub(super) fn set_content(&mut self, disk: usize, content: Vec<u8>) {
+        self.disks[disk] = content;
     }
 
     pub(super) async fn wait_until_lost(&self, file: &str) {

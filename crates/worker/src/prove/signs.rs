@@ -1,0 +1,55 @@
+//! What machines say from which one knows how they are.
+
+use super::watch::Tail;
+
+/// Texts of Linux systems that did not come up, each as it is told.
+const TROUBLES: [&str; 8] = [
+    "Kernel panic - not syncing",
+    "(initramfs)",
+    "Entering emergency mode",
+    "You are in emergency mode",
+    "Give root password for maintenance",
+    "Press Enter for maintenance",
+    "grub rescue>",
+    "Dropping to a shell!",
+];
+/// What SeaBIOS tells its debugging port.
+const NOTHING_TO_BOOT: &str = "No bootable device";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// The guest agent answered.
+    Agent,
+    /// It is up, by what it said.
+    Console(String),
+    /// The firmware gave up.
+    NothingToBoot,
+    /// It is not up and will not be, by what it said.
+    Trouble(&'static str),
+    /// The guest told QEMU so.
+    Panic,
+    /// The guest ended or reset its machine.
+    Off,
+}
+
+/// The worst that the serial port has said. A system that said that it is up may panic the next moment.
+pub(super) fn of_console(console: &Tail, up: &str) -> Option<Sign> {
+    let trouble = TROUBLES.into_iter().find(|text| console.holds(text));
+    if let Some(text) = trouble {
+        return Some(Sign::Trouble(text));
+    }
+    console.holds(up).then(|| Sign::Console(up.to_owned()))
+}
+
+pub(super) fn of_firmware(log: &Tail) -> Option<Sign> {
+    log.holds(NOTHING_TO_BOOT).then_some(Sign::NothingToBoot)
+}
+
+/// Of an event of the monitor.
+pub(super) fn of_event(name: &str) -> Option<Sign> {
+    match name {
+        "GUEST_PANICKED" => Some(Sign::Panic),
+        "SHUTDOWN" => Some(Sign::Off),
+        _ => None,
+    }
+}
