@@ -53,7 +53,7 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 14] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
@@ -77,6 +77,18 @@ const NEEDS: [Need; 11] = [
     Need {
         package: qemu::PACKAGE,
         is_here: || has_program("qemu-system-x86_64"),
+    },
+    Need {
+        package: "libvirt-clients",
+        is_here: || has_program("virsh"),
+    },
+    Need {
+        package: "libvirt-daemon",
+        is_here: || has_program("libvirtd"),
+    },
+    Need {
+        package: "libvirt-daemon-driver-qemu",
+        is_here: || has_library("libvirt/connection-driver/libvirt_driver_qemu.so"),
     },
     Need {
         package: "qemu-guest-agent",
@@ -146,12 +158,16 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
         "-o",
         "Dpkg::Options::=--force-confold",
     ];
-    if packages.contains(&qemu::PACKAGE)
+    // A libvirt older than QEMU does not know what that no longer has.
+    let is_in_step = |package: &&str| *package == qemu::PACKAGE || package.starts_with("libvirt-");
+    let in_step: Vec<&str> = packages.iter().copied().filter(is_in_step).collect();
+    if !in_step.is_empty()
         && let Some(suite) = qemu::suite()?
     {
         shell::output(&mut apt(&["update", "-q"]))?;
-        let in_step = ["--target-release", &suite, qemu::PACKAGE, qemu::TOOLS];
-        shell::output(apt(&options).args(in_step))?;
+        let mut apt = apt(&options);
+        apt.args(["--target-release", &suite, qemu::TOOLS]);
+        shell::output(apt.args(in_step))?;
     }
     shell::output(apt(&options).args(packages))?;
     Ok(())
@@ -249,6 +265,13 @@ pub(crate) fn system_python() -> &'static str {
     } else {
         "python3"
     }
+}
+
+/// Where Debian keeps the libraries of this machine's kind.
+fn has_library(name: &str) -> bool {
+    let kinds = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut places = kinds.map(|kind| kind.path().join(name));
+    places.any(|place| place.exists()) || Path::new("/usr/lib").join(name).exists()
 }
 
 fn has_program(name: &str) -> bool {

@@ -30,6 +30,9 @@ pub struct Server {
     pub name: String,
     pub qmp_socket: Option<String>,
     pub guest_agent_socket: Option<String>,
+    /// With [`libvirt_domain`](Self::libvirt_domain), or not at all.
+    pub libvirt_uri: Option<String>,
+    pub libvirt_domain: Option<String>,
     pub created_at: Timestamp,
 }
 
@@ -66,11 +69,12 @@ impl Tx {
 
     /// `Conflict` when the id is taken.
     pub async fn insert_server(&mut self, server: &Server) -> Result<()> {
-        const SQL: &str = "INSERT INTO server (id, project_id, name, qmp_socket, guest_agent_socket, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)";
+        const SQL: &str = "INSERT INTO server (id, project_id, name, qmp_socket, guest_agent_socket, libvirt_uri, libvirt_domain, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         on!(self, c => sqlx::query(SQL)
             .bind(&server.id).bind(&server.project_id).bind(&server.name)
-            .bind(&server.qmp_socket).bind(&server.guest_agent_socket).bind(server.created_at)
+            .bind(&server.qmp_socket).bind(&server.guest_agent_socket)
+            .bind(&server.libvirt_uri).bind(&server.libvirt_domain).bind(server.created_at)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }
@@ -150,9 +154,9 @@ impl Tx {
         })
     }
 
-    /// Those of all projects that have a monitor, by id.
+    /// Those of all projects that have a monitor or are libvirt's, by id.
     pub async fn servers_with_monitors(&mut self) -> Result<Vec<Server>> {
-        const SQL: &str = "SELECT * FROM server WHERE qmp_socket IS NOT NULL ORDER BY id";
+        const SQL: &str = "SELECT * FROM server WHERE qmp_socket IS NOT NULL OR libvirt_domain IS NOT NULL ORDER BY id";
         Ok(on!(self, c => sqlx::query_as::<_, Server>(SQL).fetch_all(c).await)?)
     }
 

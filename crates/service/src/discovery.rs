@@ -113,6 +113,8 @@ async fn insert_server(
         name: found.name.clone(),
         qmp_socket: Some(found.qmp_socket.clone()),
         guest_agent_socket: found.guest_agent_socket.clone(),
+        libvirt_uri: None,
+        libvirt_domain: None,
         created_at: app.now(),
     };
     let inserted = tx.insert_server(&server).await;

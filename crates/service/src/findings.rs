@@ -6,16 +6,16 @@ use futures::{StreamExt, stream};
 use strongroom_db::{Server, Volume};
 use strongroom_types::{ServerId, Trouble, VolumeId};
 
-use crate::{App, DiskError, DiskFacts, MachineError, MachineFacts};
+use crate::{App, DiskError, DiskFacts, MachineAddress, MachineError, MachineFacts};
 
 /// How many disks are opened at a time, and how many machines are asked: a slow one should not hold up the rest.
 const EXAMINED_AT_ONCE: usize = 8;
 
-/// A server whose QEMU can be asked, and the places of its disks.
+/// A server whose machine can be asked, and the places of its disks.
 #[derive(Debug, Clone)]
 pub(crate) struct AskedMachine {
     server_id: ServerId,
-    monitor: String,
+    address: MachineAddress,
     places: BTreeSet<String>,
 }
 
@@ -26,16 +26,16 @@ pub(crate) struct Findings {
 }
 
 impl AskedMachine {
-    /// None for a server without a monitor.
+    /// None for a server that nobody can be asked about.
     pub(crate) fn new<'a>(
         server: &Server,
         disks: impl IntoIterator<Item = &'a Volume>,
     ) -> Option<Self> {
-        let monitor = server.qmp_socket.clone()?;
+        let address = MachineAddress::of(server)?;
         let places = disks.into_iter().map(|volume| volume.path.clone());
         Some(Self {
             server_id: server.id.clone(),
-            monitor,
+            address,
             places: places.collect(),
         })
     }
@@ -57,7 +57,7 @@ impl Findings {
             .collect();
         let machines = stream::iter(machines)
             .map(|asked| async move {
-                let answer = app.machines.ask(&asked.monitor, &asked.places).await;
+                let answer = app.machines.ask(&asked.address, &asked.places).await;
                 (asked.server_id, answer)
             })
             .buffer_unordered(EXAMINED_AT_ONCE)
@@ -71,7 +71,7 @@ impl Findings {
         self.disks.get(id)
     }
 
-    /// The machine of a server, if somebody is behind its monitor's socket.
+    /// The machine of a server, if it was found.
     pub(crate) fn machine(&self, id: &ServerId) -> Option<&Result<MachineFacts, MachineError>> {
         let machine = self.machines.get(id)?;
         Some(machine).filter(|answer| !matches!(answer, Err(MachineError::Unreachable)))

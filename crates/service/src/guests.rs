@@ -83,6 +83,9 @@ async fn ask(app: &App, resource: AskedResource, server: Option<Server>) -> Agen
             Err("The server does not exist.".to_owned())
         }
         None => Err("Only servers have an agent.".to_owned()),
+        Some(server) if server.libvirt_domain.is_some() => {
+            Err("The guest agent is libvirt's, which asks it at each backup.".to_owned())
+        }
         Some(server) => match server.guest_agent_socket {
             None => Err("No guest agent is configured for the server.".to_owned()),
             Some(socket) => match app.guests.ask(&socket).await {

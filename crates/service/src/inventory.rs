@@ -9,7 +9,7 @@ use strongroom_types::{
 
 use crate::stock::Stock;
 use crate::vaults::rules::check_tags;
-use crate::{Action, App, Caller, DiskFacts, Error, audit};
+use crate::{Action, App, Caller, DiskFacts, Error, LibvirtDomain, audit};
 
 const NAME_LENGTH_MAX: usize = 255;
 /// As many as vaults may have for their rules.
@@ -37,6 +37,8 @@ pub struct NewServer {
     pub disks: Vec<String>,
     pub qmp_socket: Option<String>,
     pub guest_agent_socket: Option<String>,
+    /// Instead of the sockets.
+    pub libvirt: Option<LibvirtDomain>,
     pub tags: Vec<Tag>,
 }
 
@@ -164,6 +166,18 @@ pub async fn add_server(
     for socket in [&new.qmp_socket, &new.guest_agent_socket] {
         socket.as_deref().map_or(Ok(()), check_path)?;
     }
+    if let Some(libvirt) = &new.libvirt {
+        libvirt.check()?;
+        if new.qmp_socket.is_some() || new.guest_agent_socket.is_some() {
+            return Err(Error::invalid(
+                "A domain of libvirt has no monitor and no guest agent for others.",
+            ));
+        }
+    }
+    let (libvirt_uri, libvirt_domain) = new
+        .libvirt
+        .map(|libvirt| (libvirt.uri, libvirt.domain))
+        .unzip();
     let now = app.now();
     let mut volumes = Vec::with_capacity(new.disks.len());
     for (position, path) in new.disks.into_iter().enumerate() {
@@ -178,6 +192,8 @@ pub async fn add_server(
         name: new.name,
         qmp_socket: new.qmp_socket,
         guest_agent_socket: new.guest_agent_socket,
+        libvirt_uri,
+        libvirt_domain,
         created_at: now,
     };
     let mut tx = app.db.begin().await?;

@@ -62,7 +62,9 @@ pub use caller::Caller;
 pub use disks::{DiskError, DiskFacts, Disks};
 pub use error::Error;
 pub use guests::{GuestAgents, GuestError, GuestFacts};
-pub use machines::{MachineError, MachineFacts, Machines, NoMachines};
+pub use machines::{
+    LibvirtDomain, MachineAddress, MachineError, MachineFacts, Machines, NoMachines,
+};
 pub use provenance::{PolicyNote, Provenance, ServerNote};
 pub use provider::{provider_of_resource, provider_of_vault};
 pub use secret_seal::{SealBroken, SecretSeal};

@@ -13,6 +13,7 @@ use strongroom_types::{
     VolumeFormat, VolumeId,
 };
 
+use crate::LibvirtDomain;
 use crate::progress::{BackupWork, DiskWork};
 
 pub use policy::PolicyNote;
@@ -112,6 +113,8 @@ pub struct ServerNote {
     pub exclude_volumes: Vec<VolumeId>,
     pub qmp_socket: Option<String>,
     pub guest_agent_socket: Option<String>,
+    #[serde(default)]
+    pub libvirt: Option<LibvirtDomain>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +241,7 @@ impl ServerNote {
                 .unwrap_or_default(),
             qmp_socket: socket(|server| &server.qmp_socket),
             guest_agent_socket: socket(|server| &server.guest_agent_socket),
+            libvirt: work.server.as_ref().and_then(LibvirtDomain::of),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct QemuMachine {
 }
 
 impl QemuMachine {
+    /// Every machine's.
+    pub const UUID: &str = "6c1f0a52-7d0e-4a58-9c35-1b2f9d7e4a60";
     /// Bytes of each disk of a bare machine.
     pub const DISK_SIZE: u64 = 16 << 20;
     /// Bytes of each disk of a Linux.
@@ -76,7 +78,7 @@ impl QemuMachine {
     /// first process `sbin/init`, which starts an agent and says `login:` on the serial port. False where there is none,
     /// which is said.
     pub fn bootable_disk(place: &Path) -> bool {
-        let Some(guest) = guest() else {
+        let Some(guest) = guest_folder() else {
             return false;
         };
         fs::copy(guest.join("bootable.raw"), place).expect("the folder is the test's");
@@ -86,7 +88,7 @@ impl QemuMachine {
     /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.raw`, which are made, without
     /// end, says so on `console`, and has an agent at `agent.sock`.
     pub fn linux(folder: &Path) -> Option<Self> {
-        let guest = guest()?;
+        let guest = guest_folder()?;
         for disk in ["0.qcow2", "1.raw"] {
             make_file_system(folder, disk, Self::LINUX_DISK_SIZE);
         }
@@ -102,7 +104,7 @@ impl QemuMachine {
 
     /// As [`Self::linux`], from two exports of NBD that have such disks and may go away and come back: the nodes `disk0` and `disk1`.
     pub fn linux_from(folder: &Path, sockets: [&str; 2]) -> Option<Self> {
-        let guest = guest()?;
+        let guest = guest_folder()?;
         let disks = [0, 1].map(|n: usize| {
             let socket = sockets[n];
             format!(
@@ -131,6 +133,7 @@ impl QemuMachine {
         }
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(["-uuid", Self::UUID])
             .args(arguments.split_whitespace())
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -306,6 +309,20 @@ impl Drop for QemuMachine {
     }
 }
 
+/// The folder of the Linux guest; none where it was not made, which is said, and is a failure under `CI=true`.
+pub(crate) fn guest_folder() -> Option<PathBuf> {
+    let guest = std::env::var_os(GUEST_VARIABLE)
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let is_here = guest.join("vmlinuz").exists() && guest.join("bootable.raw").exists();
+    if !is_here {
+        tell(&format!(
+            "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
+        ));
+    }
+    is_here.then_some(guest)
+}
+
 /// Makes an ext4 file system of so many bytes in `folder`, in an image whose ending is its format. It writes nothing by
 /// itself: the initialisation of its inode tables would go on for minutes.
 pub fn make_file_system(folder: &Path, image: &str, size: u64) {
@@ -319,21 +336,11 @@ pub fn make_file_system(folder: &Path, image: &str, size: u64) {
     tool("qemu-img", ["convert", "-O", format, &raw, image], folder);
 }
 
-/// The folder of the Linux guest; none where it was not made, which is said, and is a failure under `CI=true`.
-fn guest() -> Option<PathBuf> {
-    let guest = std::env::var_os(GUEST_VARIABLE)
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let is_here = guest.join("vmlinuz").exists() && guest.join("bootable.raw").exists();
-    if !is_here {
-        tell(&format!(
-            "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"
-        ));
-    }
-    is_here.then_some(guest)
-}
-
-fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, folder: &Path) {
+pub(crate) fn tool<A: AsRef<OsStr>>(
+    program: &str,
+    arguments: impl IntoIterator<Item = A>,
+    folder: &Path,
+) {
     let ended = Command::new(program)
         .args(arguments)
         .current_dir(folder)
@@ -342,7 +349,7 @@ fn tool<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, 
     assert!(ended.success(), "{program} failed");
 }
 
-fn is_here(program: &str, advice: &str) -> bool {
+pub(crate) fn is_here(program: &str, advice: &str) -> bool {
     let asked = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::tags::{NewTag, Tag};
 use crate::time::CbrTime;
-use crate::values::{DiskPlace, InventoryName, SocketPath};
+use crate::values::{DiskPlace, InventoryName, LibvirtUri, SocketPath};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AddVolumeRequest {
@@ -54,8 +54,25 @@ pub struct AddServerRequest {
     pub qmp: Option<SocketPath>,
     /// The socket of its guest agent.
     pub guest_agent: Option<SocketPath>,
+    /// Instead of these two, for a machine that libvirt runs.
+    pub libvirt: Option<LibvirtRequest>,
     #[schema(max_items = 20)]
     pub tags: Option<Vec<NewTag>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LibvirtRequest {
+    /// A libvirt on the host that runs the service, `qemu:///system`.
+    pub uri: LibvirtUri,
+    /// The name or the UUID of the domain.
+    pub domain: InventoryName,
+}
+
+/// A machine that libvirt runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Libvirt {
+    pub uri: String,
+    pub domain: String,
 }
 
 /// The tags that a server or volume shall have instead of those that it has.
@@ -92,6 +109,8 @@ pub struct Server {
     pub qmp: Option<String>,
     #[schema(required)]
     pub guest_agent: Option<String>,
+    #[schema(required)]
+    pub libvirt: Option<Libvirt>,
     /// When a machine was last seen to boot from a backup of it that is still there.
     #[schema(required)]
     pub proven_at: Option<CbrTime>,

@@ -11,6 +11,6 @@ pub use numbers::{
     StartWindow, Threshold, VaultSize, VaultSizeChange,
 };
 pub use texts::{
-    AvailabilityZone, BackupNamePrefix, Description, DiskPlace, InventoryName, Label, Name,
-    RegionName, ShortText, SocketPath, TagKey, TagText, TagValue,
+    AvailabilityZone, BackupNamePrefix, Description, DiskPlace, InventoryName, Label, LibvirtUri,
+    Name, RegionName, ShortText, SocketPath, TagKey, TagText, TagValue,
 };

@@ -1,13 +1,16 @@
-//! Servers that run: their QEMUs are asked through their monitors, and serve their disks as they were at one instant.
+//! Servers that run: their QEMUs are asked, through their monitors or through libvirt, and serve their disks as they were at one instant.
 //!
 //! A monitor has one client at a time, and others wait their turn. So nobody here keeps a connection for longer than a few
 //! commands; what a backup has put into a QEMU stays there without one.
 
 mod backup;
+mod domains;
 mod drives;
 mod machines;
+mod monitored;
 pub(crate) mod opening;
 mod pace;
+pub(crate) mod serving;
 mod sweep;
 mod watch;
 
@@ -18,10 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use strongroom_qemu::{Agent, Error, LastPoint, Qmp, Result};
+use strongroom_service::progress::DiskWork;
 use strongroom_service::rows::LastSaved;
-use strongroom_types::{IdSource, ServerId};
+use strongroom_types::{Chain, IdSource, ServerId, Trouble};
 
 use crate::guests;
+use crate::jobs::JobError;
 use crate::shared_folder::make_folder_like_parent;
 
 pub(crate) use backup::{Changed, Instant, Served, begin};
@@ -129,5 +134,32 @@ fn last_point(saved: &LastSaved) -> LastPoint {
     LastPoint {
         point: saved.backup_id.clone(),
         size: saved.size_bytes,
+    }
+}
+
+fn missing(disk: &DiskWork) -> JobError {
+    let id = &disk.backup.resource_id;
+    JobError::Failed {
+        trouble: Trouble::DiskMissing,
+        source: format!("the running server does not have the disk {id}").into(),
+    }
+}
+
+/// Where sockets and folders lie stays in the log.
+fn job_error(error: Error) -> JobError {
+    tracing::warn!(error = %Chain(&error), "a machine did not do its part of a backup");
+    match error {
+        Error::Unsupported { .. } => JobError::Failed {
+            trouble: Trouble::ServerRunning,
+            source: Box::new(error),
+        },
+        Error::Unreachable { .. } => {
+            JobError::Retry("the server's monitor cannot be reached".into())
+        }
+        Error::Scratch { .. } => JobError::Retry("the scratch folder cannot be cleared".into()),
+        Error::Refused { command, .. } => {
+            JobError::Retry(format!("the server's machine refused {command}").into())
+        }
+        other => JobError::Retry(Box::new(other)),
     }
 }

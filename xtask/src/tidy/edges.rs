@@ -4,7 +4,7 @@ use super::Violation;
 use super::metadata::{Dependency, Kind, Package};
 
 /// Each crate of ours and those of ours it may use; `*` means all but testkit and xtask.
-const OURS: [(&str, &[&str]); 17] = [
+const OURS: [(&str, &[&str]); 18] = [
     ("strongroom-types", &[]),
     ("strongroom-chunk", &["types"]),
     ("strongroom-block", &["types"]),
@@ -13,6 +13,7 @@ const OURS: [(&str, &[&str]); 17] = [
     ("strongroom-db", &["types"]),
     ("strongroom-store", &["types"]),
     ("strongroom-qemu", &["types"]),
+    ("strongroom-libvirt", &["types"]),
     ("strongroom-index", &["chunk", "types"]),
     ("strongroom-repo", &["chunk", "index", "store", "types"]),
     ("strongroom-attach", &["repo", "nbd"]),
@@ -20,7 +21,7 @@ const OURS: [(&str, &[&str]); 17] = [
     (
         "strongroom-worker",
         &[
-            "service", "db", "repo", "store", "block", "nbd", "attach", "qemu", "types",
+            "service", "db", "repo", "store", "block", "nbd", "attach", "qemu", "libvirt", "types",
         ],
     ),
     ("strongroom-api", &["wire", "service", "types"]),

@@ -1,10 +1,11 @@
 //! Volumes, servers and orders: our own extension.
 
+use strongroom_service::LibvirtDomain;
 use strongroom_service::inventory::{NewServer, NewVolume, ServerView, VolumeView};
 use strongroom_service::orders::{OrderRequest, OrderView};
 use strongroom_service::rows;
 use strongroom_wire::CbrTime;
-use strongroom_wire::inventory::{AddServerRequest, AddVolumeRequest, Server, Volume};
+use strongroom_wire::inventory::{AddServerRequest, AddVolumeRequest, Libvirt, Server, Volume};
 use strongroom_wire::orders::Order;
 use strongroom_wire::tags::NewTag;
 use strongroom_wire::values::{DiskPlace, SocketPath};
@@ -44,6 +45,10 @@ pub(crate) fn new_server(request: AddServerRequest) -> Result<NewServer, ApiErro
             .collect(),
         qmp_socket: request.qmp.map(SocketPath::into_string),
         guest_agent_socket: request.guest_agent.map(SocketPath::into_string),
+        libvirt: request.libvirt.map(|libvirt| LibvirtDomain {
+            uri: libvirt.uri.into_string(),
+            domain: libvirt.domain.into_string(),
+        }),
         tags: inventory_tags(request.tags.unwrap_or_default())?,
     })
 }
@@ -64,6 +69,8 @@ pub(crate) fn volume(view: VolumeView) -> Volume {
 
 pub(crate) fn server(view: ServerView) -> Server {
     let row = view.server;
+    let libvirt =
+        LibvirtDomain::of(&row).map(|LibvirtDomain { uri, domain }| Libvirt { uri, domain });
     let of_server = |row_of_volume| {
         volume(VolumeView {
             volume: row_of_volume,
@@ -78,6 +85,7 @@ pub(crate) fn server(view: ServerView) -> Server {
         volumes,
         qmp: row.qmp_socket,
         guest_agent: row.guest_agent_socket,
+        libvirt,
         proven_at: view.proven_at.map(CbrTime),
         created_at: CbrTime(row.created_at),
     }

@@ -43,6 +43,8 @@ async fn restore_server(
         name: note.name.clone(),
         qmp_socket: note.qmp_socket.clone(),
         guest_agent_socket: note.guest_agent_socket.clone(),
+        libvirt_uri: note.libvirt.as_ref().map(|libvirt| libvirt.uri.clone()),
+        libvirt_domain: note.libvirt.as_ref().map(|libvirt| libvirt.domain.clone()),
         created_at: now,
     };
     tx.insert_server(&server).await?;

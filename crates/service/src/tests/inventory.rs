@@ -2,7 +2,7 @@ use strongroom_types::{GIB, ResourceId, Role, ServerId, Trouble, VolumeId};
 
 use super::{World, on_each_database, refused};
 use crate::inventory::{self, NewServer, NewVolume};
-use crate::{Caller, DiskError, Error};
+use crate::{Caller, DiskError, Error, LibvirtDomain};
 
 fn new_volume(path: &str) -> NewVolume {
     NewVolume {
@@ -20,6 +20,7 @@ fn new_server(disks: &[&str]) -> NewServer {
         disks: disks.iter().map(|path| (*path).to_owned()).collect(),
         qmp_socket: None,
         guest_agent_socket: None,
+        libvirt: None,
         tags: Vec::new(),
     }
 }
@@ -216,6 +217,48 @@ async fn sockets_have_absolute_paths() {
                 refused!(added.await, Error::Invalid { .. });
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_libvirt_is_one_of_this_host_and_stands_alone() {
+    on_each_database(|world| async move {
+        world.set_disk("/b", World::idle(1));
+        let of = |uri: &str| LibvirtDomain {
+            uri: uri.to_owned(),
+            domain: "web".to_owned(),
+        };
+        for uri in [
+            "qemu+ssh://elsewhere/system",
+            "qemu+ext:///system?command=/bin/sh",
+            "qemu+unix:///system?socket=/a&command=/bin/sh",
+            "qemu:///embed?root=/a",
+            "xen:///system",
+            "",
+        ] {
+            let new = NewServer {
+                libvirt: Some(of(uri)),
+                ..new_server(&["/b"])
+            };
+            let added = inventory::add_server(&world.app, &world.caller, &world.project, new);
+            refused!(added.await, Error::Invalid { .. });
+        }
+        let both = NewServer {
+            libvirt: Some(of("qemu:///system")),
+            qmp_socket: Some("/run/web.qmp".to_owned()),
+            ..new_server(&["/b"])
+        };
+        let added = inventory::add_server(&world.app, &world.caller, &world.project, both);
+        refused!(added.await, Error::Invalid { .. });
+
+        let new = NewServer {
+            libvirt: Some(of("qemu+unix:///session?socket=/run/libvirt-sock")),
+            ..new_server(&["/b"])
+        };
+        let added = inventory::add_server(&world.app, &world.caller, &world.project, new).await;
+        let expected = of("qemu+unix:///session?socket=/run/libvirt-sock");
+        assert_eq!(LibvirtDomain::of(&added.unwrap().server), Some(expected));
     })
     .await;
 }

@@ -22,6 +22,7 @@ async fn server(world: &World) -> ServerView {
         disks: disks.map(str::to_owned).to_vec(),
         qmp_socket: Some(MONITOR.to_owned()),
         guest_agent_socket: None,
+        libvirt: None,
         tags: Vec::new(),
     };
     let added = add_server(&world.app, &world.caller, &world.project, new).await;

@@ -25,7 +25,7 @@ use crate::resources::{self, NewResource};
 use crate::vaults::{self, Charging, NewVault, VaultCreation, VaultView};
 use crate::{
     App, Caller, DiskError, DiskFacts, Disks, Error, GuestAgents, GuestError, GuestFacts,
-    MachineError, MachineFacts, Machines, SecretSeal, Settings,
+    LibvirtDomain, MachineAddress, MachineError, MachineFacts, Machines, SecretSeal, Settings,
 };
 
 /// What every saved disk adds to the storage.
@@ -37,17 +37,19 @@ pub(super) struct TableDisks(
     Mutex<BTreeMap<String, Result<MachineFacts, MachineError>>>,
 );
 
-/// By their monitors' sockets.
+/// By their monitors' sockets, or the names of their domains.
 #[async_trait]
 impl Machines for TableDisks {
     async fn ask(
         &self,
-        monitor: &str,
+        address: &MachineAddress,
         places: &BTreeSet<String>,
     ) -> Result<MachineFacts, MachineError> {
+        let (MachineAddress::Monitor(place)
+        | MachineAddress::Libvirt(LibvirtDomain { domain: place, .. })) = address;
         let table = self.1.lock().unwrap();
         let mut answer = table
-            .get(monitor)
+            .get(place)
             .cloned()
             .unwrap_or(Err(MachineError::Unreachable));
         if let Ok(facts) = &mut answer {
@@ -218,6 +220,7 @@ impl World {
             disks: paths,
             qmp_socket: None,
             guest_agent_socket: None,
+            libvirt: None,
             tags: Vec::new(),
         };
         inventory::add_server(&self.app, &self.caller, &self.project, new)

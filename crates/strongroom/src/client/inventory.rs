@@ -74,6 +74,12 @@ pub(crate) struct AddServer {
     /// The machine's guest agent socket.
     #[arg(long, value_name = "SOCKET")]
     guest_agent: Option<PathBuf>,
+    /// The name or UUID of the machine at libvirt, which is asked instead.
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["qmp", "guest_agent"])]
+    libvirt: Option<String>,
+    /// The libvirt that runs it, on the server's host.
+    #[arg(long, value_name = "URI", default_value = "qemu:///system")]
+    libvirt_uri: String,
     /// The id it shall have; a random one when absent.
     #[arg(long)]
     id: Option<String>,
@@ -148,6 +154,9 @@ pub(super) async fn run_server(context: &Context, verb: ServerVerb) -> anyhow::R
                 "guest_agent",
                 add.guest_agent.map(|path| absolute(&path)).transpose()?,
             );
+            if let Some(domain) = add.libvirt {
+                body["libvirt"] = json!({ "uri": add.libvirt_uri, "domain": domain });
+            }
             context.print(
                 &connection.post(&root, &body).await?,
                 "/server",

@@ -1,30 +1,24 @@
 //! A real Linux that writes all the time is backed up through the API as it runs, and every backup is restored to new disks.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+mod libvirt;
+mod site;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use std::fs;
+
+use serde_json::json;
 use strongroom_testkit::{MonitorFault, MonitorProxy, QemuMachine};
 
 use crate::api::Api;
-use crate::clients::walk;
-use crate::disks::{run, text};
+use crate::disks::text;
 use crate::server::Server;
+use site::{CORRECTED, Site, consistency};
+pub(crate) use site::{highest_file, until, wait_until_written};
 
-const PAUSE: Duration = Duration::from_millis(50);
-const ATTEMPTS: u32 = 2400;
-/// What e2fsck ends with when it has corrected something: counters, after a power cut.
-const CORRECTED: i32 = 1;
 const MIB: u64 = 1 << 20;
 const PAUSE_WRITING: &str = "touch /run/pause; until [ -e /run/paused ]; do sleep 0.1; done";
 /// What it makes has no number of its own.
 const WRITE_50_MIB: &str = "cd /mnt/vda && \
     dd if=/dev/urandom of=large bs=1M count=50 conv=fsync && sum=$(sha256sum <large) && mv large 0-${sum%% *} && sync";
-/// Images that are restored to.
-const TARGETS: [&str; 2] = ["restored0.raw", "restored1.raw"];
 /// Files between two lines of the guest.
 const STEP: u32 = 20;
 
@@ -38,7 +32,10 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
     let server = Server::start_in(&data_dir);
     let api = Api::sign_in(&server).await;
     let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
-    let mut site = Site::new(&server, api, proxy.socket(), folder.path());
+    let agent = folder.path().join("agent.sock");
+    let asked = ["--qmp", text(proxy.socket()), "--guest-agent", text(&agent)];
+    let disks = ["0.qcow2", "1.raw"];
+    let mut site = Site::new(&server, api, folder.path(), &asked, disks);
     let vault = site.api.make_vault("server", &[&site.web]).await;
     assert_eq!(site.state().await, ("ACTIVE".to_owned(), true));
     site.wait_until_written(STEP).await;
@@ -100,192 +97,4 @@ async fn a_linux_that_writes_all_the_time_is_backed_up_and_restored() {
     drop(machine);
     fs::remove_file(proxy.socket()).unwrap();
     assert_eq!(site.state().await, ("SHUTOFF".to_owned(), true));
-}
-
-/// The server `web` that runs, and another one that is off, onto whose disks backups are restored.
-struct Site {
-    api: Api,
-    folder: PathBuf,
-    web: String,
-    web_disks: Vec<String>,
-    copy: String,
-    copy_disks: Vec<String>,
-}
-
-impl Site {
-    fn new(server: &Server, api: Api, monitor: &Path, folder: &Path) -> Self {
-        let place = |name: &str| text(&folder.join(name)).to_owned();
-        let disks = ["0.qcow2", "1.raw"].map(place);
-        let agent = place("agent.sock");
-        let mut web = vec!["server", "add", "--name", "web"];
-        web.extend(["--qmp", text(monitor), "--guest-agent", &agent]);
-        let (web, web_disks) = add(server, web, &disks);
-        let targets = TARGETS.map(place);
-        for target in &targets {
-            make_image(Path::new(target));
-        }
-        let (copy, copy_disks) = add(server, vec!["server", "add", "--name", "copy"], &targets);
-        Self {
-            api,
-            folder: folder.to_owned(),
-            web,
-            web_disks,
-            copy,
-            copy_disks,
-        }
-    }
-
-    /// The server's state as the API shows it, and whether it can be protected.
-    async fn state(&self) -> (String, bool) {
-        let path = format!("/protectables/server/instances/{}", self.web);
-        let (_, answer) = self.api.get(&path).await;
-        let server = &answer["instance"];
-        let status = server["status"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{answer}"));
-        let protectable = server["protectable"]["result"] == true;
-        (status.to_owned(), protectable)
-    }
-
-    async fn put(&self, path: &str, body: Value) -> (u16, Value) {
-        let answer = self.api.try_call(Method::PUT, path, Some(body)).await;
-        answer.unwrap()
-    }
-
-    /// As the official SDK has it done.
-    async fn back_up(&self, server: &Server, vault: &str) -> Value {
-        let arguments = ["--vault", vault, "--server", &self.web];
-        let said = walk(server, "sdk_backup.py", &arguments);
-        let id = said.trim_end().lines().rev().nth(1);
-        self.backup(id.unwrap()).await
-    }
-
-    /// How much was read of all disks for the backup, as its task says.
-    async fn read_for(&self, backup: &Value) -> u64 {
-        let (_, answer) = self.api.get("/operation-logs?operation_type=backup").await;
-        let tasks = answer["operation_logs"].as_array().unwrap();
-        let tasks = tasks.iter().map(|task| &task["extra_info"]["backup"]);
-        let mut of_backup = tasks.filter(|task| task["backup_id"] == backup["id"]);
-        let disks = of_backup.next().unwrap()["disks"].as_array().unwrap();
-        for disk in disks {
-            assert_eq!(disk.get("whole_because"), None, "{disk}");
-        }
-        disks
-            .iter()
-            .map(|disk| disk["read_bytes"].as_u64().unwrap())
-            .sum()
-    }
-
-    async fn backup(&self, id: &str) -> Value {
-        let (_, answer) = self.api.get(&format!("/backups/{id}")).await;
-        answer["backup"].clone()
-    }
-
-    fn restore_of(&self, backup: &Value, server: &str, disks: &[String]) -> Value {
-        let children = backup["children"].as_array().unwrap();
-        let child_of = |volume: &String| {
-            let child = children
-                .iter()
-                .find(|child| child["resource_id"] == *volume);
-            child.unwrap()["id"].clone()
-        };
-        let mappings = self.web_disks.iter().zip(disks);
-        let mappings: Vec<_> = mappings
-            .map(|(from, to)| json!({"backup_id": child_of(from), "volume_id": to}))
-            .collect();
-        json!({"restore": {"server_id": server, "power_on": false, "mappings": mappings}})
-    }
-
-    /// Restores the backup to new images and checks the file systems, which may need a repair that ends so, and each file. Returns the
-    /// highest number of a file.
-    async fn check(&self, backup: &Value, repair: &[i32]) -> u32 {
-        for disk in TARGETS {
-            make_image(&self.folder.join(disk));
-        }
-        let body = self.restore_of(backup, &self.copy, &self.copy_disks);
-        let path = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
-        let (status, answer) = self.api.post(&path, body).await;
-        assert_eq!(status, 202, "{answer}");
-        let task = self.api.wait_for_task(answer["job_id"].as_str().unwrap());
-        assert_eq!(task.await["status"], "success");
-        let highest = TARGETS.map(|disk| {
-            let image = self.folder.join("restored.raw");
-            fs::copy(self.folder.join(disk), &image).unwrap();
-            if repair.contains(&CORRECTED) {
-                let mut fsck = Command::new("/usr/sbin/e2fsck");
-                let ended = fsck.arg("-fy").arg(&image).output().unwrap();
-                assert!(repair.contains(&ended.status.code().unwrap()), "{ended:?}");
-            }
-            run("/usr/sbin/e2fsck", &["-fn", text(&image)]);
-            highest_file(&self.folder, &image)
-        });
-        // A file is durable before the next is begun on the other disk.
-        assert!(highest[0].abs_diff(highest[1]) == 1, "{highest:?}");
-        highest[0].max(highest[1])
-    }
-
-    async fn wait_until_written(&self, files: u32) {
-        wait_until_written(&self.folder, files).await;
-    }
-}
-
-fn make_image(place: &Path) {
-    let file = fs::File::create(place).unwrap();
-    file.set_len(QemuMachine::LINUX_DISK_SIZE).unwrap();
-}
-
-/// A guest whose console is a file of this folder has made so many files durable, in steps of twenty.
-pub(crate) async fn wait_until_written(folder: &Path, files: u32) {
-    let console = folder.join("console");
-    let words = format!("GUEST wrote {files}\r");
-    let said = || fs::read_to_string(&console).unwrap_or_default();
-    until(&words, || said().contains(&words)).await;
-}
-
-/// The highest number of a file in the file system of this image. Each complete file is called NUMBER-SHA256.
-pub(crate) fn highest_file(folder: &Path, image: &Path) -> u32 {
-    let folder = folder.join("files");
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir(&folder).unwrap();
-    let dump = format!("rdump / {}", folder.display());
-    run("/usr/sbin/debugfs", &["-R", &dump, text(image)]);
-    let mut highest = 0;
-    for entry in fs::read_dir(&folder).unwrap() {
-        let file = entry.unwrap().path();
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let Some((number, sum)) = name.split_once('-') else {
-            continue;
-        };
-        assert!(run("sha256sum", &[text(&file)]).starts_with(sum), "{name}");
-        highest = highest.max(number.parse().unwrap());
-    }
-    highest
-}
-
-pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
-    for _ in 0..ATTEMPTS {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    panic!("it did not come to this: {what}");
-}
-
-/// The server's id, and those of its disks.
-fn add<'a>(server: &Server, mut words: Vec<&'a str>, disks: &'a [String]) -> (String, Vec<String>) {
-    words.extend(disks.iter().flat_map(|disk| ["--disk", disk.as_str()]));
-    let answer = server.verb(&words);
-    let id = |thing: &Value| thing["id"].as_str().unwrap().to_owned();
-    let server = &answer["server"];
-    let volumes = server["volumes"].as_array();
-    let volumes = volumes.unwrap_or_else(|| panic!("{answer}"));
-    (id(server), volumes.iter().map(id).collect())
-}
-
-/// Whether it was asked for, and whether it was so.
-fn consistency(backup: &Value) -> (&str, &str) {
-    let said = &backup["extend_info"]["app_consistency"];
-    let word = |key: &str| said[key].as_str().unwrap();
-    (word("app_consistency"), word("app_consistency_status"))
 }

@@ -118,5 +118,7 @@ text!(/// The name of a volume or server of the inventory.
     InventoryName, 1..=255, printable, "^[^\u{0}-\u{1f}\u{7f}-\u{9f}]+$", "printable characters");
 text!(/// Where a disk lies: an absolute path on the host of the service, or an NBD URI. The service checks which.
     DiskPlace, 1..=4096, printable, "^(/|nbds?(\\+unix)?://)[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
+text!(/// A libvirt of the host of the service. The service checks which.
+    LibvirtUri, 1..=4096, printable, "^qemu(\\+unix)?:///[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");
 text!(/// Where a socket lies on its host; the service checks that it is absolute.
     SocketPath, 1..=4096, printable, "^/[^\u{0}-\u{1f}\u{7f}-\u{9f}]*$", "printable characters");

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use strongroom_block::BlockSource;
 use strongroom_repo::{NewPoint, Repository};
+use strongroom_service::MachineAddress;
 use strongroom_service::Provenance;
 use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, Failure, fail_backup,
@@ -28,7 +29,7 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
     if work
         .server
         .as_ref()
-        .is_some_and(|server| server.qmp_socket.is_some())
+        .is_some_and(|server| MachineAddress::of(server).is_some())
     {
         live::forget_earlier_instants(&repository, &work).await?;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strongroom_service::progress::RestoreWork;
 use strongroom_service::rows::Server;
-use strongroom_service::{App, MachineError};
+use strongroom_service::{App, MachineAddress, MachineError};
 use strongroom_types::{Chain, Trouble};
 
 use super::{Context, JobError};
@@ -49,12 +49,12 @@ pub(super) async fn start((hook, server): (&MachineHook, &Server)) {
     }
 }
 
-/// As its monitor says, if it has one that can be asked, and the locks of the images.
+/// As its monitor or libvirt says, if it can be asked, and the locks of the images.
 async fn holds(app: &App, server: &Server, work: &RestoreWork) -> bool {
     let targets = work.disks.iter().map(|disk| disk.target.path.clone());
     let targets: BTreeSet<_> = targets.collect();
-    if let Some(socket) = &server.qmp_socket {
-        match app.machines.ask(socket, &targets).await {
+    if let Some(machine) = MachineAddress::of(server) {
+        match app.machines.ask(&machine, &targets).await {
             Ok(facts) if !facts.places.is_empty() => return true,
             Ok(_) | Err(MachineError::Unreachable) => {}
             Err(MachineError::Silent | MachineError::Strange(_)) => return true,

@@ -4,31 +4,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strongroom_block::BlockSource;
-use strongroom_nbd::Target;
-use strongroom_qemu::{
-    Agent, Changes, DiskRequest, Error, Failed, Machine, Quiesced, Request, ServedDisk, Snapshot,
-    clear_folder, leftovers,
-};
+use strongroom_service::MachineAddress;
 use strongroom_service::progress::{BackupWork, DiskWork};
-use strongroom_service::rows::{Quiesce, Server};
-use strongroom_types::{Chain, ConsistentLevel, IdSource, Trouble, VolumeFormat};
+use strongroom_service::rows::Quiesce;
+use strongroom_types::{Chain, IdSource, VolumeFormat};
 
-use super::drives::drive_of;
-use super::opening;
 use super::pace::{Pace, Paced};
-use super::{LiveHost, PATIENCE, Turn, last_point, monitor, thaw};
+use super::serving::{Changes, ServedDisk, Serving};
+use super::{LiveHost, Turn, domains, monitored, opening};
 use crate::exports::{ExportAgain, ExportChanges};
 use crate::jobs::JobError;
 use crate::places::open_source;
 use crate::transfer::Audit;
 
-/// What QEMU serves. It stays there until [`Instant::commit`], [`Instant::abandon`], or the sweep of a later start.
+/// What a machine serves. It stays there until [`Instant::commit`], [`Instant::abandon`], or the sweep of a later start.
 #[derive(Debug)]
 pub(crate) struct Instant {
     /// Given on when the machine is as the next one may find it.
     _turn: Turn,
-    monitor: PathBuf,
-    snapshot: Snapshot,
+    serving: Serving,
+    disks: Vec<ServedDisk>,
     audit_permille: u64,
     pace: Arc<Pace>,
     ids: Arc<dyn IdSource>,
@@ -37,112 +32,38 @@ pub(crate) struct Instant {
 }
 
 /// Makes the instant, after whatever an earlier attempt left is gone. None for a server that has no machine just now, or that we
-/// know no monitor of.
+/// know no way to ask.
 pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<Instant>, JobError> {
-    let Some((server, socket)) = work
-        .server
-        .as_ref()
-        .and_then(|server| Some((server, server.qmp_socket.as_deref()?)))
+    let found = work.server.as_ref();
+    let Some((server, address)) =
+        found.and_then(|server| Some((server, MachineAddress::of(server)?)))
     else {
         return Ok(None);
     };
-    let socket = PathBuf::from(socket);
     let turn = host.turn(&server.id).await;
-    let mut qmp = match monitor(&socket, PATIENCE).await {
-        Err(Error::Unreachable { .. }) => {
-            let cleared = clear_folder(&host.folder_of(&server.id)).await;
-            cleared.map_err(job_error)?;
-            return Ok(None);
-        }
-        connected => connected.map_err(job_error)?,
-    };
     let folder = host.make_folder(&server.id);
     let folder = folder.map_err(|error| JobError::Retry(Box::new(error)))?;
-    let cleared = leftovers(&mut qmp, None, &folder).await;
-    let mut agent = ready_agent(host, server).await;
-    cleared.map_err(job_error)?;
-    let machine = Machine::inspect(&mut qmp).await.map_err(job_error)?;
-    let request = Request {
-        disks: requests(&machine, &work.disks)?,
-        folder,
-        server: strongroom_qemu::Server::Own,
+    let begun = match address {
+        MachineAddress::Monitor(socket) => {
+            monitored::begin(host, server, PathBuf::from(socket), folder, work).await?
+        }
+        MachineAddress::Libvirt(domain) => domains::begin(&domain, folder, work).await?,
     };
-    let freezing = (work.vault.consistent_level == ConsistentLevel::App).then_some(&mut agent);
-    let (agent, refusal) = match freezing {
-        None => (None, None),
-        Some(Ok(agent)) => (Some(agent), None),
-        Some(Err(reason)) => (None, Some(reason.clone())),
-    };
-    let begun = Snapshot::begin(&mut qmp, agent, &request).await;
-    let snapshot = begun.map_err(|failed| not_begun(work, failed))?;
-    Ok(Some(Instant {
+    Ok(begun.map(|(serving, quiesce)| Instant {
         _turn: turn,
-        monitor: socket,
-        quiesce: quiesce(&snapshot.quiesced, refusal),
-        snapshot,
+        disks: serving.disks(),
+        serving,
+        quiesce,
         audit_permille: host.audit_permille,
         pace: Arc::clone(&host.pace),
         ids: Arc::clone(&host.ids),
     }))
 }
 
-/// The guest's agent, once it has let go on what an earlier attempt held still; or why there is none.
-async fn ready_agent(host: &LiveHost, server: &Server) -> Result<Agent, String> {
-    let Some(socket) = &server.guest_agent_socket else {
-        return Err("no guest agent is configured for the server".to_owned());
-    };
-    let ready = async {
-        let mut agent = host.agent(Path::new(socket)).await?;
-        thaw(&mut agent).await?;
-        Ok(agent)
-    };
-    ready.await.map_err(|error: Error| {
-        tracing::info!(server = %server.id, error = %Chain(&error), "a guest's agent cannot be used");
-        match error {
-            // Where its socket lies is no business of the server's owner.
-            Error::Unreachable { .. } => "the guest agent cannot be connected to".to_owned(),
-            other => format!("the guest agent cannot be used: {other}"),
-        }
-    })
-}
-
-fn requests(machine: &Machine, disks: &[DiskWork]) -> Result<Vec<DiskRequest>, JobError> {
-    let request = |disk: &DiskWork| {
-        let volume = disk.volume.as_ref();
-        let drive = volume.and_then(|volume| drive_of(machine, &volume.path));
-        let drive = drive.ok_or_else(|| JobError::Failed {
-            trouble: Trouble::DiskMissing,
-            source: format!(
-                "the running server does not have the disk {}",
-                disk.backup.resource_id
-            )
-            .into(),
-        })?;
-        Ok(DiskRequest {
-            node: drive.node.clone(),
-            point: disk.backup.id.clone(),
-            last: disk.last.as_ref().map(last_point),
-        })
-    };
-    disks.iter().map(request).collect()
-}
-
-fn quiesce(quiesced: &Quiesced, refusal: Option<String>) -> Option<Quiesce> {
-    match quiesced {
-        Quiesced::Frozen { file_systems } => Some(Quiesce::Frozen {
-            file_systems: *file_systems,
-        }),
-        Quiesced::Failed(reason) => Some(Quiesce::Failed {
-            reason: reason.clone(),
-        }),
-        Quiesced::NotAsked => refusal.map(|reason| Quiesce::Failed { reason }),
-    }
-}
-
 impl Instant {
     /// Of all disks together.
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.snapshot.disks.iter().map(|disk| disk.size).sum()
+        self.disks.iter().map(|disk| disk.size).sum()
     }
 
     /// Opens one of the disks for reading what has changed, or all of it where that is not known.
@@ -150,8 +71,7 @@ impl Instant {
         let served = self.served(disk)?.clone();
         let (since, bitmap, marked) = match served.changes {
             Changes::Whole(why) => {
-                let whole = self.open_whole(disk, why.to_string()).await?;
-                return Ok(Served::Whole(whole));
+                return Ok(Served::Whole(self.open_whole(disk, why).await?));
             }
             // What is carried over from point to point is read again now and then.
             Changes::Since { .. } if !disk.backup.incremental => {
@@ -166,7 +86,7 @@ impl Instant {
         };
         let unchanged = served.size.saturating_sub(marked);
         let audit = Audit::new(Arc::clone(&self.ids), self.audit_permille, unchanged);
-        let uri = uri(self.served(disk)?);
+        let uri = served.uri;
         let again = uri.clone();
         let changes = self.opened(disk, move || ExportChanges::open(&uri, &bitmap));
         let exports = (
@@ -189,7 +109,7 @@ impl Instant {
     ) -> Result<Whole, JobError> {
         let id = &disk.backup.resource_id;
         tracing::info!(volume = %id, because, "a disk is read whole");
-        let uri = uri(self.served(disk)?);
+        let uri = self.served(disk)?.uri.clone();
         let open = move || open_source(Path::new(&uri), VolumeFormat::Raw);
         let source = Box::new(Paced {
             source: self.opened(disk, open).await?,
@@ -203,7 +123,7 @@ impl Instant {
         disk: &DiskWork,
         open: impl FnOnce() -> strongroom_block::Result<T> + Clone + Send + 'static,
     ) -> Result<T, JobError> {
-        let opened = opening::opened(&self.monitor, open).await?;
+        let opened = opening::opened(&self.serving, open).await?;
         opened.map_err(|error| {
             tracing::warn!(error = %Chain(&error), "QEMU does not serve a disk");
             let id = &disk.backup.resource_id;
@@ -212,46 +132,38 @@ impl Instant {
     }
 
     fn served(&self, disk: &DiskWork) -> Result<&ServedDisk, JobError> {
-        let mut served = self.snapshot.disks.iter();
+        let mut served = self.disks.iter();
         let served = served.find(|served| served.point == disk.backup.id);
         served.ok_or(JobError::Broken("a disk is none of the instant's"))
     }
 
     /// Fails unless all that was read is of the instant. To be asked after the last read, and before anything is published.
     pub(crate) async fn check(&self) -> Result<(), JobError> {
-        let mut qmp = monitor(&self.monitor, PATIENCE).await.map_err(job_error)?;
-        if self.snapshot.is_intact(&mut qmp).await.map_err(job_error)? {
+        if self.serving.is_intact().await? {
             return Ok(());
         }
-        Err(JobError::Retry(
-            "the scratch folder was too small for what the guest overwrote".into(),
-        ))
+        Err(too_small())
     }
 
-    /// Ends it when its points are published. What fails here is made up for by the next backup, which finds bitmaps of an
-    /// unknown past and reads whole disks.
+    /// Ends when what is read is no longer of the instant, where the guest may stand still from then on.
+    pub(crate) async fn until_lost(&self) -> JobError {
+        self.serving.until_lost().await;
+        too_small()
+    }
+
+    /// Ends it when its points are published.
     pub(crate) async fn commit(self) {
-        let ended = async {
-            let mut qmp = monitor(&self.monitor, PATIENCE).await?;
-            self.snapshot.commit(&mut qmp).await
-        };
-        report(ended.await);
+        self.serving.commit().await;
     }
 
     /// Ends it as if it had not been.
     pub(crate) async fn abandon(self) {
-        let ended = async {
-            let mut qmp = monitor(&self.monitor, PATIENCE).await?;
-            self.snapshot.abandon(&mut qmp).await
-        };
-        report(ended.await);
+        self.serving.abandon().await;
     }
 }
 
-fn report(ended: strongroom_qemu::Result<()>) {
-    if let Err(error) = ended {
-        tracing::warn!(error = %Chain(&error), "a machine may have leftovers of a backup");
-    }
+fn too_small() -> JobError {
+    JobError::Retry("the scratch folder was too small for what the guest overwrote".into())
 }
 
 /// A disk of the instant that is open.
@@ -273,35 +185,4 @@ pub(crate) struct Whole {
     pub(crate) source: Box<dyn BlockSource>,
     /// Continues "it was read whole, because".
     pub(crate) because: String,
-}
-
-fn uri(served: &ServedDisk) -> String {
-    Target::unix(&served.socket, &served.export).to_string()
-}
-
-fn not_begun(work: &BackupWork, failed: Failed) -> JobError {
-    tracing::warn!(server = %work.backup.resource_id, step = ?failed.step, "no instant of a machine");
-    if let Some(left) = &failed.left {
-        tracing::error!(error = %Chain(left), "the machine has leftovers of a backup");
-    }
-    job_error(failed.error)
-}
-
-/// Where sockets and folders lie stays in the log.
-fn job_error(error: Error) -> JobError {
-    tracing::warn!(error = %Chain(&error), "a machine did not do its part of a backup");
-    match error {
-        Error::Unsupported { .. } => JobError::Failed {
-            trouble: Trouble::ServerRunning,
-            source: Box::new(error),
-        },
-        Error::Unreachable { .. } => {
-            JobError::Retry("the server's monitor cannot be reached".into())
-        }
-        Error::Scratch { .. } => JobError::Retry("the scratch folder cannot be cleared".into()),
-        Error::Refused { command, .. } => {
-            JobError::Retry(format!("the server's machine refused {command}").into())
-        }
-        other => JobError::Retry(Box::new(other)),
-    }
 }

@@ -17,13 +17,13 @@ struct Options {
 
 /// The drive that has `place`, a path or an NBD URI, as its file. Looks at files, so it blocks.
 pub(super) fn drive_of<'a>(machine: &'a Machine, place: &str) -> Option<&'a Drive> {
-    let wanted = identity(place);
-    machine.drives.iter().find(|drive| {
-        let Some(file) = file_of(drive) else {
-            return false;
-        };
-        file == place || (wanted.is_some() && identity(&file) == wanted)
-    })
+    let is_it = |drive: &&Drive| file_of(drive).is_some_and(|file| same_place(&file, place));
+    machine.drives.iter().find(is_it)
+}
+
+/// Whether two names are of one file, device or export. Looks at files, so it blocks.
+pub(super) fn same_place(one: &str, other: &str) -> bool {
+    one == other || (identity(one).is_some() && identity(one) == identity(other))
 }
 
 pub(super) fn file_of(drive: &Drive) -> Option<String> {

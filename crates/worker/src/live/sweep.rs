@@ -4,14 +4,18 @@ use std::path::Path;
 
 use futures::StreamExt;
 use strongroom_qemu::{Error, Machine, Result, clear_folder, leftovers, settle};
-use strongroom_service::App;
 use strongroom_service::live_servers::{self, LiveServer};
+use strongroom_service::{App, MachineAddress};
 use strongroom_types::Chain;
 
+use super::domains;
 use super::drives::drive_of;
 use super::{LiveHost, last_point, monitor, thaw};
 
 const MACHINES_AT_ONCE: usize = 8;
+
+/// It is told, and nothing else is done about it.
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Gives every machine back as if no backup had been under way. Whatever hinders this is told to the operator: the next backup
 /// of that machine begins with the same.
@@ -26,7 +30,7 @@ pub(crate) async fn sweep(app: &App, host: &LiveHost) {
     let sweeping = futures::stream::iter(servers).map(|server| async move {
         if let Err(error) = sweep_machine(host, &server).await {
             let server = server.server.id;
-            tracing::warn!(%server, error = %Chain(&error), "a machine may have leftovers of a backup");
+            tracing::warn!(%server, error = %Chain(&*error), "a machine may have leftovers of a backup");
         }
     });
     sweeping
@@ -35,14 +39,29 @@ pub(crate) async fn sweep(app: &App, host: &LiveHost) {
         .await;
 }
 
-async fn sweep_machine(host: &LiveHost, server: &LiveServer) -> Result<()> {
+async fn sweep_machine(host: &LiveHost, server: &LiveServer) -> Result<(), Failed> {
     let folder = host.folder_of(&server.server.id);
-    let socket = server.server.qmp_socket.as_deref().unwrap_or_default();
-    let mut qmp = match monitor(Path::new(socket), super::PATIENCE).await {
-        Err(Error::Unreachable { .. }) => return clear_folder(&folder).await,
+    match MachineAddress::of(&server.server) {
+        None => {}
+        Some(MachineAddress::Monitor(socket)) => {
+            sweep_qemu(host, Path::new(&socket), &folder, server).await?;
+        }
+        Some(MachineAddress::Libvirt(domain)) => domains::sweep(&domain, folder, server).await?,
+    }
+    Ok(())
+}
+
+async fn sweep_qemu(
+    host: &LiveHost,
+    socket: &Path,
+    folder: &Path,
+    server: &LiveServer,
+) -> Result<()> {
+    let mut qmp = match monitor(socket, super::PATIENCE).await {
+        Err(Error::Unreachable { .. }) => return clear_folder(folder).await,
         connected => connected?,
     };
-    let cleared = leftovers(&mut qmp, None, &folder).await;
+    let cleared = leftovers(&mut qmp, None, folder).await;
     if let Some(socket) = &server.server.guest_agent_socket {
         let thawed = match host.agent(Path::new(socket)).await {
             Ok(mut agent) => thaw(&mut agent).await,

@@ -41,6 +41,8 @@ enum NotTaken {
     Service(ServiceError),
     #[error("it has no disk that lies in a file with an absolute name")]
     NoDisk,
+    #[error("the server {0} is run by libvirt, which is asked for it")]
+    Libvirt(ServerId),
     #[error("there is no project that it could belong to")]
     NoProject,
     #[error("looking at its disks stopped unexpectedly")]
@@ -127,7 +129,11 @@ async fn take(app: &App, project: Option<&ProjectId>, socket: &Path) -> Result<b
     let place = socket.to_string_lossy().into_owned();
     let known = find(app, uuid.as_ref(), &place).await;
     let known = known.map_err(NotTaken::Service)?;
-    let server = known.as_ref().map(|known| known.server.id.clone());
+    let server = known.as_ref().map(|known| &known.server);
+    if let Some(server) = server.filter(|server| server.libvirt_domain.is_some()) {
+        return Err(NotTaken::Libvirt(server.id.clone()));
+    }
+    let server = server.map(|server| server.id.clone());
     let project = match (&known, project) {
         (Some(known), _) => known.server.project_id.clone(),
         (None, Some(project)) => project.clone(),

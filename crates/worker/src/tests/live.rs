@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use strongroom_service::rows::{Backup, Quiesce};
-use strongroom_service::{MachineError, Machines};
+use strongroom_service::{MachineAddress, MachineError, Machines};
 use strongroom_testkit::QemuMachine;
 use strongroom_types::BackupStatus;
 
@@ -91,11 +91,16 @@ async fn machines_tell_which_disks_they_have() {
     std::os::unix::fs::symlink(place("1.raw"), place("link")).unwrap();
     std::fs::write(place("other"), "").unwrap();
     let asked = BTreeSet::from(["0.qcow2", "link", "other", "nowhere"].map(place));
-    let facts = LocalMachines.ask(&monitor, &asked).await.unwrap();
+    let facts = LocalMachines
+        .ask(&MachineAddress::Monitor(monitor), &asked)
+        .await
+        .unwrap();
     assert!(facts.is_on);
     assert_eq!(facts.places, BTreeSet::from(["0.qcow2", "link"].map(place)));
     at.stop();
-    let gone = LocalMachines.ask(&place("qmp.sock"), &asked).await;
+    let gone = LocalMachines
+        .ask(&MachineAddress::Monitor(place("qmp.sock")), &asked)
+        .await;
     assert_eq!(gone, Err(MachineError::Unreachable));
 }
 

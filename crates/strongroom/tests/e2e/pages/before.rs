@@ -37,7 +37,7 @@ pub(crate) async fn page(page: &str) -> Stage {
             let begin = A_BACKUP.split("strongroom checkpoint").next();
             stage.shell(page, begin.unwrap()).await;
         }
-        "live-servers.md" => stage.disk("/images/web.qcow2", DISK_BYTES),
+        "live-servers.md" | "libvirt.md" => stage.disk("/images/web.qcow2", DISK_BYTES),
         "proofs.md" => {
             let disk = stage.names.fill("/images/web.raw");
             assert!(QemuMachine::bootable_disk(Path::new(&disk)));

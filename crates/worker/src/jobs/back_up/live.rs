@@ -71,7 +71,12 @@ async fn save(
     };
     let (log, backup_id) = (&work.operation_log_id, &work.backup.id);
     // Boxed: the state of a transfer is large.
-    let saving = Box::pin(saving);
+    let saving = Box::pin(async {
+        tokio::select! {
+            saved = saving => saved,
+            lost = instant.until_lost() => Err(lost),
+        }
+    });
     let disks = reporting(context, log, backup_id, &progress, saving).await??;
     let outcome = BackupOutcome {
         disks,

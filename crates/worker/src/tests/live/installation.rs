@@ -77,6 +77,7 @@ impl Installation {
             disks: DISKS.map(place).to_vec(),
             qmp_socket: Some(place("proxy.sock")),
             guest_agent_socket: None,
+            libvirt: None,
             tags: Vec::new(),
         };
         let server = inventory::add_server(&app, &caller, &project, new).await;

@@ -14,6 +14,7 @@ use strongroom_types::BackupId;
 
 use super::installation::{Installation, MIB};
 use crate::live::opening;
+use crate::live::serving::Serving;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const OPENINGS: usize = 40;
@@ -43,7 +44,7 @@ async fn a_machine_that_is_reset_while_connections_begin_goes_on() {
     let mut qmp = Qmp::connect(&machine.monitor(), PATIENCE).await.unwrap();
     // Whoever reads all the time came in before the first reset.
     machine.command("stop", &json!({}));
-    let export = served(&mut qmp, folder.path()).await;
+    let (export, serving) = served(&machine, &mut qmp, folder.path()).await;
     drop(qmp);
     let reader = Rereader::start(&export);
     machine.command("cont", &json!({}));
@@ -51,7 +52,7 @@ async fn a_machine_that_is_reset_while_connections_begin_goes_on() {
     for _ in 0..OPENINGS {
         let export = export.clone();
         let open = move || Ok(Client::connect(&export, &ClientOptions::default()).unwrap());
-        let opened = opening::opened(&machine.monitor(), open).await;
+        let opened = opening::opened(&serving, open).await;
         let mut block = vec![0; MIB];
         opened.unwrap().unwrap().read_at(0, &mut block).unwrap();
         assert!(block.iter().all(|byte| *byte == 7));
@@ -61,7 +62,7 @@ async fn a_machine_that_is_reset_while_connections_begin_goes_on() {
 }
 
 /// The first disk at one instant.
-async fn served(qmp: &mut Qmp, folder: &Path) -> Target {
+async fn served(machine: &QemuMachine, qmp: &mut Qmp, folder: &Path) -> (Target, Serving) {
     let scratch = folder.join("scratch");
     std::fs::create_dir(&scratch).unwrap();
     let point: BackupId = "00000000-0000-4000-8000-000000000001".parse().unwrap();
@@ -76,7 +77,9 @@ async fn served(qmp: &mut Qmp, folder: &Path) -> Target {
     };
     let snapshot = Snapshot::begin(qmp, None, &request).await.unwrap();
     let disk = &snapshot.disks[0];
-    Target::unix(&disk.socket, &disk.export)
+    let export = Target::unix(&disk.socket, &disk.export);
+    let socket = machine.monitor();
+    (export, Serving::Monitor { socket, snapshot })
 }
 
 /// Reads an export again and again, with many requests in flight.

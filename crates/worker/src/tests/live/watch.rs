@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use strongroom_db::Db;
-use strongroom_service::inventory::{ServerView, list_servers, list_volumes};
-use strongroom_service::{App, Caller};
+use strongroom_service::inventory::{
+    NewServer, ServerView, add_server, list_servers, list_volumes,
+};
+use strongroom_service::{App, Caller, LibvirtDomain};
 use strongroom_testkit::{MockClock, MonitorProxy, QemuMachine, test_databases};
 use strongroom_types::{ProjectId, VolumeId};
 
@@ -78,4 +80,38 @@ async fn machines_that_appear_change_and_vanish_are_followed() {
     let back = servers(&app, &whose).await;
     assert_eq!(back.len(), 1);
     assert_eq!(ids(&back[0]), ids(&found[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_libvirt_runs_is_left_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(machine) = QemuMachine::bare(folder.path()) else {
+        return;
+    };
+    let database = test_databases().await.remove(0);
+    let clock = Arc::new(MockClock::default());
+    let db = Db::open(&database.address).await.unwrap();
+    let app = fixtures::app(db, &clock, Arc::new(LocalMachines));
+    let whose = fixtures::administrator(&app).await;
+    let disk = folder.path().join("0.qcow2");
+    let new = NewServer {
+        id: Some(QemuMachine::UUID.parse().unwrap()),
+        name: "web".to_owned(),
+        disks: vec![disk.to_str().unwrap().to_owned()],
+        qmp_socket: None,
+        guest_agent_socket: None,
+        libvirt: Some(LibvirtDomain {
+            uri: "qemu:///system".to_owned(),
+            domain: QemuMachine::UUID.to_owned(),
+        }),
+        tags: Vec::new(),
+    };
+    let before = add_server(&app, &whose.0, &whose.1, new).await.unwrap();
+
+    let _proxy = MonitorProxy::start(&folder.path().join("web.qmp"), &machine.monitor());
+    Watch::new(folder.path().to_owned(), None).look(&app).await;
+    let after = servers(&app, &whose).await;
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].server.qmp_socket, None);
+    assert_eq!(ids(&after[0]), ids(&before));
 }

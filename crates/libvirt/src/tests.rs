@@ -1,0 +1,5 @@
+//! Against a real libvirt, whose QEMUs emulate.
+
+mod linux_guest;
+mod snapshot;
+mod world;

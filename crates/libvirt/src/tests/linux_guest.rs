@@ -1,0 +1,142 @@
+//! The judge of live backups: a Linux that writes to two file systems all the time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use strongroom_testkit::QemuMachine;
+
+use super::world::Lab;
+use crate::{Changes, Domain, Freeze, Quiesced, Snapshot, State};
+
+const PAUSE: Duration = Duration::from_millis(50);
+const ATTEMPTS: u32 = 2400;
+/// What e2fsck ends with when it has corrected something: counters, after a power cut.
+const CORRECTED: i32 = 1;
+const DISKS: [&str; 2] = ["vda", "sda"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_writes_all_the_time_is_restored_whole() {
+    let Some(lab) = Lab::open() else { return };
+    if lab.libvirt.start_linux(QemuMachine::DISK_SIZE).is_none() {
+        return;
+    }
+    let virsh = lab.virsh("linux");
+    wait_for(&lab, "GUEST wrote 20").await;
+
+    let wanted = lab.request(DISKS, 1, None, Freeze::IfPossible);
+    let frozen = Snapshot::begin(&virsh, &wanted).await.unwrap();
+    assert_eq!(frozen.quiesced, Quiesced::Frozen { file_systems: 2 });
+    let first = [lab.read(&frozen.disks[0]), lab.read(&frozen.disks[1])];
+    assert!(frozen.is_intact().await.unwrap());
+    frozen.commit().await.unwrap();
+    let mut reached = check(&lab, &first, &[0]);
+
+    let mut before = first;
+    for number in [2, 3] {
+        wait_for(&lab, &format!("GUEST wrote {}", (reached / 20 + 2) * 20)).await;
+        let wanted = lab.request(DISKS, number, Some(number - 1), Freeze::No);
+        let cut = Snapshot::begin(&virsh, &wanted).await.unwrap();
+        assert_eq!(cut.quiesced, Quiesced::NotAsked);
+        let next = [0, 1].map(|index| {
+            let disk = &cut.disks[index];
+            let Changes::Since { bitmap, .. } = &disk.changes else {
+                panic!("{:?}", disk.changes);
+            };
+            let rebuilt = lab.read_marked(disk, bitmap, &before[index]);
+            assert!(rebuilt == lab.read(disk));
+            rebuilt
+        });
+        cut.commit().await.unwrap();
+        let now = check(&lab, &next, &[0, CORRECTED]);
+        assert!(now > reached);
+        (reached, before) = (now, next);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_a_full_scratch_folder_paused_goes_on() {
+    let Some(lab) = Lab::with_little_scratch(3 << 20) else {
+        return;
+    };
+    if lab.libvirt.start_linux(QemuMachine::DISK_SIZE).is_none() {
+        return;
+    }
+    let virsh = lab.virsh("linux");
+    wait_for(&lab, "GUEST wrote 20").await;
+    let wanted = lab.request(DISKS, 1, None, Freeze::No);
+    let snapshot = Snapshot::begin(&virsh, &wanted).await.unwrap();
+    let mut looks = 0..ATTEMPTS;
+    while snapshot.is_intact().await.unwrap() {
+        assert!(looks.next().is_some(), "it was never full");
+        tokio::time::sleep(PAUSE).await;
+    }
+    let stopped = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(stopped.state, State::PausedByError);
+    snapshot.abandon().await.unwrap();
+    let running = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(running.state, State::Running);
+    let said = fs::read_to_string(lab.path("console")).unwrap();
+    let more = said.matches("GUEST wrote").count() * 20 + 40;
+    wait_for(&lab, &format!("GUEST wrote {more}")).await;
+    let whole = Snapshot::begin(&virsh, &wanted).await.unwrap();
+    whole.abandon().await.unwrap();
+}
+
+async fn wait_for(lab: &Lab, words: &str) {
+    for _ in 0..ATTEMPTS {
+        let said = fs::read_to_string(lab.path("console")).unwrap_or_default();
+        if said.contains(words) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("{}", fs::read_to_string(lab.path("console")).unwrap());
+}
+
+/// Checks the file systems, which may need a repair that ends so, and each file; returns the highest number of a file.
+fn check(lab: &Lab, disks: &[Vec<u8>; 2], repair: &[i32]) -> u32 {
+    let highest = disks.each_ref().map(|disk| {
+        let image = lab.path("restored.raw");
+        fs::write(&image, disk).unwrap();
+        if repair.contains(&CORRECTED) {
+            let repaired = lab.try_tool("e2fsck", [Path::new("-fy"), &image]);
+            assert!(
+                repair.contains(&repaired.status.code().unwrap()),
+                "{repaired:?}"
+            );
+        }
+        lab.tool("e2fsck", [Path::new("-fn"), &image]);
+        check_files(lab, &image)
+    });
+    // A file is durable before the next is begun on the other disk.
+    assert!(highest[0].abs_diff(highest[1]) == 1, "{highest:?}");
+    highest[0].max(highest[1])
+}
+
+fn check_files(lab: &Lab, image: &Path) -> u32 {
+    let folder = lab.path("files");
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir(&folder).unwrap();
+    let dump = format!("rdump / {}", folder.display());
+    lab.tool("debugfs", ["-R".as_ref(), dump.as_ref(), image.as_os_str()]);
+    let mut highest = 0;
+    for (number, sum, file) in files(&folder) {
+        let counted = lab.tool("sha256sum", [&file]);
+        assert!(counted.starts_with(&sum), "{}", file.display());
+        highest = highest.max(number);
+    }
+    highest
+}
+
+/// The number, the hash and the path of each complete file.
+fn files(folder: &Path) -> Vec<(u32, String, PathBuf)> {
+    let entries = fs::read_dir(folder).unwrap();
+    let files = entries.filter_map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let (number, sum) = name.split_once('-')?;
+        Some((number.parse().unwrap(), sum.to_owned(), entry.path()))
+    });
+    files.collect()
+}

@@ -1,0 +1,105 @@
+//! The same with a Linux that libvirt runs: a full backup, two with what changed, and one after a service that was killed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use strongroom_testkit::{Libvirt, QemuMachine};
+
+use super::STEP;
+use super::site::{CORRECTED, Site, consistency, until};
+use crate::api::Api;
+use crate::server::{BINARY, Server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linux_of_libvirts_is_backed_up_and_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(libvirt) = Libvirt::start(folder.path()) else {
+        return;
+    };
+    if libvirt.start_linux(QemuMachine::LINUX_DISK_SIZE).is_none() {
+        return;
+    }
+    // Its QEMUs run as somebody else.
+    let scratch = folder.path().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+    let data_dir = folder.path().join("strongroom");
+    let start = || {
+        let mut command = Command::new(BINARY);
+        command.env("STRONGROOM__WORKER__SCRATCH_DIR", &scratch);
+        Server::start_by(command, &data_dir)
+    };
+    let server = start();
+    let api = Api::sign_in(&server).await;
+    let uri = libvirt.uri();
+    let asked = ["--libvirt", "linux", "--libvirt-uri", &uri];
+    let disks = ["0.qcow2", "1.qcow2"];
+    let mut site = Site::new(&server, api, folder.path(), &asked, disks);
+    let vault = site.api.make_vault("server", &[&site.web]).await;
+    assert_eq!(site.state().await, ("ACTIVE".to_owned(), true));
+    site.wait_until_written(STEP).await;
+
+    let full = site.back_up(&server, &vault).await;
+    assert_eq!(consistency(&full), ("0", "0"));
+    let mut reached = site.check(&full, &[0, CORRECTED]).await;
+
+    let level = json!({"vault": {"billing": {"consistent_level": "app_consistent"}}});
+    let (status, answer) = site.put(&format!("/vaults/{vault}"), level).await;
+    assert_eq!(status, 200, "{answer}");
+    for _ in 0..2 {
+        site.wait_until_written((reached / STEP + 2) * STEP).await;
+        let next = site.back_up(&server, &vault).await;
+        assert_eq!(consistency(&next), ("1", "1"), "{next}");
+        // Nothing was read whole.
+        assert!(site.read_for(&next).await < QemuMachine::LINUX_DISK_SIZE);
+        let highest = site.check(&next, &[0]).await;
+        assert!(highest > reached);
+        reached = highest;
+    }
+
+    let ended = || server.log().matches("job ended").count();
+    let before = ended();
+    let checkpoint = site.api.start_checkpoint(&vault).await;
+    // On a fast machine it is too late, and what follows holds all the same.
+    let is_due = || libvirt.has_backup("linux") || ended() > before;
+    until("libvirt serves the disks", is_due).await;
+    server.kill();
+    let server = start();
+    site.api = site.api.at(&server);
+    let status = site.api.wait_for_checkpoint(&checkpoint).await;
+    assert_eq!(status, "available");
+    let last = site.api.only_backup_of(&checkpoint).await;
+    let last = site.backup(last["id"].as_str().unwrap()).await;
+    assert_eq!(consistency(&last), ("1", "1"), "{last}");
+    assert!(site.check(&last, &[0]).await >= reached);
+    until("nothing is served any more", || {
+        !libvirt.has_backup("linux")
+    })
+    .await;
+    let checkpoints = libvirt.virsh(&["checkpoint-list", "linux", "--name"]);
+    assert_eq!(checkpoints.split_whitespace().count(), 1, "{checkpoints}");
+
+    restored(&site, &libvirt, &full).await;
+    let after = site.back_up(&server, &vault).await;
+    site.check(&after, &[0, CORRECTED]).await;
+}
+
+/// Nobody overwrites what runs; once it is off, anybody may.
+async fn restored(site: &Site, libvirt: &Libvirt, backup: &Value) {
+    let restore = site.restore_of(backup, &site.web, &site.web_disks);
+    let path = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
+    let (status, answer) = site.api.post(&path, restore.clone()).await;
+    assert_eq!(
+        (status, &answer["error_code"]),
+        (400, &json!("BackupService.2008"))
+    );
+    libvirt.virsh(&["destroy", "linux", "--graceful"]);
+    assert_eq!(site.state().await, ("SHUTOFF".to_owned(), true));
+    let (status, answer) = site.api.post(&path, restore).await;
+    assert_eq!(status, 202, "{answer}");
+    let task = site.api.wait_for_task(answer["job_id"].as_str().unwrap());
+    assert_eq!(task.await["status"], "success");
+    libvirt.virsh(&["start", "linux"]);
+}
