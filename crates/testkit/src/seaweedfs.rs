@@ -28,7 +28,10 @@ const INNER_PORT: u16 = 10_000;
 /// Below the ports that systems hand out, also with the above added.
 const PORTS: std::ops::Range<u16> = 12_000..22_000;
 const PORTS_EACH: u16 = 16;
-const ATTEMPTS: u32 = 600;
+/// What must be free on the disk for it to take objects; without it, a hundredth of the disk.
+const SPARE: &str = "64MiB";
+/// For a server to become ready, which takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -157,11 +160,14 @@ impl SeaweedFs {
     /// Ready is who takes an object: some seconds pass until volumes are allotted.
     fn wait_until_ready(&self) {
         block_on(async {
-            for _ in 0..ATTEMPTS {
-                if self.make_bucket().is_ok() && self.takes_objects().await {
-                    return;
+            // By the clock: one attempt alone may wait for half a minute.
+            let ready = async {
+                while self.make_bucket().is_err() || !self.takes_objects().await {
+                    tokio::time::sleep(PAUSE).await;
                 }
-                tokio::time::sleep(PAUSE).await;
+            };
+            if tokio::time::timeout(PATIENCE, ready).await.is_ok() {
+                return;
             }
             let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             panic!("SeaweedFS is not ready: {log}");
@@ -247,13 +253,13 @@ fn start(program: &FilePath, folder: PathBuf, shape: Shape) -> SeaweedFs {
     let commands = match shape {
         Shape::One => vec![format!(
             "server -dir=data -master.port={master} -volume.port={} -filer -filer.port={filer} {s3} \
-             -master.volumeSizeLimitMB=256 -volume.max=100 -ip.bind=127.0.0.1",
+             -master.volumeSizeLimitMB=256 -volume.max=100 -volume.minFreeSpace={SPARE} -ip.bind=127.0.0.1",
             port + 2
         )],
         Shape::Cluster => {
             let volume = |number: u16| {
                 format!(
-                    "volume -port={} -dir=volume-{number} -max=50 -master=127.0.0.1:{master} \
+                    "volume -port={} -dir=volume-{number} -max=50 -minFreeSpace={SPARE} -master=127.0.0.1:{master} \
                      -dataCenter=one -rack=one -ip.bind=127.0.0.1",
                     port + 4 + number
                 )
