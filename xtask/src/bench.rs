@@ -3,6 +3,7 @@
 mod corpus;
 mod goals;
 mod interrupt;
+mod live;
 mod load;
 mod measure;
 mod options;
@@ -41,6 +42,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         if *word == "requests" {
             let (place, rest) = rest.split_first().context(USAGE)?;
             return requests::run(&options::parse(rest)?, place);
+        }
+        if *word == "live" {
+            return live::run(&options::parse(rest)?);
         }
         if *word == "load" {
             let folder = options::parse(rest)?.folder;

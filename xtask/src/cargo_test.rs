@@ -13,8 +13,6 @@ const PYTHON: &str = "STRONGROOM_TEST_PYTHON";
 const CUSTODIAN: &str = "STRONGROOM_TEST_CUSTODIAN";
 /// SeaweedFS' program, which tests start.
 const S3_SERVER: &str = "STRONGROOM_TEST_WEED";
-/// The folder of the Linux guest that tests back up.
-const GUEST: &str = "STRONGROOM_TEST_GUEST";
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     setup::run()?;
@@ -25,7 +23,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         .env(PYTHON, setup::clients_python())
         .env(CUSTODIAN, setup::custodian_python())
         .env(S3_SERVER, setup::s3_server())
-        .env(GUEST, guest::folder())
+        .env(guest::VARIABLE, guest::folder())
         .env("CI", "true");
     if std::env::var_os(POSTGRES).is_some() {
         return shell::run(&mut tests);

@@ -30,6 +30,9 @@ pub(crate) const BOOT_LOADER: &str = "/usr/lib/grub/i386-pc";
 /// How the packages are put together: another number makes the guest anew.
 const EDITION: u32 = 3;
 
+/// Tells tests and measurements where the guest is.
+pub(crate) const VARIABLE: &str = "STRONGROOM_TEST_GUEST";
+
 /// Where the kernel lies as `vmlinuz`, its memory disk as `initrd`, and the disk that firmware boots as `bootable.raw`.
 pub(crate) fn folder() -> PathBuf {
     shell::root().join(FOLDER)

@@ -6,7 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::qemu_machine::{QemuMachine, guest_folder, is_here, make_file_system, tool};
+use serde_json::{Value, json};
+
+use crate::qemu_machine::{
+    MONITOR, QemuMachine, ask_monitor, guest_folder, is_here, make_file_system, tool,
+};
 
 /// libvirt's QEMUs do not run as root, and so neither does this libvirt: `nobody`.
 const USER: u32 = 65534;
@@ -158,7 +162,14 @@ impl Libvirt {
         self.virsh(&["start", "bare"]);
     }
 
-    /// Starts a domain `linux` as [`QemuMachine::linux`] does; its disks, of so many bytes, are `vda` and `sda`. None where its guest is
+    /// Starts a domain `bare` as [`Self::start_bare`] does, with one disk alone, `0.qcow2`, which is there.
+    pub fn start_bare_over(&self) {
+        let disk = self.disk("0.qcow2", "qcow2", "vda", "virtio");
+        self.define("bare", 16, "", &disk);
+        self.virsh(&["start", "bare"]);
+    }
+
+    /// Starts a domain `linux` as [`QemuMachine::linux`] does; its disks are `vda` and `sda`, of so many bytes where they are made. None where its guest is
     /// missing.
     pub fn start_linux(&self, disk_size: u64) -> Option<()> {
         let guest = guest_folder()?;
@@ -166,7 +177,9 @@ impl Libvirt {
             fs::copy(guest.join(name), self.folder.join(name)).expect("a guest was made");
         }
         for disk in ["0.qcow2", "1.qcow2"] {
-            make_file_system(&self.folder, disk, disk_size);
+            if !self.folder.join(disk).exists() {
+                make_file_system(&self.folder, disk, disk_size);
+            }
         }
         let place = self.folder.display();
         let boot = format!(
@@ -221,26 +234,48 @@ impl Libvirt {
 
     fn define(&self, name: &str, mebibytes: u32, boot: &str, devices: &str) {
         let machine = if boot.is_empty() { "pc" } else { "q35" };
+        // libvirt keeps the first monitor to itself.
+        let monitor = self.folder.join(MONITOR);
         let xml = format!(
-            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>{mebibytes}</memory>\
+            "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name><memory unit='MiB'>{mebibytes}</memory>\
              <os><type arch='x86_64' machine='{machine}'>hvm</type>{boot}</os>\
-             <devices>{devices}<memballoon model='none'/></devices></domain>"
+             <devices>{devices}<memballoon model='none'/></devices>\
+             <qemu:commandline><qemu:arg value='-qmp'/>\
+             <qemu:arg value='unix:{},server=on,wait=off'/></qemu:commandline></domain>",
+            monitor.display()
         );
         let path = self.folder.join("domain.xml");
         fs::write(&path, xml).expect("a folder of our own");
         self.virsh(&["define", path.to_str().expect("tests' folders are UTF-8")]);
     }
 
+    /// Runs a command at a monitor of the domain's QEMU, and returns its answer.
+    pub fn command(&self, command: &str, arguments: &Value) -> Value {
+        let answer = ask_monitor(&self.folder.join(MONITOR), command, arguments);
+        answer.unwrap_or_else(|refusal| panic!("{command}: {refusal}"))
+    }
+
     /// Fills a range of a disk of the bare domain with a byte, as its guest would that wants to find it after a power cut.
     pub fn write(&self, disk: usize, byte: u8, range: &std::ops::Range<usize>) {
         let (offset, length) = (range.start, range.len());
         let write = format!("write -P {byte} {offset} {length}");
-        for asked in [write.as_str(), "flush"] {
+        self.do_io(disk, &[&write, "flush"]);
+    }
+
+    /// Writes a file's bytes to a disk of the bare domain, as its guest would.
+    pub fn write_file(&self, disk: usize, file: &Path, offset: u64) {
+        let length = fs::metadata(file).expect("a file of our own").len();
+        let write = format!("write -s {} {offset} {length}", file.display());
+        self.do_io(disk, &[&write]);
+    }
+
+    fn do_io(&self, disk: usize, commands: &[&str]) {
+        for asked in commands {
             let line = format!(
                 "qemu-io -d /machine/peripheral/virtio-disk{disk}/virtio-backend \"{asked}\""
             );
-            let said = self.virsh(&["qemu-monitor-command", "bare", "--hmp", &line]);
-            assert_eq!(said.trim(), "");
+            let said = self.command("human-monitor-command", &json!({ "command-line": line }));
+            assert_eq!(said.as_str().map(str::trim), Some(""));
         }
     }
 }

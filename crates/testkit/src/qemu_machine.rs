@@ -18,6 +18,8 @@ const ATTEMPTS: usize = 3000;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Where the disks of a bare machine are on its bus.
 const SLOTS: [u8; 2] = [5, 6];
+/// The monitor of the tests.
+pub(crate) const MONITOR: &str = "test.sock";
 const COMPUTER: &str = "-accel tcg -nodefaults -no-user-config -display none -name lab \
     -qmp unix:qmp.sock,server=on,wait=off -qmp unix:test.sock,server=on,wait=off";
 
@@ -161,36 +163,7 @@ impl QemuMachine {
 
     /// The same, or why QEMU refuses it.
     pub fn try_command(&self, command: &str, arguments: &Value) -> Result<Value, Value> {
-        let mut stream = BufReader::new(self.connect());
-        let mut ask = |request: Value| {
-            writeln!(stream.get_mut(), "{request}").expect("the machine runs");
-            loop {
-                let mut line = String::new();
-                stream.read_line(&mut line).expect("the machine runs");
-                let message: Value = serde_json::from_str(&line).expect("monitors speak JSON");
-                if message.get("return").is_some() || message.get("error").is_some() {
-                    return message;
-                }
-            }
-        };
-        ask(json!({"execute": "qmp_capabilities"}));
-        let mut answer = ask(json!({"execute": command, "arguments": arguments}));
-        match answer.get("error") {
-            None => Ok(answer["return"].take()),
-            Some(refusal) => Err(refusal.clone()),
-        }
-    }
-
-    fn connect(&self) -> UnixStream {
-        let (_keep, never) = mpsc::channel::<()>();
-        for _ in 0..ATTEMPTS {
-            if let Ok(stream) = UnixStream::connect(self.folder.join("test.sock")) {
-                return stream;
-            }
-            // Nobody sends: it is the pause that counts.
-            let _ = never.recv_timeout(PAUSE);
-        }
-        panic!("no monitor in {}", self.folder.display());
+        ask_monitor(&self.folder.join(MONITOR), command, arguments)
     }
 
     /// Runs a line of the shell in a Linux, as its agent does, until it has ended.
@@ -334,6 +307,40 @@ pub fn make_file_system(folder: &Path, image: &str, size: u64) {
     let arguments = options.split(' ').chain([raw.as_str()]);
     tool("/usr/sbin/mke2fs", arguments, folder);
     tool("qemu-img", ["convert", "-O", format, &raw, image], folder);
+}
+
+/// Runs a command at a monitor that nobody else talks to, once it is there: QEMU's answer, or its refusal.
+pub(crate) fn ask_monitor(socket: &Path, command: &str, arguments: &Value) -> Result<Value, Value> {
+    let mut stream = BufReader::new(connect(socket));
+    let mut ask = |request: Value| {
+        writeln!(stream.get_mut(), "{request}").expect("the machine runs");
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).expect("the machine runs");
+            let message: Value = serde_json::from_str(&line).expect("monitors speak JSON");
+            if message.get("return").is_some() || message.get("error").is_some() {
+                return message;
+            }
+        }
+    };
+    ask(json!({"execute": "qmp_capabilities"}));
+    let mut answer = ask(json!({"execute": command, "arguments": arguments}));
+    match answer.get("error") {
+        None => Ok(answer["return"].take()),
+        Some(refusal) => Err(refusal.clone()),
+    }
+}
+
+fn connect(socket: &Path) -> UnixStream {
+    let (_keep, never) = mpsc::channel::<()>();
+    for _ in 0..ATTEMPTS {
+        if let Ok(stream) = UnixStream::connect(socket) {
+            return stream;
+        }
+        // Nobody sends: it is the pause that counts.
+        let _ = never.recv_timeout(PAUSE);
+    }
+    panic!("nobody listens at {}", socket.display());
 }
 
 pub(crate) fn tool<A: AsRef<OsStr>>(

@@ -11,6 +11,7 @@ cargo xtask bench [--size 4G] [--runs 3] [--quick] [--tools restic,rustic,…] [
 cargo xtask bench corpus --folder FOLDER [--size 4G]
 cargo xtask bench index [--folder FOLDER]
 cargo xtask bench load [--folder FOLDER]
+cargo xtask bench live [--size 4G] [--runs 3] [--quick] [--folder FOLDER]
 cargo xtask bench requests s3://BUCKET/PREFIX [--size 1G] [--folder FOLDER] [--program STRONGROOM]";
 
 /// The goals are stated for images of this size.
@@ -33,7 +34,11 @@ pub(super) struct Options {
 impl Options {
     /// Whether the figures may stand in the page beside the goals.
     pub(super) fn are_for_the_page(&self) -> bool {
-        self.size_bytes >= GOAL_BYTES && self.tools.len() == TOOLS.len()
+        self.is_of_goals_size() && self.tools.len() == TOOLS.len()
+    }
+
+    pub(super) fn is_of_goals_size(&self) -> bool {
+        self.size_bytes >= GOAL_BYTES
     }
 }
 

@@ -53,7 +53,8 @@ fn strongroom() -> Result<PathBuf> {
     Ok(shell::root().join("target/release/strongroom"))
 }
 
-fn packaged(program: &str, package: &'static str) -> Result<PathBuf> {
+/// Of this Debian release.
+pub(super) fn packaged(program: &str, package: &'static str) -> Result<PathBuf> {
     if let Some(found) = shell::find_program(program) {
         return Ok(found);
     }

@@ -7,12 +7,28 @@ use serde_json::Value;
 
 use super::Connection;
 
-/// Between two questions; the server's work takes seconds to hours.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Between two questions: the server's work takes milliseconds to hours.
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// Pauses, each half as long again as the one before.
+struct Pauses(Duration);
+
+impl Pauses {
+    const fn new() -> Self {
+        Self(SHORTEST)
+    }
+
+    async fn next(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 3 / 2).min(LONGEST);
+    }
+}
 
 pub(super) async fn wait_until_gone(connection: &Connection, path: &str) -> anyhow::Result<()> {
+    let mut pauses = Pauses::new();
     while connection.find(path).await?.is_some() {
-        tokio::time::sleep(INTERVAL).await;
+        pauses.next().await;
     }
     Ok(())
 }
@@ -23,8 +39,9 @@ pub(super) async fn wait_until(
     path: &str,
     done: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<()> {
+    let mut pauses = Pauses::new();
     while !done(&connection.get(path).await?) {
-        tokio::time::sleep(INTERVAL).await;
+        pauses.next().await;
     }
     Ok(())
 }
@@ -34,10 +51,11 @@ pub(crate) async fn wait_for_checkpoint(
     connection: &Connection,
     id: &str,
 ) -> anyhow::Result<Value> {
+    let mut pauses = Pauses::new();
     loop {
         let answer = connection.get(&format!("/checkpoints/{id}")).await?;
         match answer.pointer("/checkpoint/status").and_then(Value::as_str) {
-            Some("protecting") => tokio::time::sleep(INTERVAL).await,
+            Some("protecting") => pauses.next().await,
             Some("available") => return Ok(answer),
             Some(status) => bail!(
                 "the checkpoint is {status}: {}",
@@ -79,11 +97,12 @@ async fn failures(connection: &Connection, checkpoint: &str) -> anyhow::Result<S
 
 /// Waits for a task to end and returns it; one that failed is an error that says why.
 pub(crate) async fn wait_for_task(connection: &Connection, id: &str) -> anyhow::Result<Value> {
+    let mut pauses = Pauses::new();
     loop {
         let answer = connection.get(&format!("/operation-logs/{id}")).await?;
         let log = &answer["operation_log"];
         match log["status"].as_str() {
-            Some("waiting" | "running") => tokio::time::sleep(INTERVAL).await,
+            Some("waiting" | "running") => pauses.next().await,
             Some("success") => return Ok(answer),
             _ => {
                 let word = |pointer: &str| {
