@@ -34,11 +34,7 @@ pub(super) struct Options {
 impl Options {
     /// Whether the figures may stand in the page beside the goals.
     pub(super) fn are_for_the_page(&self) -> bool {
-        self.is_of_goals_size() && self.tools.len() == TOOLS.len()
-    }
-
-    pub(super) fn is_of_goals_size(&self) -> bool {
-        self.size_bytes >= GOAL_BYTES
+        self.size_bytes >= GOAL_BYTES && self.tools.len() == TOOLS.len()
     }
 }
 

@@ -52,19 +52,23 @@ impl Drop for Scratch {
 
 /// Memory if `bytes` fit there, so that no disk's mood is measured; else the build's folder.
 pub(super) fn default_parent(bytes: u64) -> PathBuf {
-    let disk = shell::root().join("target/bench");
+    in_memory(bytes).unwrap_or_else(|| shell::root().join("target/bench"))
+}
+
+/// A folder in memory, if it has room for so many bytes; says so if not.
+pub(super) fn in_memory(bytes: u64) -> Option<PathBuf> {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let free = nix::sys::statvfs::statvfs(IN_MEMORY)
         .map_or(0, |found| found.blocks_available() * found.fragment_size());
     let needed = bytes + SPARE_BYTES;
     if free >= needed && available_memory(&memory) >= needed {
-        return IN_MEMORY.into();
+        return Some(IN_MEMORY.into());
     }
     println!(
         "{} MiB are not free in {IN_MEMORY}: working on disk, whose speed is then part of all figures",
         needed >> 20
     );
-    disk
+    None
 }
 
 /// What `/proc/meminfo` says can be used, in bytes.
