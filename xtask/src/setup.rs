@@ -53,10 +53,18 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 16] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
+    },
+    Need {
+        package: "mariadb-server-core",
+        is_here: || has_program("mariadbd") && has_program("mariadb-install-db"),
+    },
+    Need {
+        package: "mariadb-client-core",
+        is_here: || has_program("mariadb"),
     },
     Need {
         package: "qemu-utils",

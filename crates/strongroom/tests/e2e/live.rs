@@ -1,7 +1,7 @@
 //! A real Linux that writes all the time is backed up through the API as it runs, and every backup is restored to new disks.
 
 mod libvirt;
-mod site;
+pub(crate) mod site;
 
 use std::fs;
 

@@ -18,6 +18,7 @@ mod disks;
 mod exports;
 mod face;
 mod full_disk;
+mod hooks;
 mod import;
 mod instant;
 mod keys;

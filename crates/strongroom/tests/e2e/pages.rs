@@ -24,7 +24,7 @@ use crate::server::BINARY;
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 10] = [
+const ELSEWHERE: [(&str, &str, &str); 11] = [
     (
         "../README.md",
         "cargo run --release --bin strongroom -- demo",
@@ -49,6 +49,11 @@ const ELSEWHERE: [(&str, &str, &str); 10] = [
         "compatibility.md",
         "target/clients-venv/",
         "`clients.rs` runs this script, among the others",
+    ),
+    (
+        "database-hooks.md",
+        "install -m 755",
+        "`hooks.rs` runs the scripts; the agent's folder is in guests",
     ),
     (
         "instant-recovery.md",
