@@ -11,7 +11,7 @@ use nix::libc;
 use nix::unistd::{Whence, lseek};
 
 use crate::lock::{READER, WRITER};
-use crate::{Error, Extent, Result};
+use crate::{Error, Extent, ExtentKind, Result};
 
 /// Zeros are written in pieces of this size where no hole can be made.
 const ZERO_PIECE_BYTES: u64 = 1 << 20;
@@ -180,7 +180,9 @@ impl ImageFile {
     }
 
     pub(crate) fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        self.last_extent = None;
+        self.last_extent = self
+            .last_extent
+            .and_then(|known| after_write(known, offset, data.len() as u64));
         #[cfg(test)]
         crate::tests::power::before_write(&self.file, offset, data.len())
             .map_err(|e| self.error(e))?;
@@ -328,6 +330,20 @@ impl Drop for ImageFile {
         if let Err(error) = crate::lock::release(&self.file) {
             tracing::debug!(path = %self.path.display(), %error, "locks end when the file is closed");
         }
+    }
+}
+
+/// What is known of an extent when something was written. Data stays data, and grows with what is written behind it: asking
+/// the file system after each write would have it look through all of a large file each time.
+fn after_write((start, extent): (u64, Extent), offset: u64, length: u64) -> Option<(u64, Extent)> {
+    let end = start + extent.length;
+    let touches = offset <= end && offset + length >= start;
+    match extent.kind {
+        ExtentKind::Hole => (!touches).then_some((start, extent)),
+        ExtentKind::Data if touches && offset >= start => {
+            Some((start, Extent::data(end.max(offset + length) - start)))
+        }
+        ExtentKind::Data => Some((start, extent)),
     }
 }
 
