@@ -9,7 +9,8 @@ use std::ops::Range;
 use super::entry::COPIED;
 
 const CLUSTER_BITS: u32 = 16;
-const CLUSTER: u64 = 1 << CLUSTER_BITS;
+/// What an image is cut into, in bytes.
+pub const CLUSTER: u64 = 1 << CLUSTER_BITS;
 /// Entries of eight bytes in a cluster.
 const ENTRIES: u64 = CLUSTER / 8;
 /// Refcounts of two bytes in a cluster.
@@ -28,6 +29,10 @@ pub struct Qcow2Layout {
     /// In clusters of the file.
     places: Places,
 }
+
+/// Which clusters of a disk have data, by ranges of the disk that come in their order.
+#[derive(Debug, Default)]
+pub struct DataClusters(Vec<Table>);
 
 /// The clusters that one L2 table describes.
 #[derive(Debug)]
@@ -49,14 +54,37 @@ struct Places {
     data: Range<u64>,
 }
 
-impl Qcow2Layout {
-    /// Of a disk of so many bytes, with data in these ranges, which come in their order.
-    pub fn new(disk_bytes: u64, data: impl IntoIterator<Item = Range<u64>>) -> Self {
-        let mut tables: Vec<Table> = Vec::new();
+impl Extend<Range<u64>> for DataClusters {
+    fn extend<I: IntoIterator<Item = Range<u64>>>(&mut self, data: I) {
         for range in data {
             let clusters = range.start / CLUSTER..range.end.div_ceil(CLUSTER);
-            clusters.for_each(|cluster| mark(&mut tables, cluster));
+            clusters.for_each(|cluster| self.mark(cluster));
         }
+    }
+}
+
+impl DataClusters {
+    fn mark(&mut self, cluster: u64) {
+        let Self(tables) = self;
+        let index = cluster / ENTRIES;
+        if tables.last().is_none_or(|table| table.index != index) {
+            tables.push(Table {
+                index,
+                before: 0,
+                bits: Box::new([0; WORDS]),
+            });
+        }
+        if let Some(table) = tables.last_mut() {
+            let entry = cluster % ENTRIES;
+            table.bits[super::small(entry / 64)] |= 1 << (entry % 64);
+        }
+    }
+}
+
+impl Qcow2Layout {
+    /// Of a disk of so many bytes.
+    pub fn new(disk_bytes: u64, data: DataClusters) -> Self {
+        let DataClusters(mut tables) = data;
         let mut data_clusters = 0;
         for table in &mut tables {
             table.before = data_clusters;
@@ -186,7 +214,7 @@ impl Qcow2Layout {
             .tables
             .binary_search_by_key(&index, |table| table.index);
         found.map_or(0, |table| {
-            (self.places.l2.start + table as u64) * CLUSTER | COPIED
+            ((self.places.l2.start + table as u64) * CLUSTER) | COPIED
         })
     }
 
@@ -197,7 +225,7 @@ impl Qcow2Layout {
                 return 0;
             }
             next += 1;
-            (next - 1) * CLUSTER | COPIED
+            ((next - 1) * CLUSTER) | COPIED
         }))
     }
 }
@@ -239,21 +267,6 @@ impl Places {
             l2: take(l2),
             data: take(data),
         }
-    }
-}
-
-fn mark(tables: &mut Vec<Table>, cluster: u64) {
-    let index = cluster / ENTRIES;
-    if tables.last().is_none_or(|table| table.index != index) {
-        tables.push(Table {
-            index,
-            before: 0,
-            bits: Box::new([0; WORDS]),
-        });
-    }
-    if let Some(table) = tables.last_mut() {
-        let entry = cluster % ENTRIES;
-        table.bits[super::small(entry / 64)] |= 1 << (entry % 64);
     }
 }
 

@@ -20,7 +20,7 @@ mod zero;
 pub(crate) use backing::Chain;
 pub(crate) use header::Header;
 pub(crate) use image::Image;
-pub use layout::Qcow2Layout;
+pub use layout::{CLUSTER, DataClusters, Qcow2Layout};
 pub(crate) use writer::Writer;
 
 /// A number that earlier checks bound to the size of a table or of a cluster.

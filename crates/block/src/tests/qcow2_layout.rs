@@ -8,13 +8,19 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::qemu::{Lab, MIB, assert_sound, qemu_img};
-use crate::{Qcow2Layout, open_source};
+use crate::{DataClusters, Qcow2Layout, open_source};
 
 const CLUSTER: u64 = 64 << 10;
 
 /// A byte of a disk that has data everywhere.
 fn byte_at(offset: u64) -> u8 {
     u8::try_from(offset / 512 % 251).unwrap() + 1
+}
+
+fn layout(size: u64, data: &[Range<u64>]) -> Qcow2Layout {
+    let mut clusters = DataClusters::default();
+    clusters.extend(data.iter().cloned());
+    Qcow2Layout::new(size, clusters)
 }
 
 /// The disk with data in these ranges.
@@ -54,7 +60,7 @@ fn part(layout: &Qcow2Layout, disk: &[u8], range: Range<u64>) -> Vec<u8> {
 }
 
 fn write(path: &Path, size: u64, data: &[Range<u64>]) {
-    let layout = Qcow2Layout::new(size, data.iter().cloned());
+    let layout = layout(size, data);
     let image = part(&layout, &disk(size, data), 0..layout.file_bytes());
     std::fs::write(path, image).unwrap();
 }
@@ -91,7 +97,7 @@ fn a_terabyte_with_little_in_it_is_small() {
     let Some(lab) = Lab::open() else { return };
     let size = 3 << 40;
     let data = [0..CLUSTER, (1 << 40) + 5..(1 << 40) + 6, size - 1..size];
-    let layout = Qcow2Layout::new(size, data);
+    let layout = layout(size, &data);
     assert!(layout.file_bytes() < MIB);
     let path = lab.path("image.qcow2");
     let file = File::create_new(&path).unwrap();
@@ -118,7 +124,7 @@ proptest! {
         cuts.sort_unstable();
         cuts.dedup();
         let data: Vec<_> = cuts.chunks_exact(2).map(|ends| ends[0]..ends[1]).collect();
-        let layout = Qcow2Layout::new(size, data.iter().cloned());
+        let layout = layout(size, &data);
         let disk = disk(size, &data);
         let whole = part(&layout, &disk, 0..layout.file_bytes());
         let (a, b) = (a % (layout.file_bytes() + 1), b % (layout.file_bytes() + 1));

@@ -22,7 +22,7 @@ use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::{Channels, Notifier};
 use strongroom_worker::{
     AttachmentKeeper, LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories,
-    StoredReplicas, Watch, Worker,
+    StoredContents, StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -75,6 +75,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
+    let contents = StoredContents::new(Arc::clone(&repositories));
     let mut worker =
         tokio::spawn(worker(&config, &data_dir, repositories, &app, owner).run(stop.clone()));
     let state = ApiState {
@@ -84,6 +85,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies.clone().into(),
         limiter: Arc::new(Limiter::new(config.limits())),
         replicas: Arc::new(replicas),
+        contents: Arc::new(contents),
     };
     let router = strongroom_api::router(state);
     let limits = connections::Limits::default();
@@ -179,6 +181,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         settings: Arc::new(settings),
         wake: Arc::default(),
         attachments_changed: Arc::default(),
+        readers: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
     })
 }
