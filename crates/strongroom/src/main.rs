@@ -10,6 +10,7 @@ mod progress;
 mod recovery;
 mod repository;
 mod server;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

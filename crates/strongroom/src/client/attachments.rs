@@ -77,7 +77,7 @@ pub(super) async fn detach(context: &Context, id: &str) -> anyhow::Result<()> {
     context.say(&format!("attachment {id} detached"), &answer)
 }
 
-fn root(context: &Context) -> String {
+pub(super) fn root(context: &Context) -> String {
     format!("//strongroom/v1/{}", context.connection.project_id())
 }
 

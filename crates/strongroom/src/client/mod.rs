@@ -5,6 +5,8 @@ mod audit;
 mod backups;
 mod checkpoints;
 mod connection;
+mod download;
+mod export;
 mod identity;
 mod inventory;
 mod names;
@@ -39,7 +41,7 @@ pub(crate) enum Verb {
     /// Restore points: back up a vault's resources now.
     #[command(subcommand)]
     Checkpoint(checkpoints::Verb),
-    /// Backups: list, show, rename, restore, attach, delete, share.
+    /// Backups: list, show, rename, restore, attach, export, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
     /// Policies: what backs vaults up by itself, and which backups stay.

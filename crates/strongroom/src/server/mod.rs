@@ -25,13 +25,13 @@ use strongroom_worker::{
     StoredContents, StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::output::print_line;
+use crate::signals::Signals;
 
 /// After the signal, connections that are still open are cut off; jobs stop at their next step.
 const GRACE: Duration = Duration::from_secs(10);
@@ -274,28 +274,6 @@ async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = tick.tick() => handle.run_upkeep(),
-        }
-    }
-}
-
-/// What ends the process in good order, from the moment it says that it is ready.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn handle() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?,
-            interrupt: signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?,
-        })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }
