@@ -53,7 +53,7 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 15] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
@@ -93,6 +93,10 @@ const NEEDS: [Need; 14] = [
     Need {
         package: "qemu-guest-agent",
         is_here: || has_program("qemu-ga"),
+    },
+    Need {
+        package: "fuse3",
+        is_here: || has_program("fusermount3"),
     },
     Need {
         package: "e2fsprogs",

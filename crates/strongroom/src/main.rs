@@ -5,6 +5,7 @@ mod config;
 mod credentials;
 mod data_dir;
 mod demo;
+mod mounted;
 mod output;
 mod progress;
 mod recovery;

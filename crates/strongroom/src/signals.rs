@@ -17,7 +17,8 @@ impl Signals {
         })
     }
 
-    pub(crate) async fn wait(mut self) {
+    /// Returns at the next of them.
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

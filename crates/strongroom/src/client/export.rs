@@ -59,7 +59,7 @@ struct NewFile {
 
 /// Returns when the image is whole; a signal leaves nothing behind.
 pub(super) async fn run(context: &Context, export: &Export) -> anyhow::Result<()> {
-    let signals = Signals::handle()?;
+    let mut signals = Signals::handle()?;
     tokio::select! {
         copied = copy(context, export) => copied,
         () = signals.wait() => bail!("stopped before the image was whole"),

@@ -9,6 +9,7 @@ mod download;
 mod export;
 mod identity;
 mod inventory;
+mod mount;
 mod names;
 mod orders;
 mod organization_policies;

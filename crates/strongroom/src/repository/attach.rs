@@ -57,7 +57,7 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
         cache_bytes: usize::try_from(u64::from(attach.cache) << 20)?,
     };
     let open = OpenPoint::open(&repository, &point.id, plan).await?;
-    let signals = Signals::handle()?;
+    let mut signals = Signals::handle()?;
     let served = open.serve()?;
     let answer = Attached {
         point: point.id.as_str(),

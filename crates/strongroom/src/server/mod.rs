@@ -90,7 +90,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let router = strongroom_api::router(state);
     let limits = connections::Limits::default();
     let serving = tokio::spawn(connections::serve(listener, router, limits, stop.clone()));
-    let signals = Signals::handle()?;
+    let mut signals = Signals::handle()?;
     print_line(&format!("ready {endpoint}"));
     tokio::select! {
         () = signals.wait() => {}
