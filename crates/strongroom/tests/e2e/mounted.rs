@@ -57,7 +57,7 @@ impl Drop for Mount {
     }
 }
 
-/// A server with two disks of the same name, and what they hold.
+/// A server with two disks, and what they hold.
 async fn back_up(server: &Server, api: &Api, folder: &Path) -> (String, [Vec<u8>; 2]) {
     let others = folder.join("others");
     fs::create_dir(&others).unwrap();
@@ -141,7 +141,7 @@ async fn the_disks_of_a_backup_are_files_until_they_are_unmounted() {
     drop(kept);
 
     let mut mount = Mount::start(&server, &backup, &look);
-    assert!(fs::read(look.join("disk.raw")).unwrap() == disks[0]);
+    assert!(fs::read(mount.told["files"][0]["file"].as_str().unwrap()).unwrap() == disks[0]);
     run("fusermount3", &["-u", text(&look)]);
     assert!(mount.process.wait().unwrap().success());
     assert_eq!(attached(&server), 0);
