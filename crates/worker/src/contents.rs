@@ -14,22 +14,28 @@ use strongroom_service::contents::{ContentStore, ContentStream, DiskContent};
 use strongroom_service::rows::Backup;
 use strongroom_service::{App, Error};
 use strongroom_types::VolumeFormat;
+use tokio::sync::OnceCell;
 
 use crate::repositories::{Repositories, RepositoryError};
 
 /// How much of a point's tree is looked through at a time, in bytes of its disk.
 const WALKED_AT_ONCE: u64 = 4 << 30;
+/// Parts of it that are looked through at the same time.
+const WALKS_AT_ONCE: usize = 4;
 /// Looking through a tree reads no data.
 const NO_CACHE: usize = 0;
 /// Who reads an image by ranges asks for each. One takes 2 MiB for each TiB of data.
 const LAYOUTS_KEPT: usize = 8;
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
+/// The layout of an image, once somebody has found it.
+type Known = Arc<OnceCell<Arc<Qcow2Layout>>>;
+
 /// Reads the points of this installation's repositories.
 pub struct StoredContents {
     repositories: Arc<Repositories>,
     /// Those that were used last come last.
-    layouts: Mutex<VecDeque<(PointId, Arc<Qcow2Layout>)>>,
+    layouts: Mutex<VecDeque<(PointId, Known)>>,
 }
 
 /// A point as an image.
@@ -53,6 +59,8 @@ enum ContentError {
     Read(#[from] strongroom_repo::Error),
     #[error("the backup has no point")]
     NoPoint,
+    #[error("a task that looks through a tree stopped unexpectedly")]
+    Broken,
 }
 
 impl StoredContents {
@@ -88,29 +96,33 @@ impl StoredContents {
         })
     }
 
+    /// Goes on with looking through a large tree when whoever asked has gone, for those who ask again.
     async fn layout(
         &self,
         repository: &Repository,
         point: &PointId,
-    ) -> Result<Arc<Qcow2Layout>, strongroom_repo::Error> {
-        if let Some(known) = self.known_layout(point) {
-            return Ok(known);
-        }
-        let layout = Arc::new(lay_out(repository, point).await?);
+    ) -> Result<Arc<Qcow2Layout>, ContentError> {
+        let known = self.place_of(point);
+        let (repository, point) = (repository.clone(), point.clone());
+        let looking = tokio::spawn(async move {
+            let layout = known.get_or_try_init(async || {
+                Ok::<_, strongroom_repo::Error>(Arc::new(lay_out(&repository, &point).await?))
+            });
+            layout.await.cloned()
+        });
+        Ok(looking.await.map_err(|_| ContentError::Broken)??)
+    }
+
+    fn place_of(&self, point: &PointId) -> Known {
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = layouts.iter().position(|(known, _)| known == point);
+        let found = found.and_then(|place| layouts.remove(place));
+        let (point, known) = found.unwrap_or_else(|| (point.clone(), Known::default()));
         if layouts.len() == LAYOUTS_KEPT {
             layouts.pop_front();
         }
-        layouts.push_back((point.clone(), Arc::clone(&layout)));
-        Ok(layout)
-    }
-
-    fn known_layout(&self, point: &PointId) -> Option<Arc<Qcow2Layout>> {
-        let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = layouts.iter().position(|(known, _)| known == point)?;
-        let (point, layout) = layouts.remove(place)?;
-        layouts.push_back((point, Arc::clone(&layout)));
-        Some(layout)
+        layouts.push_back((point, Arc::clone(&known)));
+        known
     }
 }
 
@@ -152,7 +164,7 @@ impl DiskContent for PointContent {
                 let disk = layout.disk_range(&range);
                 // The last cluster may reach beyond the disk.
                 let beyond = disk.end.saturating_sub(self.size_bytes.max(disk.start));
-                let within = disk.start..disk.end - beyond;
+                let within = disk.start.min(self.size_bytes)..disk.end.min(self.size_bytes);
                 let metadata = stream::iter(metadata(Arc::clone(&layout), range)).map(Ok);
                 let data = self.disk(within, move |part| {
                     layout.parts_of(part).collect::<Vec<_>>()
@@ -198,12 +210,15 @@ async fn lay_out(
     let view = repository.view_point(point, NO_CACHE).await?;
     let size = view.size_bytes();
     let mut data = DataClusters::default();
-    let mut offset = 0;
-    while offset < size {
-        let length = WALKED_AT_ONCE.min(size - offset);
-        data.extend(view.data_in(offset, length).await?);
-        offset += length;
+    let begins = (0_u64..).map(|n| n.saturating_mul(WALKED_AT_ONCE));
+    let begins = begins.take_while(|begin| *begin < size);
+    let mut found = stream::iter(begins)
+        .map(|begin| view.data_in(begin, WALKED_AT_ONCE.min(size - begin)))
+        .buffered(WALKS_AT_ONCE);
+    while let Some(part) = found.try_next().await? {
+        data.extend(part);
     }
+    drop(found);
     view.end().await;
     Ok(Qcow2Layout::new(size, data))
 }

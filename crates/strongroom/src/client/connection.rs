@@ -109,7 +109,8 @@ impl Connection {
         let mut request = self.request(Method::GET, path, None)?;
         *request.timeout_mut() = None;
         request.headers_mut().extend(headers);
-        let sent = tokio::time::timeout(TIMEOUT, self.http.execute(request)).await;
+        // So that the server's own refusal comes first.
+        let sent = tokio::time::timeout(2 * TIMEOUT, self.http.execute(request)).await;
         let silent = || format!("the server at {} is silent", self.credentials.endpoint);
         let answer = self.answered(sent.with_context(silent)?)?;
         if !answer.status().is_success() {

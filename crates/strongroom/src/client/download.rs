@@ -8,6 +8,8 @@ use reqwest::{Response, StatusCode};
 
 use super::connection::{Connection, Refused, TIMEOUT};
 
+/// A server that has much to look through before it can begin says so, and goes on with it.
+const NOT_YET: u16 = 504;
 /// Attempts that bring nothing, one after the other.
 const ATTEMPTS_MAX: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -24,7 +26,7 @@ pub(super) struct Download<'a> {
 
 impl<'a> Download<'a> {
     pub(super) async fn begin(connection: &'a Connection, path: String) -> anyhow::Result<Self> {
-        let answer = connection.open(&path, HeaderMap::new()).await?;
+        let answer = first_answer(connection, &path).await?;
         let etag = answer.headers().get(ETAG).cloned();
         Ok(Self {
             size_bytes: answer
@@ -88,4 +90,19 @@ impl<'a> Download<'a> {
             }
         }
     }
+}
+
+async fn first_answer(connection: &Connection, path: &str) -> anyhow::Result<Response> {
+    for _ in 1..ATTEMPTS_MAX {
+        match connection.open(path, HeaderMap::new()).await {
+            Err(error) if is_not_yet(&error) => {}
+            answered => return answered,
+        }
+    }
+    connection.open(path, HeaderMap::new()).await
+}
+
+fn is_not_yet(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| refused.status == NOT_YET)
 }

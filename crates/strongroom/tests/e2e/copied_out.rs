@@ -1,7 +1,9 @@
 //! Disks that are copied out of backups, as raw and as qcow2: what comes is what was saved, and stays until it has come.
 
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -11,19 +13,20 @@ use tempfile::TempDir;
 
 use crate::api::{Api, refusal};
 use crate::disks::{self, flattened, run, text};
-use crate::server::Server;
+use crate::server::{BINARY, Server};
 
 /// More than what sockets hold for a client that does not read.
 const LARGE: usize = 64 << 20;
 
 /// A backup of a server of two disks, of which one is sparse.
 struct Saved {
-    folder: TempDir,
     server: Server,
     api: Api,
     backup: String,
     /// Ids of the disks, and the bytes of each.
     disks: [(String, PathBuf); 2],
+    /// Last, since the server writes its log there.
+    folder: TempDir,
 }
 
 impl Saved {
@@ -140,7 +143,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disks_are_copied_out_as_they_were_in_both_formats() {
-    let saved = Saved::new(3 << 20).await;
+    // It ends within a cluster.
+    let saved = Saved::new((3 << 20) + 1536).await;
     let place = |name: &str| saved.folder.path().join(name);
     for (n, (disk, bytes)) in saved.disks.iter().enumerate() {
         let raw = place(&format!("{n}.raw"));
@@ -229,6 +233,42 @@ async fn a_service_that_is_killed_breaks_the_copy_off_and_holds_nothing_when_it_
     saved.server = Server::start_in(&data_dir);
     saved.api = saved.api.at(&saved.server);
     assert_eq!(saved.delete().await, (204, json!("")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_goes_on_where_it_was_when_the_service_is_there_again() {
+    let mut saved = Saved::new(LARGE).await;
+    let (disk, content) = &saved.disks[1];
+    let mut export = Command::new(BINARY);
+    export.args([
+        "backup",
+        "export",
+        &saved.backup,
+        "--disk",
+        disk,
+        "-",
+        "--credentials",
+    ]);
+    export
+        .arg(saved.server.credentials_path())
+        .stdout(Stdio::piped());
+    let mut export = export.spawn().unwrap();
+    let mut output = export.stdout.take().unwrap();
+    let mut copied = vec![0; 1 << 20];
+    output.read_exact(&mut copied).unwrap();
+
+    let address = saved
+        .server
+        .endpoint
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    let data_dir = saved.server.data_dir().to_owned();
+    saved.server.kill();
+    saved.server = Server::start_at(Command::new(BINARY), &address, &data_dir, &[]);
+    output.read_to_end(&mut copied).unwrap();
+    assert!(export.wait().unwrap().success());
+    assert!(copied == std::fs::read(content).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
