@@ -40,7 +40,7 @@ pub struct StoredContents {
 
 /// A point as an image.
 #[derive(Debug)]
-struct PointContent {
+pub(crate) struct PointContent {
     repository: Repository,
     point: PointId,
     size_bytes: u64,
@@ -83,17 +83,11 @@ impl StoredContents {
         let repository = repository?;
         let point = disk.point_id.as_deref().and_then(|id| id.parse().ok());
         let point: PointId = point.ok_or(ContentError::NoPoint)?;
-        let size_bytes = repository.get_point(&point).await?.size_bytes;
         let layout = match format {
             VolumeFormat::Raw => None,
             VolumeFormat::Qcow2 => Some(self.layout(&repository, &point).await?),
         };
-        Ok(PointContent {
-            repository,
-            point,
-            size_bytes,
-            layout,
-        })
+        Ok(PointContent::open(repository, point, layout).await?)
     }
 
     /// Goes on with looking through a large tree when whoever asked has gone, for those who ask again.
@@ -177,6 +171,19 @@ impl DiskContent for PointContent {
 }
 
 impl PointContent {
+    pub(crate) async fn open(
+        repository: Repository,
+        point: PointId,
+        layout: Option<Arc<Qcow2Layout>>,
+    ) -> Result<Self, strongroom_repo::Error> {
+        Ok(Self {
+            size_bytes: repository.get_point(&point).await?.size_bytes,
+            repository,
+            point,
+            layout,
+        })
+    }
+
     /// What `chosen` takes of the stretches of a part of the disk.
     fn disk<C>(
         self: Box<Self>,
@@ -203,7 +210,7 @@ impl PointContent {
 }
 
 /// Looks through a point's tree for what has data.
-async fn lay_out(
+pub(crate) async fn lay_out(
     repository: &Repository,
     point: &PointId,
 ) -> Result<Qcow2Layout, strongroom_repo::Error> {
