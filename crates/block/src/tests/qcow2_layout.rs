@@ -71,7 +71,7 @@ fn qemu_finds_the_disk_and_nothing_to_repair() {
     let cases: [(u64, &[Range<u64>]); 5] = [
         (0, &[]),
         (5 * MIB + 512, &[]),
-        (5 * MIB + 512, &[0..5 * MIB + 512]),
+        (5 * MIB + 512, &[0..MIB, MIB..5 * MIB + 512]),
         (
             3 * CLUSTER + 700,
             &[

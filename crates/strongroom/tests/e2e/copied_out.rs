@@ -63,11 +63,11 @@ impl Saved {
             (child["resource_id"].as_str().unwrap().to_owned(), bytes)
         });
         Self {
-            folder,
             server,
             api,
             backup,
             disks,
+            folder,
         }
     }
 
