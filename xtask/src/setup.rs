@@ -53,7 +53,7 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 16] = [
+const NEEDS: [Need; 17] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
@@ -101,6 +101,10 @@ const NEEDS: [Need; 16] = [
     Need {
         package: "qemu-guest-agent",
         is_here: || has_program("qemu-ga"),
+    },
+    Need {
+        package: "fuse3",
+        is_here: || has_program("fusermount3"),
     },
     Need {
         package: "e2fsprogs",

@@ -140,7 +140,7 @@ const fn code_of(error: &Error) -> Code {
 
         Error::BackupNotFound { .. } => Code::BackupNotFound,
         Error::BackupNotDeletable { .. } => Code::BackupNotDeletable,
-        Error::BackupInUse | Error::BackupAttached => Code::BackupInUse,
+        Error::BackupInUse | Error::BackupAttached | Error::BackupRead => Code::BackupInUse,
         Error::MetadataNotReady { .. } => Code::MetadataNotReady,
 
         Error::BackupNotReplicable { .. } => Code::BackupNotReplicable,
@@ -190,7 +190,7 @@ const fn code_of(error: &Error) -> Code {
         Error::SharedOnward => Code::SharedOnward,
 
         Error::AttachmentNotFound { .. } => Code::AttachmentNotFound,
-        Error::TooManyAttached { .. } => Code::AttachmentsExceeded,
+        Error::TooManyAttached { .. } | Error::TooManyReaders { .. } => Code::AttachmentsExceeded,
 
         Error::AgentNotFound => Code::AgentNotFound,
         Error::AgentIdTaken => Code::BadAgentId,

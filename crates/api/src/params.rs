@@ -63,6 +63,10 @@ object_path!(ServerPath {
 object_path!(AttachmentPath {
     attachment_id: AttachmentId
 });
+object_path!(DiskPath {
+    backup_id: BackupId,
+    resource_id: ResourceId
+});
 object_path!(OrderPath { order_id: OrderId });
 object_path!(AgentIdPath { agent_id: AgentId });
 object_path!(FeaturePath {

@@ -19,9 +19,9 @@ use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
     ApiError, ApiState, accounts, administration, attachments, audit_list, backups, checkpoints,
-    document, file_agents, identity, imports, inventory, link, machines, members, meta, metering,
-    operation_logs, orders, organization_policies, policies, proofs, protectables, replications,
-    resources, vault_orders, vault_tags, vaults,
+    contents, document, file_agents, identity, imports, inventory, link, machines, members, meta,
+    metering, operation_logs, orders, organization_policies, policies, proofs, protectables,
+    replications, resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -64,6 +64,7 @@ fn all_routes() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) {
         .merge(accounts::routes())
         .merge(file_agents::routes())
         .merge(attachments::routes())
+        .merge(contents::routes())
         .merge(organization_policies::routes())
         .merge(extensions())
         .merge(administration::routes())

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use strongroom_service::App;
+use strongroom_service::contents::ContentStore;
 use strongroom_service::replicas::ReplicaStore;
 
 use crate::Limiter;
@@ -22,6 +23,8 @@ pub struct ApiState {
     pub limiter: Arc<Limiter>,
     /// Keeps what peers send.
     pub replicas: Arc<dyn ReplicaStore>,
+    /// What is copied out.
+    pub contents: Arc<dyn ContentStore>,
 }
 
 impl fmt::Debug for ApiState {

@@ -128,6 +128,8 @@ actions! {
     AttachmentsCreate = "strongroom:attachments:create", Protect;
     AttachmentsList = "strongroom:attachments:list", Read;
     AttachmentsDelete = "strongroom:attachments:delete", Protect;
+    /// Copy the content of disks out.
+    BackupsExport = "strongroom:backups:export", Protect;
     InventoryList = "strongroom:inventory:list", Administer;
     InventoryAdd = "strongroom:inventory:add", Administer;
     InventoryRemove = "strongroom:inventory:remove", Administer;

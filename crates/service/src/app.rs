@@ -4,6 +4,7 @@ use strongroom_db::Db;
 use strongroom_types::{Clock, IdSource, Timestamp};
 use tokio::sync::Notify;
 
+use crate::contents::Readers;
 use crate::peers::Peers;
 use crate::{Disks, GuestAgents, Machines, SecretSeal, Settings};
 
@@ -22,6 +23,8 @@ pub struct App {
     pub wake: Arc<Notify>,
     /// Rung after a backup was attached or is to be detached.
     pub attachments_changed: Arc<Notify>,
+    /// Whose backups are being copied out by this process.
+    pub readers: Arc<Readers>,
     pub seal: Arc<SecretSeal>,
 }
 

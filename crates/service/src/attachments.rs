@@ -44,17 +44,7 @@ pub async fn attach(
     caller.authorise(Action::AttachmentsCreate, project)?;
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    let Seen { backup, member } = sharing::find(&mut tx, project, backup_id).await?;
-    if member.is_some() {
-        return Err(refusal(
-            "a backup that is shared with this project can be restored here, and attached by its owner alone",
-        ));
-    }
-    // Whoever deletes it holds this lock, too.
-    let vault = tx.lock_vault(&backup.vault_id).await?;
-    let vault = vaults::owned(vault, project, &backup.vault_id)?;
-    let backup = backups::find(&mut tx, project, backup_id).await?;
-    check_attachable(&mut tx, &vault, &backup).await?;
+    let (backup, _) = lock_readable(&mut tx, project, backup_id).await?;
     let id = AttachmentId::random(&*app.ids);
     let attachment = BackupAttachment {
         project_id: project.clone(),
@@ -79,7 +69,31 @@ pub async fn attach(
     Ok(view)
 }
 
-async fn check_attachable(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result<(), Error> {
+/// A backup of the project's own, and its disks, which all have data. None of it is deleted before the transaction ends.
+pub(crate) async fn lock_readable(
+    tx: &mut Tx,
+    project: &ProjectId,
+    backup_id: &BackupId,
+) -> Result<(Backup, Vec<Backup>), Error> {
+    let Seen { backup, member } = sharing::find(tx, project, backup_id).await?;
+    if member.is_some() {
+        return Err(refusal(
+            "a backup that is shared with this project can be restored here; its owner alone attaches it, or copies it out",
+        ));
+    }
+    // Whoever deletes it holds this lock, too.
+    let vault = tx.lock_vault(&backup.vault_id).await?;
+    let vault = vaults::owned(vault, project, &backup.vault_id)?;
+    let backup = backups::find(tx, project, backup_id).await?;
+    check_readable(tx, &vault, &backup).await?;
+    let disks = tx.disks_of_backup(&backup.id).await?;
+    if disks.is_empty() || disks.iter().any(|disk| disk.point_id.is_none()) {
+        return Err(refusal("the backup has no data"));
+    }
+    Ok((backup, disks))
+}
+
+async fn check_readable(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result<(), Error> {
     match vault.status {
         VaultStatus::Available | VaultStatus::Lock => {}
         status @ (VaultStatus::Frozen | VaultStatus::Deleting | VaultStatus::Error) => {
@@ -90,7 +104,7 @@ async fn check_attachable(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result
         backup.resource_type,
         ResourceType::Server | ResourceType::Volume
     ) {
-        return Err(refusal("only backups of servers and disks can be attached"));
+        return Err(refusal("only backups of servers and disks have disks"));
     }
     if backup.status != BackupStatus::Available && !backup.status.is_restoring() {
         return Err(refusal(format!("the backup is {}", backup.status)));
@@ -100,10 +114,6 @@ async fn check_attachable(tx: &mut Tx, vault: &Vault, backup: &Backup) -> Result
     }
     if backups::protection(tx, backup).await? == Some(ProtectStatus::Removing) {
         return Err(refusal("the backup is being deleted with its resource"));
-    }
-    let disks = tx.disks_of_backup(&backup.id).await?;
-    if disks.is_empty() || disks.iter().any(|disk| disk.point_id.is_none()) {
-        return Err(refusal("the backup has no data to attach"));
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use strongroom_db::{
 };
 use strongroom_types::{
     BackupId, BackupStatus, CheckpointId, CheckpointStatus, JobKind, PolicyId, ProjectId,
-    ProtectStatus, VaultId, VaultStatus,
+    ProtectStatus, ResourceId, VaultId, VaultStatus,
 };
 
 use crate::sharing::{self, Seen};
 use crate::work::{self, Subject};
-use crate::{Action, App, Caller, Error, locks, vaults};
+use crate::{Action, App, Caller, Error, contents, locks, vaults};
 
 pub use crate::restores::{NewRestore, restore};
 
@@ -179,14 +179,23 @@ pub(crate) async fn protection(
     Ok(row.map(|row| row.protect_status))
 }
 
-/// Machines may be running from a backup of the vault, or from this one of them.
-pub(crate) async fn is_attached(
+/// Why no backup of the vault may go just now: machines may be running from it, or somebody copies it out. Of one resource, or of
+/// one backup, where it is given.
+pub(crate) async fn in_use_outside(
+    app: &App,
     tx: &mut Tx,
     vault: &Vault,
+    resource: Option<&ResourceId>,
     backup: Option<&BackupId>,
-) -> Result<bool, Error> {
-    let attached = tx.count_backup_attachments(&vault.id, None, backup).await?;
-    Ok(attached > 0)
+) -> Result<Option<Error>, Error> {
+    let attached = tx
+        .count_backup_attachments(&vault.id, resource, backup)
+        .await?;
+    if attached > 0 {
+        return Ok(Some(Error::BackupAttached));
+    }
+    let are_read = contents::are_read(app, tx, vault, resource, backup).await?;
+    Ok(are_read.then_some(Error::BackupRead))
 }
 
 async fn check_deletable(
@@ -230,8 +239,8 @@ async fn check_deletable(
     {
         return Err(Error::BackupInUse);
     }
-    if is_attached(tx, vault, Some(&backup.id)).await? {
-        return Err(Error::BackupAttached);
+    if let Some(error) = in_use_outside(app, tx, vault, None, Some(&backup.id)).await? {
+        return Err(error);
     }
     if !locks::may_delete(vault, backup, locks::trusted_now(app, tx).await?) {
         return Err(Error::LockedBackups);

@@ -146,10 +146,14 @@ pub enum Error {
     /// The backup, or one of the vault or the resource, is served as disks.
     #[error("a backup that is attached cannot be deleted: detach it first")]
     BackupAttached,
+    #[error("a backup that is being copied out cannot be deleted: wait for the end of that")]
+    BackupRead,
     #[error("{message}")]
     BackupNotAttachable { message: String },
     #[error("at most {max} disks can be attached at a time")]
     TooManyAttached { max: u64 },
+    #[error("at most {max} disks can be copied out at a time")]
+    TooManyReaders { max: usize },
     #[error("the attachment {attachment_id} does not exist")]
     AttachmentNotFound { attachment_id: AttachmentId },
 

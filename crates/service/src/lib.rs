@@ -11,6 +11,7 @@ pub mod auto_bind;
 pub mod backups;
 mod caller;
 pub mod checkpoints;
+pub mod contents;
 pub mod discovery;
 mod disks;
 mod error;

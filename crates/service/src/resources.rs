@@ -11,7 +11,7 @@ use strongroom_types::{
 
 use crate::stock::{Stock, chooses};
 use crate::work::{self, Subject};
-use crate::{Action, App, Caller, Error, sharing, vaults};
+use crate::{Action, App, Caller, Error, backups, sharing, vaults};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewResource {
@@ -325,12 +325,8 @@ async fn start_removal(
     if by_members > 0 || backups.iter().any(|backup| backup.status.is_restoring()) {
         return Err(Error::VaultBusy);
     }
-    if tx
-        .count_backup_attachments(&vault.id, Some(id), None)
-        .await?
-        > 0
-    {
-        return Err(Error::BackupAttached);
+    if let Some(error) = backups::in_use_outside(app, tx, vault, Some(id), None).await? {
+        return Err(error);
     }
     let members = tx.members_of_backups_in(&vault.id, Some(id)).await?;
     sharing::withdraw(tx, members, now).await?;

@@ -40,7 +40,7 @@ pub async fn expire_backups(app: &App, now: Timestamp) -> Result<u64, Error> {
                 return Ok(started);
             }
             let mut tx = app.db.begin().await?;
-            let Some((vault, backup)) = lock_as_found(&mut tx, found).await? else {
+            let Some((vault, backup)) = lock_as_found(app, &mut tx, found).await? else {
                 continue;
             };
             if !locks::may_delete(&vault, &backup, trusted)
@@ -109,7 +109,7 @@ async fn apply_to_vault(
             break;
         }
         let mut tx = app.db.begin().await?;
-        let Some((vault, backup)) = lock_as_found(&mut tx, &found).await? else {
+        let Some((vault, backup)) = lock_as_found(app, &mut tx, &found).await? else {
             continue;
         };
         // The rules may have changed, or the vault's lock been set, since they were read without the vault's lock.
@@ -179,7 +179,7 @@ pub async fn clear_failed_backups(app: &App, now: Timestamp) -> Result<u64, Erro
     let mut started = 0;
     for found in surplus {
         let mut tx = app.db.begin().await?;
-        let Some((vault, backup)) = lock_as_found(&mut tx, &found).await? else {
+        let Some((vault, backup)) = lock_as_found(app, &mut tx, &found).await? else {
             continue;
         };
         if vault.locked && holds_data(&mut tx, &backup).await? {
@@ -244,7 +244,11 @@ async fn policy_today(
 }
 
 /// A backup and its vault, under the vault's lock, if the backup is as it was found and may go now.
-async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Backup)>, Error> {
+async fn lock_as_found(
+    app: &App,
+    tx: &mut Tx,
+    found: &Backup,
+) -> Result<Option<(Vault, Backup)>, Error> {
     let Some(vault) = tx.lock_vault(&found.vault_id).await? else {
         return Ok(None);
     };
@@ -268,8 +272,8 @@ async fn lock_as_found(tx: &mut Tx, found: &Backup) -> Result<Option<(Vault, Bac
         .await?;
     let is_restored = children.iter().any(|child| child.status.is_restoring());
     let is_compared = tx.is_compared_with(&backup.id).await?;
-    let is_attached = backups::is_attached(tx, &vault, Some(&backup.id)).await?;
-    let is_read = by_members > 0 || copies > 0 || is_restored || is_compared || is_attached;
+    let in_use = backups::in_use_outside(app, tx, &vault, None, Some(&backup.id)).await?;
+    let is_read = by_members > 0 || copies > 0 || is_restored || is_compared || in_use.is_some();
     Ok((!is_read).then_some((vault, backup)))
 }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub attach_dir: String,
     /// Each has its share of memory and of the host's disk.
     pub attached_disks_max: u64,
+    /// Disks that are copied out at a time, each with what is read ahead in memory.
+    pub readers_max: usize,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -59,6 +61,7 @@ impl Default for Settings {
             stops_machines: false,
             attach_dir: "/var/lib/strongroom/attached".to_owned(),
             attached_disks_max: 64,
+            readers_max: 16,
         }
     }
 }

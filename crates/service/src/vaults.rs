@@ -310,8 +310,8 @@ pub async fn delete(
     {
         return Err(Error::VaultBusy);
     }
-    if backups::is_attached(&mut tx, &vault, None).await? {
-        return Err(Error::BackupAttached);
+    if let Some(error) = backups::in_use_outside(app, &mut tx, &vault, None, None).await? {
+        return Err(error);
     }
     let backups = tx.backups_of_vault(id, None).await?;
     let trusted = locks::trusted_now(app, &mut tx).await?;

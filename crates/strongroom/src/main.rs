@@ -5,11 +5,13 @@ mod config;
 mod credentials;
 mod data_dir;
 mod demo;
+mod mounted;
 mod output;
 mod progress;
 mod recovery;
 mod repository;
 mod server;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

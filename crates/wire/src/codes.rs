@@ -157,6 +157,7 @@ codes! {
     /// Why a task failed, where the clouds have no code of their own.
     AttachmentNotFound = "Strongroom.1023", 404, "The attachment does not exist.";
     AttachmentsExceeded = "Strongroom.1024", 400, "Too many disks are attached.";
+    RangeNotSatisfiable = "Strongroom.1025", 416, "The range lies beyond the end.";
 
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";
     DataDamaged = "Strongroom.2002", 500, "Backed-up data is missing or damaged.";

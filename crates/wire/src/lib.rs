@@ -8,6 +8,7 @@ pub mod audit;
 pub mod backups;
 pub mod checkpoints;
 mod codes;
+pub mod contents;
 mod error_body;
 pub mod file_agents;
 pub mod identity;

@@ -3,6 +3,7 @@
 mod attachments;
 mod blocks;
 mod clock;
+mod contents;
 mod disks;
 mod exports;
 mod guests;
@@ -24,6 +25,7 @@ pub mod transfer;
 mod upkeep;
 
 pub use attachments::AttachmentKeeper;
+pub use contents::StoredContents;
 pub use disks::LocalDisks;
 pub use guests::LocalGuests;
 pub use live::{LiveHost, LocalMachines, Watch};

@@ -1,5 +1,6 @@
 //! Disks through an engine in memory and back, and what happens by itself.
 
+mod contents;
 mod exports;
 mod failures;
 mod fixtures;

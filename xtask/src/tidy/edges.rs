@@ -33,7 +33,7 @@ const OURS: [(&str, &[&str]); 18] = [
 const TESTKIT: &str = "strongroom-testkit";
 
 /// Libraries whose use marks a responsibility, and the crates that have it. Dev-dependencies are free.
-const FOREIGN: [(&str, &[&str]); 6] = [
+const FOREIGN: [(&str, &[&str]); 7] = [
     ("sqlx", &["strongroom-db", TESTKIT]),
     ("axum", &["strongroom-api", "strongroom"]),
     (
@@ -42,6 +42,7 @@ const FOREIGN: [(&str, &[&str]); 6] = [
     ),
     ("clap", &["strongroom"]),
     ("reqwest", &["strongroom", "strongroom-worker"]),
+    ("fuser", &["strongroom"]),
     ("lettre", &["strongroom-worker"]),
 ];
 

@@ -47,7 +47,7 @@ fn bad_id(parameter: &str) -> ApiError {
         "member_id" => ApiError::of(Code::MemberNotFound),
         "policy_id" | "organization_policy_id" => ApiError::of(Code::PolicyNotFound),
         "operation_log_id" => ApiError::of(Code::OperationLogNotFound),
-        "instance_id" => ApiError::of(Code::ResourceNotFound),
+        "instance_id" | "resource_id" => ApiError::of(Code::ResourceNotFound),
         "volume_id" => ApiError::of(Code::DiskNotFound),
         "server_id" => ApiError::of(Code::ServerNotFound),
         "order_id" => ApiError::of(Code::OrderNotFound),

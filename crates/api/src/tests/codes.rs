@@ -6,8 +6,9 @@ use strongroom_wire::Code;
 use crate::error::code_of_trouble;
 
 /// Where codes are raised.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("../auth.rs"),
+    include_str!("../contents.rs"),
     include_str!("../error.rs"),
     include_str!("../extract.rs"),
     include_str!("../extract/body.rs"),

@@ -19,6 +19,7 @@ use strongroom_types::Role;
 use strongroom_wire::signing;
 use tower::ServiceExt;
 
+use super::contents::PlayedContents;
 use super::server::{NoReplicas, unlimited};
 use crate::{ApiState, router};
 
@@ -86,6 +87,7 @@ impl Installation {
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             attachments_changed: Arc::default(),
+            readers: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();
@@ -97,6 +99,7 @@ impl Installation {
             trusted_proxies: Arc::default(),
             limiter: unlimited(),
             replicas: Arc::new(NoReplicas),
+            contents: Arc::new(PlayedContents),
         };
         let mut it = Self {
             app,

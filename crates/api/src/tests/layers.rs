@@ -124,6 +124,7 @@ async fn a_panic_is_a_refusal_with_an_id() {
                 trusted_proxies: std::sync::Arc::default(),
                 limiter: super::server::unlimited(),
                 replicas: std::sync::Arc::new(super::server::NoReplicas),
+                contents: std::sync::Arc::new(super::contents::PlayedContents),
             },
         );
         let request = server

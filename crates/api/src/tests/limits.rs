@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use serde_json::{Value, json};
 
+use super::contents::PlayedContents;
 use super::server::{NoReplicas, TestServer, Who, on_each_server};
 use crate::{ApiState, Limiter, Limits, router};
 
@@ -10,6 +11,7 @@ fn limited(server: &TestServer, limits: Limits) -> Router {
     router(ApiState {
         app: server.app.clone(),
         replicas: Arc::new(NoReplicas),
+        contents: Arc::new(PlayedContents),
         public_url: None,
         render_metrics: Arc::new(String::new),
         trusted_proxies: Arc::default(),

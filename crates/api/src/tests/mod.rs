@@ -6,6 +6,7 @@ mod attachments;
 mod audit;
 mod auth;
 mod codes;
+mod contents;
 mod contract;
 mod document;
 mod extract;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use strongroom_service::identity::{
@@ -22,6 +23,7 @@ use strongroom_testkit::{MockClock, SeededIds, test_databases};
 use strongroom_types::{GIB, Role, VolumeFormat};
 use tower::ServiceExt;
 
+use super::contents::PlayedContents;
 use super::peer;
 use crate::{ApiState, Limiter, Limits, router};
 
@@ -172,6 +174,7 @@ impl TestServer {
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             attachments_changed: Arc::default(),
+            readers: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();
@@ -185,6 +188,7 @@ impl TestServer {
             trusted_proxies: Arc::from([PROXY.parse().unwrap()]),
             limiter: unlimited(),
             replicas: Arc::new(NoReplicas),
+            contents: Arc::new(PlayedContents),
         };
         Self {
             router: router(state),
@@ -227,14 +231,18 @@ impl TestServer {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond(request).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         Answer {
             status: parts.status,
             headers: parts.headers,
             text: String::from_utf8(bytes.to_vec()).unwrap(),
         }
+    }
+
+    /// The answer whose body is still to be read.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// A request whose `{project_id}` is the installation's project.

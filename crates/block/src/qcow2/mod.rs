@@ -11,6 +11,7 @@ mod counts;
 mod entry;
 mod header;
 mod image;
+mod layout;
 mod refcounts;
 mod tables;
 mod writer;
@@ -19,6 +20,7 @@ mod zero;
 pub(crate) use backing::Chain;
 pub(crate) use header::Header;
 pub(crate) use image::Image;
+pub use layout::{CLUSTER, DataClusters, Qcow2Layout};
 pub(crate) use writer::Writer;
 
 /// A number that earlier checks bound to the size of a table or of a cluster.

@@ -64,6 +64,7 @@ impl Installation {
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             attachments_changed: Arc::default(),
+            readers: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let first = prepare_bootstrap(&app).await.unwrap().unwrap();

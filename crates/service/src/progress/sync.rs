@@ -67,7 +67,7 @@ pub async fn list_found(
     Ok(listing)
 }
 
-/// Takes those backups off the vault's list that are not among the ones `found`. One that is being restored or is attached stays.
+/// Takes those backups off the vault's list that are not among the ones `found`. One that is being restored is attached or copied out stays.
 pub async fn forget_gone(
     app: &App,
     lease: &Lease,
@@ -83,8 +83,9 @@ pub async fn forget_gone(
         if found.contains(&top.id) || top.status.is_deleting() {
             continue;
         }
-        if is_idle(top, &rows) && !backups::is_attached(&mut tx, &work.vault, Some(&top.id)).await?
-        {
+        let id = Some(&top.id);
+        let in_use = backups::in_use_outside(app, &mut tx, &work.vault, None, id).await?;
+        if is_idle(top, &rows) && in_use.is_none() {
             forget(&mut tx, top).await?;
             counts.forgotten += 1;
         } else {

@@ -43,7 +43,7 @@ async fn delete_surplus(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let mut tx = app.db.begin().await?;
-    let Some((vault, backup)) = lock_as_found(&mut tx, found).await? else {
+    let Some((vault, backup)) = lock_as_found(app, &mut tx, found).await? else {
         return Ok(false);
     };
     let surplus = surplus_of(&mut tx, copies, now).await?;

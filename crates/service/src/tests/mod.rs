@@ -5,6 +5,7 @@ mod auto_bind;
 mod backups;
 mod checkpoints;
 mod concurrency;
+mod contents;
 mod imports;
 mod inventory;
 mod lists;

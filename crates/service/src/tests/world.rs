@@ -106,6 +106,7 @@ impl World {
             settings: Arc::new(Settings::default()),
             wake: Arc::default(),
             attachments_changed: Arc::default(),
+            readers: Arc::default(),
             seal: Arc::new(SecretSeal::new(&[7; 32])),
         };
         let domain_id = DomainId::random(&*app.ids);

@@ -36,14 +36,32 @@ const DISK_COLUMNS: &[Column] = &[
 
 /// Returns when all disks can be connected to.
 pub(super) async fn attach(context: &Context, attach: Attach) -> anyhow::Result<()> {
-    let connection = &context.connection;
-    let of_backup = format!("{}/backups/{}", root(context), encode(&attach.backup));
-    let body = json!({ "attachment": { "read_only": attach.read_only } });
-    let begun = connection
-        .post(&format!("{of_backup}/attachments"), &body)
-        .await?;
+    let id = ask(context, &attach.backup, attach.read_only).await?;
+    let answer = ready(context, &id).await?;
+    context.print(&answer, "/attachment", COLUMNS)?;
+    if context.format == crate::output::Format::Table {
+        context.print(&answer, "/attachment/disks", DISK_COLUMNS)?;
+    }
+    Ok(())
+}
+
+/// The id of an attachment that begins.
+pub(super) async fn ask(
+    context: &Context,
+    backup: &str,
+    read_only: bool,
+) -> anyhow::Result<String> {
+    let of_backup = format!("{}/backups/{}", root(context), encode(backup));
+    let body = json!({ "attachment": { "read_only": read_only } });
+    let path = format!("{of_backup}/attachments");
+    let begun = context.connection.post(&path, &body).await?;
     let id = begun.pointer("/attachment/id").and_then(Value::as_str);
-    let id = id.context("the answer has no attachment")?;
+    Ok(id.context("the answer has no attachment")?.to_owned())
+}
+
+/// The attachment as it is once all its disks can be connected to.
+pub(super) async fn ready(context: &Context, id: &str) -> anyhow::Result<Value> {
+    let connection = &context.connection;
     let path = path(context, id);
     let is_decided = |answer: &Value| answer["attachment"]["status"] != "attaching";
     wait_until(connection, &path, is_decided).await?;
@@ -56,11 +74,7 @@ pub(super) async fn attach(context: &Context, attach: Attach) -> anyhow::Result<
             attachment["reason"].as_str().unwrap_or_default()
         );
     }
-    context.print(&answer, "/attachment", COLUMNS)?;
-    if context.format == crate::output::Format::Table {
-        context.print(&answer, "/attachment/disks", DISK_COLUMNS)?;
-    }
-    Ok(())
+    Ok(answer)
 }
 
 pub(super) async fn list(context: &Context) -> anyhow::Result<()> {
@@ -71,13 +85,19 @@ pub(super) async fn list(context: &Context) -> anyhow::Result<()> {
 
 /// Returns when nothing of it is left.
 pub(super) async fn detach(context: &Context, id: &str) -> anyhow::Result<()> {
-    let path = path(context, id);
-    let answer = context.connection.delete(&path).await?;
-    wait_until_gone(&context.connection, &path).await?;
+    let answer = end(context, id).await?;
     context.say(&format!("attachment {id} detached"), &answer)
 }
 
-fn root(context: &Context) -> String {
+/// What was answered when nothing of it was left.
+pub(super) async fn end(context: &Context, id: &str) -> anyhow::Result<Value> {
+    let path = path(context, id);
+    let answer = context.connection.delete(&path).await?;
+    wait_until_gone(&context.connection, &path).await?;
+    Ok(answer)
+}
+
+pub(super) fn root(context: &Context) -> String {
     format!("//strongroom/v1/{}", context.connection.project_id())
 }
 

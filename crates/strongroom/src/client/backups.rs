@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::attachments::Attach;
 use super::connection::encode;
+use super::export::Export;
+use super::mount::Mount;
 use super::wait::{wait_for_task, wait_until_gone};
-use super::{Column, Context, attachments, proofs, query, sharing};
+use super::{Column, Context, attachments, export, mount, proofs, query, sharing};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -53,6 +55,10 @@ pub(crate) enum Verb {
     Proof(proofs::Show),
     /// Serve a backup as disks that machines run from at once.
     Attach(Attach),
+    /// Copy a disk out of a backup, to an image of its own.
+    Export(Export),
+    /// Show the disks of a backup as files, until the folder is unmounted.
+    Mount(Mount),
     /// List attached backups, newest first.
     Attachments,
     /// Serve a backup no more, and throw away what was written over it.
@@ -188,6 +194,8 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Proofs { backup } => proofs::list(context, &backup).await,
         Verb::Proof(show) => proofs::show(context, &show).await,
         Verb::Attach(attach) => attachments::attach(context, attach).await,
+        Verb::Export(export) => export::run(context, &export).await,
+        Verb::Mount(wish) => mount::run(context, &wish).await,
         Verb::Attachments => attachments::list(context).await,
         Verb::Detach { attachment } => attachments::detach(context, &attachment).await,
         Verb::Restore(restore) => {

@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 use strongroom_types::{Clock, SystemClock};
@@ -9,7 +10,8 @@ use strongroom_wire::signing;
 
 use crate::credentials::Credentials;
 
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// Also of silence within a long body.
+pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server and the key that signs requests to it.
 #[derive(Debug)]
@@ -102,24 +104,47 @@ impl Connection {
         Err(refusal(answer).await)
     }
 
+    /// An answer whose body may take as long as it takes, with these headers beside those of every request.
+    pub(super) async fn open(&self, path: &str, headers: HeaderMap) -> anyhow::Result<Response> {
+        let mut request = self.request(Method::GET, path, None)?;
+        *request.timeout_mut() = None;
+        request.headers_mut().extend(headers);
+        // So that the server's own refusal comes first.
+        let sent = tokio::time::timeout(2 * TIMEOUT, self.http.execute(request)).await;
+        let silent = || format!("the server at {} is silent", self.credentials.endpoint);
+        let answer = self.answered(sent.with_context(silent)?)?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        Ok(answer)
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Response> {
+        let request = self.request(method, path, body)?;
+        self.answered(self.http.execute(request).await)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<reqwest::Request> {
         let path = self.full_path(path);
         let url = Url::parse(&format!("{}{path}", self.credentials.endpoint))
             .with_context(|| format!("`{}` is not a URL", self.credentials.endpoint))?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = self.signed(method, url, body)?;
-        let sent = self.http.execute(request).await;
-        sent.with_context(|| {
-            format!(
-                "the server at {} does not answer",
-                self.credentials.endpoint
-            )
-        })
+        self.signed(method, url, body)
+    }
+
+    fn answered(&self, sent: reqwest::Result<Response>) -> anyhow::Result<Response> {
+        let endpoint = &self.credentials.endpoint;
+        sent.with_context(|| format!("the server at {endpoint} does not answer"))
     }
 
     fn signed(&self, method: Method, url: Url, body: String) -> anyhow::Result<reqwest::Request> {

@@ -5,8 +5,11 @@ mod audit;
 mod backups;
 mod checkpoints;
 mod connection;
+mod download;
+mod export;
 mod identity;
 mod inventory;
+mod mount;
 mod names;
 mod orders;
 mod organization_policies;
@@ -39,7 +42,7 @@ pub(crate) enum Verb {
     /// Restore points: back up a vault's resources now.
     #[command(subcommand)]
     Checkpoint(checkpoints::Verb),
-    /// Backups: list, show, rename, restore, attach, delete, share.
+    /// Backups: list, show, rename, restore, attach, export, delete, share.
     #[command(subcommand)]
     Backup(backups::Verb),
     /// Policies: what backs vaults up by itself, and which backups stay.

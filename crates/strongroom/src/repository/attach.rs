@@ -8,11 +8,11 @@ use clap::Args;
 use serde::Serialize;
 use strongroom_attach::{OpenPoint, Plan, remove_socket};
 use strongroom_types::nbd_uri;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::Place;
 use super::answer::print_answer;
 use crate::output::{Format, human_bytes, print_line};
+use crate::signals::Signals;
 
 const OWNER_ONLY: u32 = 0o600;
 
@@ -57,7 +57,7 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
         cache_bytes: usize::try_from(u64::from(attach.cache) << 20)?,
     };
     let open = OpenPoint::open(&repository, &point.id, plan).await?;
-    let mut signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let mut signals = Signals::handle()?;
     let served = open.serve()?;
     let answer = Attached {
         point: point.id.as_str(),
@@ -73,21 +73,7 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
             answer.point
         )),
     }
-    let [terminate, interrupt] = &mut signals;
-    let (terminate, interrupt) = (
-        terminate
-            .as_mut()
-            .ok()
-            .context("SIGTERM cannot be handled")?,
-        interrupt
-            .as_mut()
-            .ok()
-            .context("SIGINT cannot be handled")?,
-    );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    signals.wait().await;
     // While it is there, nobody else takes its name.
     remove_socket(&attach.socket)?;
     served.end().await?;

@@ -22,16 +22,16 @@ use strongroom_types::{IdSource, SystemClock, SystemIds};
 use strongroom_worker::notify::{Channels, Notifier};
 use strongroom_worker::{
     AttachmentKeeper, LiveHost, LocalDisks, LocalGuests, LocalMachines, Prover, Repositories,
-    StoredReplicas, Watch, Worker,
+    StoredContents, StoredReplicas, Watch, Worker,
 };
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::output::print_line;
+use crate::signals::Signals;
 
 /// After the signal, connections that are still open are cut off; jobs stop at their next step.
 const GRACE: Duration = Duration::from_secs(10);
@@ -75,6 +75,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
+    let contents = StoredContents::new(Arc::clone(&repositories));
     let mut worker =
         tokio::spawn(worker(&config, &data_dir, repositories, &app, owner).run(stop.clone()));
     let state = ApiState {
@@ -84,11 +85,12 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies.clone().into(),
         limiter: Arc::new(Limiter::new(config.limits())),
         replicas: Arc::new(replicas),
+        contents: Arc::new(contents),
     };
     let router = strongroom_api::router(state);
     let limits = connections::Limits::default();
     let serving = tokio::spawn(connections::serve(listener, router, limits, stop.clone()));
-    let signals = Signals::handle()?;
+    let mut signals = Signals::handle()?;
     print_line(&format!("ready {endpoint}"));
     tokio::select! {
         () = signals.wait() => {}
@@ -179,6 +181,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         settings: Arc::new(settings),
         wake: Arc::default(),
         attachments_changed: Arc::default(),
+        readers: Arc::default(),
         seal: Arc::new(SecretSeal::new(&*data_dir.installation_key(&SystemIds)?)),
     })
 }
@@ -271,28 +274,6 @@ async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             _ = tick.tick() => handle.run_upkeep(),
-        }
-    }
-}
-
-/// What ends the process in good order, from the moment it says that it is ready.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn handle() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?,
-            interrupt: signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?,
-        })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -84,14 +84,7 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<(u16, Value)> {
-        let url = match path.strip_prefix("//") {
-            Some(root) => format!("{}/{root}", self.endpoint),
-            None => format!("{}/v3/{}{path}", self.endpoint, self.project),
-        };
-        let mut request = self
-            .http
-            .request(method, url)
-            .header("x-auth-token", &self.token);
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request
                 .header("content-type", "application/json")
@@ -104,6 +97,16 @@ impl Api {
             status,
             serde_json::from_str(&text).unwrap_or(Value::String(text)),
         ))
+    }
+
+    /// A request of this caller, to be sent as it is.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = match path.strip_prefix("//") {
+            Some(root) => format!("{}/{root}", self.endpoint),
+            None => format!("{}/v3/{}{path}", self.endpoint, self.project),
+        };
+        let request = self.http.request(method, url);
+        request.header("x-auth-token", &self.token)
     }
 
     /// A vault for servers or disks with the given resources in it.

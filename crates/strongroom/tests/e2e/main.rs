@@ -13,6 +13,7 @@
 mod api;
 mod attach;
 mod clients;
+mod copied_out;
 mod deletion;
 mod disks;
 mod exports;
@@ -26,6 +27,7 @@ mod kill;
 mod live;
 mod machine_hook;
 mod machines;
+mod mounted;
 mod pages;
 mod prove;
 mod recover;

@@ -29,6 +29,7 @@ pub(super) fn app(db: Db, clock: &Arc<MockClock>, machines: Arc<dyn Machines>) -
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),
         attachments_changed: Arc::default(),
+        readers: Arc::default(),
         seal: Arc::new(SecretSeal::new(&[7; 32])),
     }
 }

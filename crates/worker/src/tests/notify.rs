@@ -30,6 +30,7 @@ async fn app(clock: &Arc<MockClock>) -> (App, TestDatabase) {
         settings: Arc::new(Settings::default()),
         wake: Arc::default(),
         attachments_changed: Arc::default(),
+        readers: Arc::default(),
         seal: Arc::new(SecretSeal::new(&[7; 32])),
     };
     (app, database)

@@ -15,7 +15,7 @@ pub(super) const MIB: usize = 1 << 20;
 
 pub(super) struct Setting {
     pub(super) folder: tempfile::TempDir,
-    repository: Repository,
+    pub(super) repository: Repository,
 }
 
 impl Setting {

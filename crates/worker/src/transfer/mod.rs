@@ -50,7 +50,8 @@ impl Progress {
         u8::try_from(u128::from(done.min(total)) * 100 / u128::from(total)).unwrap_or(100)
     }
 
-    pub(crate) fn advance(&self, bytes: u64) {
+    /// So many more are done.
+    pub fn advance(&self, bytes: u64) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 }

@@ -57,6 +57,8 @@ pub(crate) async fn page(page: &str) -> Stage {
             stage.shell(page, A_BACKUP).await;
             let project = stage.api().await.project;
             stage.names.word("PROJECT", &project);
+            let disk = stage.answer["backups"][0]["resource_id"].clone();
+            stage.names.word("DISK", disk.as_str().unwrap());
         }
         "operations.md" => operations(&mut stage).await,
         "identity.md" => stage.secret("/etc/strongroom/eve.password", "correct horse battery\n"),

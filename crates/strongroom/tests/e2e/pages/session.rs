@@ -97,7 +97,8 @@ impl Session {
         while end.is_none() || !ready {
             let line = self.lines.recv_timeout(DEADLINE);
             let line = line.unwrap_or_else(|_| panic!("`{command}` does not end"));
-            ready |= line.starts_with("ready http://") || line.contains("nbd+unix://");
+            let signs = ["ready http://", "nbd+unix://", "\"attachment_id\":"];
+            ready |= signs.iter().any(|sign| line.contains(sign));
             match line.strip_prefix(END) {
                 Some(rest) => end = Some(rest.trim().to_owned()),
                 None => out = out + &line + "\n",
