@@ -8,6 +8,7 @@ mod backing;
 mod commit;
 mod compression;
 mod counts;
+mod create;
 mod entry;
 mod header;
 mod image;
@@ -17,6 +18,7 @@ mod writer;
 mod zero;
 
 pub(crate) use backing::Chain;
+pub use create::create_qcow2;
 pub(crate) use header::Header;
 pub(crate) use image::Image;
 pub(crate) use writer::Writer;
