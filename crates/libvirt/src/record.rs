@@ -74,11 +74,12 @@ fn firmware(domain: Node<'_, '_>) -> Firmware {
     }
 }
 
-/// None in units that libvirt does not print.
+/// None in other units: libvirt itself prints KiB.
 fn memory_mib(memory: Node<'_, '_>) -> Option<u64> {
     let amount: u64 = memory.text()?.trim().parse().ok()?;
     match memory.attribute("unit") {
         None | Some("KiB") => Some(amount >> 10),
+        Some("MiB") => Some(amount),
         Some("bytes") => Some(amount >> 20),
         _ => None,
     }
