@@ -156,6 +156,8 @@ codes! {
 
     /// Why a task failed, where the clouds have no code of their own.
     AttachmentNotFound = "Strongroom.1023", 404, "The attachment does not exist.";
+    MachineNotRecorded = "Strongroom.1025", 404, "It is not known what the machine of the backup was made of.";
+    NewServersNotOffered = "Strongroom.1026", 400, "This installation makes no new servers.";
     AttachmentsExceeded = "Strongroom.1024", 400, "Too many disks are attached.";
 
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";

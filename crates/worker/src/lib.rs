@@ -3,6 +3,7 @@
 mod attachments;
 mod blocks;
 mod clock;
+pub mod definitions;
 mod disks;
 mod exports;
 mod guests;
@@ -11,6 +12,7 @@ mod lease;
 mod live;
 mod machine_hook;
 pub mod metrics;
+mod new_servers;
 pub mod notify;
 pub mod places;
 mod private_file;

@@ -137,6 +137,10 @@ fn last_point(saved: &LastSaved) -> LastPoint {
     }
 }
 
+fn not_recorded(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error = %Chain(error), "a machine does not say what it is made of");
+}
+
 fn missing(disk: &DiskWork) -> JobError {
     let id = &disk.backup.resource_id;
     JobError::Failed {

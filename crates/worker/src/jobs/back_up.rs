@@ -24,7 +24,7 @@ use crate::transfer::{self, BackedUp, Progress};
 /// A server that runs is asked to serve its disks. Otherwise all disks are opened, under QEMU's locks, before the first is
 /// read. Either way they are one instant together.
 pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), JobError> {
-    let work = start_backup(&context.app, &context.lease, backup_id).await?;
+    let mut work = start_backup(&context.app, &context.lease, backup_id).await?;
     let repository = context.repositories.get(&work.backup.project_id).await?;
     if work
         .server
@@ -34,7 +34,9 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
         live::forget_earlier_instants(&repository, &work).await?;
     }
     let asked_at = context.app.now();
-    if let Some(instant) = crate::live::begin(&context.live, &work).await? {
+    if let Some(mut instant) = crate::live::begin(&context.live, &work).await? {
+        // What it says now goes before what it said last.
+        work.machine = instant.machine.take().or(work.machine);
         return live::run(context, &repository, &work, asked_at, instant).await;
     }
     back_up_at_rest(context, &repository, &work).await
@@ -74,6 +76,7 @@ async fn back_up_at_rest(
         disks,
         protected_at,
         quiesce: not_asked(work),
+        machine: work.machine.clone(),
     };
     publish(context, repository, work, outcome).await
 }

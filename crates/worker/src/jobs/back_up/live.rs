@@ -82,6 +82,7 @@ async fn save(
         disks,
         protected_at,
         quiesce: instant.quiesce.clone(),
+        machine: work.machine.clone(),
     };
     publish(context, repository, work, outcome).await
 }
