@@ -32,7 +32,6 @@ pub struct MachineRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct RecordedDisk {
-    #[cfg_attr(feature = "utoipa", schema(value_type = String))]
     pub resource_id: VolumeId,
     pub bus: Option<MachineDiskBus>,
     /// QEMU's type of the device, `virtio-blk-pci`.
