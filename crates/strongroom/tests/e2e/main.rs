@@ -25,6 +25,7 @@ mod kill;
 mod live;
 mod machine_hook;
 mod machines;
+mod new_server;
 mod pages;
 mod prove;
 mod recover;

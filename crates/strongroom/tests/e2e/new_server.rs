@@ -1,0 +1,185 @@
+//! A server that runs is backed up and comes back as another one, which is started by the file that lies beside its disks.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use strongroom_testkit::QemuMachine;
+
+use crate::api::Api;
+use crate::disks::{run, text};
+use crate::live::until;
+use crate::server::{BINARY, Server};
+
+const DATA_DISK: usize = 16 << 20;
+const WORDS: &str = "login:";
+
+/// A QEMU, killed when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// It does not run yet, so that its disks stay as they are.
+fn start_source(folder: &Path) -> Running {
+    let place = folder.display();
+    let arguments = format!(
+        "-S -M q35 -m 384 -smp 2 -accel tcg -nodefaults -display none -name web \
+         -qmp unix:{place}/web.qmp,server=on,wait=off -nic user,model=e1000,restrict=on \
+         -blockdev driver=qcow2,node-name=boot,file.driver=file,file.filename={place}/boot.qcow2 \
+         -device virtio-blk-pci,drive=boot,bootindex=0 \
+         -blockdev driver=raw,node-name=data,file.driver=file,file.filename={place}/data.raw \
+         -device virtio-scsi-pci -device scsi-hd,drive=data,serial=D4TA"
+    );
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+    command.args(arguments.split_whitespace());
+    Running(command.stdin(Stdio::null()).spawn().unwrap())
+}
+
+fn start(folder: &Path) -> Server {
+    let mut command = Command::new(BINARY);
+    command.env("STRONGROOM__WORKER__NEW_SERVERS_DIR", folder.join("new"));
+    Server::start_by(command, &folder.join("data"))
+}
+
+fn is_same(one: &Path, format: &str, other: &Path) {
+    let formats = ["compare", "-f", format, "-F", "qcow2"];
+    run(
+        "qemu-img",
+        &[&formats[..], &[text(one), text(other)]].concat(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_comes_back_as_a_new_one_that_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    if !QemuMachine::bootable_disk(&at("boot.raw")) {
+        return;
+    }
+    run(
+        "qemu-img",
+        &[
+            "convert",
+            "-O",
+            "qcow2",
+            text(&at("boot.raw")),
+            text(&at("boot.qcow2")),
+        ],
+    );
+    let data: Vec<u8> = (0..DATA_DISK).map(|at| (at / 4099) as u8).collect();
+    fs::write(at("data.raw"), data).unwrap();
+    let source = start_source(folder.path());
+    until("the machine has a monitor", || at("web.qmp").exists()).await;
+
+    let server = start(folder.path());
+    let api = Api::sign_in(&server).await;
+    let added = server.verb(&[
+        "server",
+        "add",
+        "--name",
+        "web",
+        "--disk",
+        text(&at("boot.qcow2")),
+        "--disk",
+        text(&at("data.raw")),
+        "--qmp",
+        text(&at("web.qmp")),
+    ]);
+    let web = added["server"]["id"].as_str().unwrap();
+    let vault = api.make_vault("server", &[web]).await;
+    let backup = api.back_up(&vault).await;
+    let shown = server.verb(&["backup", "machine", &backup]);
+    let machine = &shown["machine"];
+    assert_eq!(
+        (
+            &machine["cpus"],
+            &machine["memory_mib"],
+            &machine["firmware"]
+        ),
+        (&json!(2), &json!(384), &json!("bios")),
+        "{shown}"
+    );
+    assert_eq!(machine["disks"][1]["serial"], "D4TA");
+    assert_eq!(machine["network_cards"][0]["model"], "e1000");
+    drop(source);
+    // What is off is as it was when it last said so.
+    let off = api.back_up(&vault).await;
+    assert_eq!(server.verb(&["backup", "machine", &off]), shown);
+
+    // Killed while it is restored, it goes on.
+    let begun = server.verb(&["backup", "restore-new", &backup, "--name", "it's web"]);
+    let new = PathBuf::from(begun["folder"].as_str().unwrap());
+    until("the first image is there", || {
+        new.join("disk-0.qcow2").exists()
+    })
+    .await;
+    server.kill();
+    let server = start(folder.path());
+    let api = api.at(&server);
+    let task = api.wait_for_task(begun["job_id"].as_str().unwrap()).await;
+    assert_eq!(task["status"], "success", "{task}");
+    is_same(&at("boot.qcow2"), "qcow2", &new.join("disk-0.qcow2"));
+    is_same(&at("data.raw"), "raw", &new.join("disk-1.qcow2"));
+
+    let console = at("console");
+    let mut script = Command::new(new.join("machine.sh"));
+    script
+        .args(["-display", "none", "-sandbox", "on"])
+        .stdin(Stdio::null());
+    let _machine = Running(
+        script
+            .stdout(File::create(&console).unwrap())
+            .spawn()
+            .unwrap(),
+    );
+    let said = || String::from_utf8_lossy(&fs::read(&console).unwrap()).into_owned();
+    until("the new machine has booted", || said().contains(WORDS)).await;
+
+    // It is a server like any other: it runs, and is backed up while it does.
+    let id = begun["server"]["id"].as_str().unwrap();
+    let (_, answer) = api
+        .get(&format!("/protectables/server/instances/{id}"))
+        .await;
+    assert_eq!(answer["instance"]["status"], "ACTIVE", "{answer}");
+    let vault = api.make_vault("server", &[id]).await;
+    let of_new = api.back_up(&vault).await;
+    let again = server.verb(&["backup", "machine", &of_new]);
+    let same = |of: &Value, what: &str| of["machine"][what].clone();
+    for what in ["cpus", "memory_mib", "machine_type", "firmware"] {
+        assert_eq!(same(&again, what), same(&shown, what));
+    }
+    assert_eq!(again["machine"]["name"], "it's web");
+    assert_ne!(
+        again["machine"]["network_cards"],
+        shown["machine"]["network_cards"]
+    );
+    assert_eq!(again["machine"]["disks"][1]["serial"], "D4TA");
+    server.repositories_are_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_folder_for_them_no_server_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk.raw");
+    File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+    let server = Server::start_in(&folder.path().join("data"));
+    let api = Api::sign_in(&server).await;
+    let added = server.verb(&["server", "add", "--name", "web", "--disk", text(&disk)]);
+    let web = added["server"]["id"].as_str().unwrap();
+    let vault = api.make_vault("server", &[web]).await;
+    let backup = api.back_up(&vault).await;
+    let output = server.try_verb(&["backup", "restore-new", &backup, "--name", "web2"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("makes no new servers"), "{told}");
+    let output = server.try_verb(&["backup", "machine", &backup]);
+    assert!(!output.status.success());
+    let servers = server.verb(&["server", "list"]);
+    assert_eq!(servers["count"], 1, "{servers}");
+}
