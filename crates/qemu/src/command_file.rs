@@ -18,10 +18,11 @@ const UEFI: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 
 const HEAD: &str = r#"#!/bin/sh
 # Made by Strongroom from what a backup knows of its machine. More options of QEMU may follow the script's name.
-#   QEMU       the program
-#   NETWORK_0  what the first network card hangs on, "bridge,br=br0"; without it, on nothing outside
-#   MAC_0      its address
-#   UEFI       the file of the firmware, where it is one
+#   QEMU         the program
+#   ACCELERATOR  who runs the guest's instructions; without it KVM if it is there, else QEMU itself
+#   NETWORK_0    what the first network card hangs on, "bridge,br=br0"; without it, on nothing outside
+#   MAC_0        its address
+#   UEFI         the file of the firmware, where it is one
 set -eu
 "#;
 
@@ -35,7 +36,7 @@ pub fn command_file(record: &MachineRecord, new: &NewMachine) -> String {
     command.add("-uuid", &escaped(&new.uuid));
     let machine = record.machine_type.as_deref().filter(|word| is_word(word));
     command.add("-machine", machine.unwrap_or(MACHINE_TYPE));
-    command.line("-accel kvm -accel tcg -cpu max");
+    command.line("-accel \"${ACCELERATOR:-kvm}\" -accel tcg -cpu max");
     command.add("-smp", &record.cpus.unwrap_or(CPUS).to_string());
     command.add("-m", &record.memory_mib.unwrap_or(MEMORY_MIB).to_string());
     command.line("-nodefaults -device VGA -serial mon:stdio");
