@@ -96,6 +96,17 @@ impl Libvirt {
         Some(libvirt)
     }
 
+    /// A new folder in which its QEMUs may write what others make there, by their group.
+    pub fn shared_folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder).expect("a folder of our own");
+        if is_root() {
+            std::os::unix::fs::chown(&folder, None, Some(USER)).expect("root may");
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o2770)).expect("it is ours");
+        folder
+    }
+
     fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let (_keep, never) = mpsc::channel::<()>();
         for _ in 0..ATTEMPTS {

@@ -26,9 +26,7 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let scratch = folder.path().join("scratch");
     fs::create_dir(&scratch).unwrap();
     fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
-    let servers = folder.path().join("servers");
-    fs::create_dir(&servers).unwrap();
-    fs::set_permissions(&servers, fs::Permissions::from_mode(0o777)).unwrap();
+    let servers = libvirt.shared_folder("servers");
     let data_dir = folder.path().join("strongroom");
     let start = || {
         let mut command = Command::new(BINARY);
