@@ -2,8 +2,8 @@
 
 use roxmltree::{Document, Node};
 use strongroom_types::{
-    Firmware, MachineDiskBus, MachineRecord, MachineSource, NewMachine, NewMachineDisk,
-    VolumeFormat,
+    Firmware, MachineDiskBus, MachineRecord, MachineSource, NetworkCard, NewMachine,
+    NewMachineDisk, VolumeFormat,
 };
 
 use crate::domain::child;
@@ -70,13 +70,10 @@ fn disk_edits(device: Node<'_, '_>, disk: &NewMachineDisk) -> Vec<crate::edit::E
     let kind = device.attribute_node("type").map(|kind| kind.range_value());
     edits.extend(kind.map(|range| (range, "file".to_owned())));
     let parts = driver_and_source(disk);
-    match child(device, "driver") {
-        Some(driver) => edits.push((driver.range(), parts)),
-        None => {
-            let inner = device.first_child().map(|first| first.range().start);
-            edits.extend(inner.map(|at| (at..at, parts)));
-        }
-    }
+    let driver = child(device, "driver").map(|driver| driver.range());
+    let inner = device.first_child().map(|first| first.range().start);
+    let place = driver.or(inner.map(|at| at..at));
+    edits.extend(place.map(|place| (place, parts)));
     edits
 }
 
@@ -96,24 +93,19 @@ fn written(record: &MachineRecord, new: &NewMachine) -> String {
     let firmware = if uefi { " firmware=\"efi\"" } else { "" };
     let architecture = record.architecture.as_deref().unwrap_or("x86_64");
     let machine = record.machine_type.as_deref().unwrap_or(MACHINE_TYPE);
-    let mut devices = String::new();
-    for (number, disk) in new.disks.iter().enumerate() {
-        devices += &written_disk(number, disk, record);
-    }
-    for card in &record.network_cards {
-        let model = card
-            .model
-            .as_deref()
-            .map_or("virtio", |model| word_of(record, model));
-        devices += &format!(
-            "    <interface type=\"user\">\n      <model type=\"{}\"/>\n      <link state=\"down\"/>\n    </interface>\n",
-            escaped(model)
-        );
-    }
+    let disks = new.disks.iter().enumerate();
+    let disks: String = disks
+        .map(|(number, disk)| written_disk(number, disk, record))
+        .collect();
+    let cards: String = record
+        .network_cards
+        .iter()
+        .map(|card| written_card(card, record.source))
+        .collect();
     format!(
         "<domain type=\"kvm\">\n  <name>{name}</name>\n  <uuid>{uuid}</uuid>\n  <memory unit=\"MiB\">{memory}</memory>\n  \
          <vcpu>{cpus}</vcpu>\n  <os{firmware}>\n    <type arch=\"{architecture}\" machine=\"{machine}\">hvm</type>\n  </os>\n  \
-         <features>\n    <acpi/>\n    <apic/>\n  </features>\n  <devices>\n{devices}    \
+         <features>\n    <acpi/>\n    <apic/>\n  </features>\n  <devices>\n{disks}{cards}    \
          <channel type=\"unix\">\n      <target type=\"virtio\" name=\"org.qemu.guest_agent.0\"/>\n    </channel>\n    \
          <console type=\"pty\"/>\n    <graphics type=\"vnc\"/>\n  </devices>\n</domain>\n",
         name = escaped(&new.name),
@@ -156,10 +148,13 @@ fn letters_of(number: usize) -> String {
     }
 }
 
-/// libvirt's word for a network card that QEMU named.
-fn word_of<'a>(record: &MachineRecord, model: &'a str) -> &'a str {
-    if record.source == MachineSource::Qemu && model.starts_with("virtio-net") {
-        return "virtio";
-    }
-    model
+/// It hangs on nothing: where it was connected, QEMU alone knows.
+fn written_card(card: &NetworkCard, source: MachineSource) -> String {
+    let model = card.model.as_deref().unwrap_or("virtio");
+    let is_virtio = source == MachineSource::Qemu && model.starts_with("virtio-net");
+    let model = if is_virtio { "virtio" } else { model };
+    format!(
+        "    <interface type=\"user\">\n      <model type=\"{}\"/>\n      <link state=\"down\"/>\n    </interface>\n",
+        escaped(model)
+    )
 }

@@ -95,19 +95,19 @@ fn add_disks(command: &mut Command, record: &MachineRecord, disks: &[NewMachineD
             command.add("-device", &controller);
             controllers.push(controller);
         }
-        let mut options = format!("{},drive={node}", device_of(bus));
+        let mut options = vec![device_of(bus).to_owned(), format!("drive={node}")];
         if bus == MachineDiskBus::Sata {
             let port: u32 = sata_ports.next().unwrap_or_default();
-            options += &format!(",bus=sata.{port}");
+            options.push(format!("bus=sata.{port}"));
         }
         if let Some(serial) = serial_of(bus, recorded, &node) {
-            options += &format!(",serial={}", escaped(serial));
+            options.push(format!("serial={}", escaped(serial)));
         }
         let index = recorded.and_then(|disk| disk.boot_index);
         if let Some(index) = index.or((!is_ordered).then_some(number as u64)) {
-            options += &format!(",bootindex={index}");
+            options.push(format!("bootindex={index}"));
         }
-        command.add("-device", &options);
+        command.add("-device", &options.join(","));
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn make_images(work: &RestoreWork, new: &NewServerWork) -> Resu
     let folder = PathBuf::from(&new.folder);
     let disks = work.disks.clone();
     let making = tokio::task::spawn_blocking(move || {
-        let mode = make_folder_like_parent(&folder).map_err(folder_error)?;
+        let mode = make_folder_like_parent(&folder).map_err(|error| folder_error(&error))?;
         disks.iter().try_for_each(|disk| make_image(disk, mode))
     });
     making
@@ -41,7 +41,7 @@ fn make_image(disk: &RestoreDisk, folder_mode: u32) -> Result<(), JobError> {
         trouble: disk_trouble(&error),
         source: Box::new(error),
     })?;
-    open_to_group(path, folder_mode, 0o660).map_err(folder_error)
+    open_to_group(path, folder_mode, 0o660).map_err(|error| folder_error(&error))
 }
 
 /// Whoever may make files beside it may use it: the group, where QEMU runs as somebody else.
@@ -52,8 +52,8 @@ fn open_to_group(path: &Path, folder_mode: u32, mode: u32) -> io::Result<()> {
 }
 
 /// Where the folder lies stays in the log.
-fn folder_error(error: io::Error) -> JobError {
-    tracing::warn!(error = %Chain(&error), "the folder of a new server cannot be written");
+fn folder_error(error: &io::Error) -> JobError {
+    tracing::warn!(error = %Chain(error), "the folder of a new server cannot be written");
     JobError::Retry("the folder of the new server cannot be written".into())
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn describe(work: &RestoreWork, new: &NewServerWork) -> Result<
     let written = writing
         .await
         .map_err(|_| JobError::Broken("writing definitions stopped unexpectedly"))?;
-    written.map_err(folder_error)?;
+    written.map_err(|error| folder_error(&error))?;
     let Some(uri) = &new.libvirt_uri else {
         return Ok(());
     };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use strongroom_testkit::QemuMachine;
 
 use crate::api::Api;
-use crate::disks::{run, text};
+use crate::disks::{random, run, text, to_qcow2};
 use crate::live::until;
 use crate::server::{BINARY, Server};
 
@@ -63,52 +63,23 @@ async fn a_running_server_comes_back_as_a_new_one_that_boots() {
     if !QemuMachine::bootable_disk(&at("boot.raw")) {
         return;
     }
-    run(
-        "qemu-img",
-        &[
-            "convert",
-            "-O",
-            "qcow2",
-            text(&at("boot.raw")),
-            text(&at("boot.qcow2")),
-        ],
-    );
-    let data: Vec<u8> = (0..DATA_DISK).map(|at| (at / 4099) as u8).collect();
-    fs::write(at("data.raw"), data).unwrap();
+    to_qcow2(&at("boot.raw"), &at("boot.qcow2"));
+    random(&at("data.raw"), DATA_DISK, 1);
     let source = start_source(folder.path());
     until("the machine has a monitor", || at("web.qmp").exists()).await;
 
     let server = start(folder.path());
     let api = Api::sign_in(&server).await;
-    let added = server.verb(&[
-        "server",
-        "add",
-        "--name",
-        "web",
-        "--disk",
-        text(&at("boot.qcow2")),
-        "--disk",
-        text(&at("data.raw")),
-        "--qmp",
-        text(&at("web.qmp")),
-    ]);
+    let (boot, data, monitor) = (at("boot.qcow2"), at("data.raw"), at("web.qmp"));
+    let words = ["server", "add", "--name", "web", "--qmp", text(&monitor)];
+    let disks = ["--disk", text(&boot), "--disk", text(&data)];
+    let added = server.verb(&[&words[..], &disks].concat());
     let web = added["server"]["id"].as_str().unwrap();
     let vault = api.make_vault("server", &[web]).await;
     let backup = api.back_up(&vault).await;
     let shown = server.verb(&["backup", "machine", &backup]);
-    let machine = &shown["machine"];
-    assert_eq!(
-        (
-            &machine["cpus"],
-            &machine["memory_mib"],
-            &machine["firmware"]
-        ),
-        (&json!(2), &json!(384), &json!("bios")),
-        "{shown}"
-    );
-    assert_eq!(machine["disks"][1]["serial"], "D4TA");
-    assert_eq!(machine["network_cards"][0]["model"], "e1000");
-    prints_definitions(&server, &backup, &machine["disks"]);
+    is_recorded(&shown["machine"]);
+    prints_definitions(&server, &backup, &shown["machine"]["disks"]);
     drop(source);
     // What is off is as it was when it last said so.
     let off = api.back_up(&vault).await;
@@ -117,54 +88,59 @@ async fn a_running_server_comes_back_as_a_new_one_that_boots() {
     // Killed while it is restored, it goes on.
     let begun = server.verb(&["backup", "restore-new", &backup, "--name", "it's web"]);
     let new = PathBuf::from(begun["folder"].as_str().unwrap());
-    until("the first image is there", || {
-        new.join("disk-0.qcow2").exists()
-    })
-    .await;
+    let first = new.join("disk-0.qcow2");
+    until("the first image is there", || first.exists()).await;
     server.kill();
     let server = start(folder.path());
     let api = api.at(&server);
     let task = api.wait_for_task(begun["job_id"].as_str().unwrap()).await;
     assert_eq!(task["status"], "success", "{task}");
-    is_same(&at("boot.qcow2"), "qcow2", &new.join("disk-0.qcow2"));
-    is_same(&at("data.raw"), "raw", &new.join("disk-1.qcow2"));
+    is_same(&boot, "qcow2", &first);
+    is_same(&data, "raw", &new.join("disk-1.qcow2"));
 
-    let console = at("console");
-    let mut script = Command::new(new.join("machine.sh"));
-    // Where tests run, KVM may be there and take hours.
-    script.env("ACCELERATOR", "tcg");
-    script
-        .args(["-display", "none", "-sandbox", "on"])
-        .stdin(Stdio::null());
-    let _machine = Running(
-        script
-            .stdout(File::create(&console).unwrap())
-            .spawn()
-            .unwrap(),
-    );
-    let said = || String::from_utf8_lossy(&fs::read(&console).unwrap()).into_owned();
-    until("the new machine has booted", || said().contains(WORDS)).await;
-
+    let _machine = boots(&new, &at("console")).await;
     // It is a server like any other: it runs, and is backed up while it does.
     let id = begun["server"]["id"].as_str().unwrap();
-    let (_, answer) = api
-        .get(&format!("/protectables/server/instances/{id}"))
-        .await;
+    let path = format!("/protectables/server/instances/{id}");
+    let (_, answer) = api.get(&path).await;
     assert_eq!(answer["instance"]["status"], "ACTIVE", "{answer}");
     let vault = api.make_vault("server", &[id]).await;
     let of_new = api.back_up(&vault).await;
     let again = server.verb(&["backup", "machine", &of_new]);
-    let same = |of: &Value, what: &str| of["machine"][what].clone();
-    for what in ["cpus", "memory_mib", "machine_type", "firmware"] {
-        assert_eq!(same(&again, what), same(&shown, what));
-    }
-    assert_eq!(again["machine"]["name"], "it's web");
-    assert_ne!(
-        again["machine"]["network_cards"],
-        shown["machine"]["network_cards"]
-    );
-    assert_eq!(again["machine"]["disks"][1]["serial"], "D4TA");
+    is_like(&again["machine"], &shown["machine"]);
     server.repositories_are_clean();
+}
+
+fn is_recorded(machine: &Value) {
+    let found = ["cpus", "memory_mib", "firmware"].map(|what| &machine[what]);
+    assert_eq!(found, [&json!(2), &json!(384), &json!("bios")], "{machine}");
+    assert_eq!(machine["disks"][1]["serial"], "D4TA");
+    assert_eq!(machine["network_cards"][0]["model"], "e1000");
+}
+
+/// Runs the script beside the images, until the guest says so.
+async fn boots(new: &Path, console: &Path) -> Running {
+    let mut script = Command::new(new.join("machine.sh"));
+    // Where tests run, KVM may be there and take hours.
+    script.env("ACCELERATOR", "tcg");
+    script.args(["-display", "none", "-sandbox", "on"]);
+    script.stdout(File::create(console).unwrap());
+    let machine = Running(script.stdin(Stdio::null()).spawn().unwrap());
+    let said = || String::from_utf8_lossy(&fs::read(console).unwrap()).into_owned();
+    until("the new machine has booted", || said().contains(WORDS)).await;
+    machine
+}
+
+/// The same machine, and yet another one.
+fn is_like(new: &Value, old: &Value) {
+    for what in ["cpus", "memory_mib", "machine_type", "firmware"] {
+        assert_eq!(new[what], old[what]);
+    }
+    assert_eq!(new["name"], "it's web");
+    let model = |machine: &Value| machine["network_cards"][0]["model"].clone();
+    assert_eq!(model(new), model(old));
+    assert_ne!(new["network_cards"], old["network_cards"]);
+    assert_eq!(new["disks"][1]["serial"], "D4TA");
 }
 
 /// For copies of its disks that lie somewhere.

@@ -77,24 +77,16 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let last = site.backup(last["id"].as_str().unwrap()).await;
     assert_eq!(consistency(&last), ("1", "1"), "{last}");
     assert!(site.check(&last, &[0]).await >= reached);
-    until("nothing is served any more", || {
-        !libvirt.has_backup("linux")
-    })
-    .await;
+    let is_served = || libvirt.has_backup("linux");
+    until("nothing is served any more", || !is_served()).await;
     let checkpoints = libvirt.virsh(&["checkpoint-list", "linux", "--name"]);
     assert_eq!(checkpoints.split_whitespace().count(), 1, "{checkpoints}");
 
     restored(&site, &libvirt, &full).await;
     let after = site.back_up(&server, &vault).await;
     site.check(&after, &[0, CORRECTED]).await;
-    becomes_a_new_domain(
-        &server,
-        &site,
-        &libvirt,
-        &folder.path().join("console"),
-        &last,
-    )
-    .await;
+    let console = folder.path().join("console");
+    becomes_a_new_domain(&server, &site, &libvirt, &console, &last).await;
 }
 
 /// The backup is restored as another domain, which boots from its disks and is backed up in its turn.
