@@ -68,8 +68,12 @@ fn roles_contain_each_other_and_only_reading_is_for_all() {
         let ours = ["strongroom:", "cbr:organizationPolicies:"]
             .iter()
             .any(|start| action.name().starts_with(start));
-        // Of what we added, proofs and attachments belong to projects.
-        let of_projects = ["strongroom:proofs:", "strongroom:attachments:"];
+        // Of what we added, proofs, attachments and what is known of backups belong to projects.
+        let of_projects = [
+            "strongroom:proofs:",
+            "strongroom:attachments:",
+            "strongroom:backups:",
+        ];
         let is_of_projects = of_projects
             .iter()
             .any(|start| action.name().starts_with(start));
