@@ -7,6 +7,7 @@ pub mod definitions;
 mod disks;
 mod exports;
 mod guests;
+mod images;
 mod jobs;
 mod lease;
 mod live;

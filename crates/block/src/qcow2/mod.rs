@@ -5,6 +5,7 @@
 //! Numbers are big-endian.
 
 mod backing;
+mod bitmaps;
 mod commit;
 mod compression;
 mod counts;
@@ -18,6 +19,7 @@ mod writer;
 mod zero;
 
 pub(crate) use backing::Chain;
+pub use bitmaps::{Known, Marks, open_marked};
 pub use create::create_qcow2;
 pub(crate) use header::Header;
 pub(crate) use image::Image;
