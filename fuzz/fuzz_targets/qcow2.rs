@@ -24,7 +24,16 @@ fuzz_target!(|bytes: &[u8]| {
                 let _ = image.read_at(offset, &mut buffer[..length]);
                 offset += extent.length;
             }
-            _ => return,
+            _ => break,
+        }
+    }
+    if let Ok((source, Ok(marks))) = strongroom_block::open_marked(file.path(), "b") {
+        let mut offset = 0;
+        for _ in 0..STRETCHES {
+            if offset >= source.size_bytes() {
+                break;
+            }
+            offset += marks.at(offset).1;
         }
     }
 });

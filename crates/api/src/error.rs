@@ -159,6 +159,8 @@ const fn code_of(error: &Error) -> Code {
         Error::StorageUnavailable(_) => Code::StorageUnavailable,
 
         Error::BackupStateForbidsProof { .. } => Code::BackupNotProvable,
+        Error::MachineNotRecorded { .. } => Code::MachineNotRecorded,
+        Error::NewServersNotOffered => Code::NewServersNotOffered,
         Error::ProofRunning => Code::ProofRunning,
         Error::ProofNotFound { .. } | Error::ProofWithoutScreen => Code::ProofNotFound,
 

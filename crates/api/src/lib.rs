@@ -10,6 +10,7 @@ mod attachments;
 mod audit;
 mod audit_list;
 mod auth;
+mod backup_machines;
 mod backups;
 mod checkpoints;
 mod contents;

@@ -18,10 +18,10 @@ use crate::auth::authenticate;
 use crate::limits::limit;
 use crate::observe::{describe_metrics, observe};
 use crate::{
-    ApiError, ApiState, accounts, administration, attachments, audit_list, backups, checkpoints,
-    contents, document, file_agents, identity, imports, inventory, link, machines, members, meta,
-    metering, operation_logs, orders, organization_policies, policies, proofs, protectables,
-    replications, resources, vault_orders, vault_tags, vaults,
+    ApiError, ApiState, accounts, administration, attachments, audit_list, backup_machines,
+    backups, checkpoints, contents, document, file_agents, identity, imports, inventory, link,
+    machines, members, meta, metering, operation_logs, orders, organization_policies, policies,
+    proofs, protectables, replications, resources, vault_orders, vault_tags, vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -178,6 +178,8 @@ fn extensions() -> OpenApiRouter<ApiState> {
             inventory::show_inventory_tags,
             inventory::set_inventory_tags
         ))
+        .routes(routes!(backup_machines::show_machine))
+        .routes(routes!(backup_machines::restore_new_server))
         .routes(routes!(proofs::prove_backup, proofs::list_proofs))
         .routes(routes!(proofs::show_proof))
         .routes(routes!(proofs::show_proof_screen))

@@ -107,6 +107,14 @@ impl ImageFile {
         image.lock(Purpose::Write)
     }
 
+    /// A file that may be new and empty, under the lock of a writer.
+    pub(crate) fn open_or_create(path: &Path) -> Result<Self> {
+        match Self::create(path, 0) {
+            Err(Error::Exists { .. }) => Self::open(path, Purpose::Write),
+            created => created,
+        }
+    }
+
     fn lock(self, purpose: Purpose) -> Result<Self> {
         let claim = match purpose {
             Purpose::Probe => return Ok(self),

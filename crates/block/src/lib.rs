@@ -17,6 +17,7 @@ pub use api::{BlockSink, BlockSource, Extent, ExtentKind};
 pub use error::{Error, Result};
 pub use image::{ImageInfo, create_raw, is_in_use, open_sink, open_source, probe};
 pub use qcow2::{CLUSTER as QCOW2_CLUSTER, DataClusters, Qcow2Layout};
+pub use qcow2::{Known, Marks, create_qcow2, open_marked};
 
 #[cfg(test)]
 mod tests;

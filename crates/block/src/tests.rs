@@ -2,6 +2,8 @@ mod damage;
 mod locks;
 pub(crate) mod power;
 mod power_cut;
+mod qcow2_bitmaps;
+mod qcow2_create;
 mod qcow2_layout;
 mod qcow2_model;
 mod qcow2_read;

@@ -7,6 +7,7 @@
 mod audit;
 mod backup_attachments;
 mod backup_lists;
+mod backup_machines;
 mod backups;
 mod checkpoints;
 mod conditions;
@@ -73,7 +74,7 @@ pub use policy_runs::{AppliedPolicy, SinceFull};
 pub use proofs::{FileSystemCheck, Proof, ProofEnd};
 pub use replicas::{Replica, ReplicaDisk};
 pub use replications::Replication;
-pub use restores::{Restore, RestoreMapping, RestoreTarget};
+pub use restores::{NewServer, Restore, RestoreMapping, RestoreTarget};
 pub use retention::CopiesOfPolicy;
 pub use storage_units::StorageUnit;
 pub use trusted_clock::TrustedClock;

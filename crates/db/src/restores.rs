@@ -19,6 +19,17 @@ pub struct Restore {
     pub power_on: bool,
     /// Set where another project's backup is restored: by whose right.
     pub member_id: Option<MemberId>,
+    /// Set where the target is a server that is made for it.
+    pub new_server: Option<JsonText<NewServer>>,
+}
+
+/// What a restore makes besides filling disks. Kept as JSON, so fields are only ever added, with a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewServer {
+    /// Where its images and the definitions of its machine shall lie; absolute.
+    pub folder: String,
+    /// The libvirt that shall know it.
+    pub libvirt_uri: Option<String>,
 }
 
 /// One disk's backup and the volume that it overwrites.
@@ -37,11 +48,11 @@ pub struct RestoreTarget {
 
 impl Tx {
     pub async fn insert_restore(&mut self, restore: &Restore) -> Result<()> {
-        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, resource_id, mappings, power_on, member_id) \
-             VALUES ($1, $2, $3, $4, $5, $6)";
+        const SQL: &str = "INSERT INTO restore (operation_log_id, backup_id, resource_id, mappings, power_on, member_id, new_server) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)";
         on!(self, c => sqlx::query(SQL)
             .bind(&restore.operation_log_id).bind(&restore.backup_id).bind(&restore.resource_id).bind(&restore.mappings).bind(restore.power_on)
-            .bind(&restore.member_id)
+            .bind(&restore.member_id).bind(&restore.new_server)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }

@@ -6,20 +6,25 @@
 //! at a time may use a domain so.
 
 mod checkpoints;
+mod definition;
 mod domain;
+mod edit;
 mod error;
 mod leftovers;
+mod record;
 mod request;
 mod snapshot;
 mod virsh;
 
 pub use checkpoints::settle;
+pub use definition::definition;
 pub use domain::{Disk, Domain, State, answers};
 pub use error::{Error, Result};
 pub use leftovers::{clear_folder, leftovers};
+pub use record::record;
 pub use request::{DiskRequest, Freeze, LastPoint, Request};
 pub use snapshot::{Changes, Quiesced, ServedDisk, Snapshot, Whole};
-pub use virsh::Virsh;
+pub use virsh::{Virsh, define};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Against a real libvirt, whose QEMUs emulate.
 
+mod definition;
 mod linux_guest;
 mod snapshot;
 mod world;

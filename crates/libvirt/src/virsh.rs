@@ -1,5 +1,6 @@
 //! libvirt's own client as a child process: one process for each question.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -37,28 +38,42 @@ impl Virsh {
 
     /// Runs a command about the domain and returns what it prints.
     pub(crate) async fn run(&self, command: &str, options: &[&str]) -> Result<String> {
-        let running = Command::new("virsh")
-            // Its words are looked at.
-            .env("LC_ALL", "C")
-            .args(["--connect", &self.uri])
-            .args([command, "--domain", &self.domain])
-            .args(options)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let ended = tokio::time::timeout(self.patience, running).await;
-        let output = ended.map_err(|_| Error::Silent {
-            command: command.to_owned(),
-            limit: self.patience,
-        })?;
-        let output = output.map_err(Error::NoClient)?;
-        if output.status.success() {
-            return String::from_utf8(output.stdout)
-                .map_err(|_| Error::strange(format!("{command}: no UTF-8")));
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(refusal(command, &said))
+        let mut arguments = vec!["--domain", &self.domain];
+        arguments.extend(options);
+        run(&self.uri, self.patience, command, &arguments).await
     }
+}
+
+/// Makes the domain known that the file describes, without starting it. A domain of this name and UUID is made like it; one that has the
+/// name alone is left as it is, and the new one is refused.
+pub async fn define(uri: &str, file: &Path) -> Result<()> {
+    let file = file.to_string_lossy();
+    run(uri, PATIENCE, "define", &["--file", &file])
+        .await
+        .map(drop)
+}
+
+async fn run(uri: &str, patience: Duration, command: &str, arguments: &[&str]) -> Result<String> {
+    let running = Command::new("virsh")
+        // Its words are looked at.
+        .env("LC_ALL", "C")
+        .args(["--connect", uri, command])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let ended = tokio::time::timeout(patience, running).await;
+    let output = ended.map_err(|_| Error::Silent {
+        command: command.to_owned(),
+        limit: patience,
+    })?;
+    let output = output.map_err(Error::NoClient)?;
+    if output.status.success() {
+        return String::from_utf8(output.stdout)
+            .map_err(|_| Error::strange(format!("{command}: no UTF-8")));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(refusal(command, &said))
 }
 
 fn refusal(command: &str, said: &str) -> Error {

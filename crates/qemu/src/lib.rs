@@ -7,6 +7,7 @@
 mod agent;
 mod bitmaps;
 mod block;
+mod command_file;
 mod error;
 mod leftovers;
 mod lines;
@@ -14,16 +15,19 @@ mod machine;
 mod names;
 mod qmp;
 mod recipe;
+mod record;
 mod snapshot;
 mod steps;
 
 pub use agent::{Agent, AgentInfo};
 pub use bitmaps::{Changes, GRANULARITY, LastPoint, Whole, settle};
 pub use block::Bitmap;
+pub use command_file::command_file;
 pub use error::{Error, Result};
 pub use leftovers::{clear_folder, leftovers};
 pub use machine::{Drive, Machine};
 pub use qmp::{Event, Qmp, Version};
+pub use record::record;
 pub use snapshot::{DiskRequest, Failed, Quiesced, Recipe, Request, ServedDisk, Server, Snapshot};
 pub use steps::Step;
 

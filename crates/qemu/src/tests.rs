@@ -5,5 +5,6 @@ mod linux_guest;
 mod machine;
 mod peers;
 mod qmp;
+mod record;
 mod snapshot;
 mod world;

@@ -84,6 +84,8 @@ actions! {
     BackupsUpdate = "cbr:backups:update", Protect;
     BackupsDelete = "cbr:backups:delete", Protect;
     BackupsRestore = "cbr:backups:restore", Protect;
+    /// What the machine of a backup was made of.
+    BackupsGetMachine = "strongroom:backups:getMachine", Read;
     BackupsGetMetadata = "cbr:backups:getMetadata", Read;
     /// Reaches into guests, so that readers may not.
     BackupsCheckAgent = "cbr:backups:checkAgent", Protect;

@@ -14,7 +14,9 @@ use crate::sharing::{self, Seen};
 use crate::work::{self, Subject};
 use crate::{Action, App, Caller, Error, contents, locks, vaults};
 
-pub use crate::restores::{NewRestore, restore};
+pub use crate::restores::{
+    BegunServer, NewRestore, RestoredServer, restore, restore_as_new_server,
+};
 
 /// Where no vault says which one.
 const NO_ENTERPRISE_PROJECT: &str = "0";

@@ -196,6 +196,10 @@ pub enum Error {
     // Proofs.
     #[error("the backup is {status}: no machine can be run from it")]
     BackupStateForbidsProof { status: BackupStatus },
+    #[error("it is not known what the machine of the backup {backup_id} was made of")]
+    MachineNotRecorded { backup_id: BackupId },
+    #[error("no folder is configured for new servers")]
+    NewServersNotOffered,
     #[error("a proof of the backup has not ended yet")]
     ProofRunning,
     #[error("the proof {proof_id} does not exist")]

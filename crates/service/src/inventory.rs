@@ -210,7 +210,11 @@ pub async fn add_server(
     })
 }
 
-async fn insert_server(tx: &mut Tx, server: &Server, volumes: &[Volume]) -> Result<(), Error> {
+pub(crate) async fn insert_server(
+    tx: &mut Tx,
+    server: &Server,
+    volumes: &[Volume],
+) -> Result<(), Error> {
     // A vault knows its resources by id alone, so a server and a volume cannot share one.
     if tx
         .find_volume(&ResourceId::from(server.id.clone()).into())

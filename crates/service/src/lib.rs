@@ -8,6 +8,7 @@ mod app;
 pub mod attachments;
 pub mod audit;
 pub mod auto_bind;
+pub mod backup_machines;
 pub mod backups;
 mod caller;
 pub mod checkpoints;

@@ -32,7 +32,9 @@ pub use replication::{
     ReplicationTurn, ReplicationWork, fail_replication, finish_replication, note_destination,
     report_replication, start_replication,
 };
-pub use restore::{RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore};
+pub use restore::{
+    NewServerWork, RestoreDisk, RestoreWork, fail_restore, finish_restore, start_restore,
+};
 pub use sharing::{ShareWork, fail_measure_share, finish_measure_share, start_measure_share};
 pub use sync::{SyncCounts, SyncWork, fail_sync, finish_sync, forget_gone, list_found, start_sync};
 

@@ -8,15 +8,18 @@ mod policy;
 use serde::{Deserialize, Serialize};
 use strongroom_db::{Backup, Checkpoint, Server, Vault, VaultResource};
 use strongroom_types::{
-    BackupId, ChargingMode, CheckpointId, CloudType, ConsistentLevel, ImageType, ObjectType,
-    PolicyId, ProjectId, ProtectType, ResourceId, Retention, ServerId, Timestamp, VaultId,
-    VolumeFormat, VolumeId,
+    BackupId, ChargingMode, CheckpointId, CloudType, ConsistentLevel, ImageType, MachineRecord,
+    ObjectType, PolicyId, ProjectId, ProtectType, ResourceId, Retention, ServerId, Timestamp,
+    VaultId, VolumeFormat, VolumeId,
 };
 
 use crate::LibvirtDomain;
 use crate::progress::{BackupWork, DiskWork};
 
 pub use policy::PolicyNote;
+
+/// A quarter of what the attributes of a point may take; the policies have half of it.
+const MACHINE_BYTES_MAX: usize = 16 * 1024;
 
 /// The backup of one disk, as the point that holds its data tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +118,9 @@ pub struct ServerNote {
     pub guest_agent_socket: Option<String>,
     #[serde(default)]
     pub libvirt: Option<LibvirtDomain>,
+    /// What its machine was made of, as far as that fits.
+    #[serde(default)]
+    pub machine: Option<MachineRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,6 +248,22 @@ impl ServerNote {
             qmp_socket: socket(|server| &server.qmp_socket),
             guest_agent_socket: socket(|server| &server.guest_agent_socket),
             libvirt: work.server.as_ref().and_then(LibvirtDomain::of),
+            machine: work.machine.as_ref().and_then(fitting),
         }
     }
+}
+
+/// A domain's own text is the first that is left out, for it is by far the largest.
+fn fitting(machine: &MachineRecord) -> Option<MachineRecord> {
+    let fits = |machine: &MachineRecord| {
+        serde_json::to_string(machine).is_ok_and(|json| json.len() <= MACHINE_BYTES_MAX)
+    };
+    if fits(machine) {
+        return Some(machine.clone());
+    }
+    let short = MachineRecord {
+        libvirt_xml: None,
+        ..machine.clone()
+    };
+    fits(&short).then_some(short)
 }

@@ -182,6 +182,13 @@ pub(crate) async fn list(
         None => tx.insert_checkpoint(&checkpoint(vault, note)).await?,
     }
     tx.insert_backup(&top).await?;
+    let machine = note
+        .server
+        .as_ref()
+        .and_then(|server| server.machine.as_ref());
+    if let Some(machine) = machine {
+        tx.insert_backup_machine(&top.id, machine).await?;
+    }
     for child in &children {
         tx.insert_backup(child).await?;
     }

@@ -1,10 +1,11 @@
 //! Restoring backups onto disks of the inventory.
 
+mod new_server;
 mod plan;
 
 use strongroom_db::{
-    Backup, JsonText, Member, OperationExtra, OperationLog, Restore, RestoreMapping, RestoreTarget,
-    Tx, Vault,
+    Backup, JsonText, Member, NewServer, OperationExtra, OperationLog, Restore, RestoreMapping,
+    RestoreTarget, Tx, Vault,
 };
 use strongroom_types::{
     BackupId, BackupStatus, JobKind, OperationLogId, ProjectId, ProtectStatus, ResourceId,
@@ -15,6 +16,7 @@ use crate::findings::Findings;
 use crate::sharing::{self, Seen};
 use crate::work::{self, Subject};
 use crate::{Action, App, Caller, Error, backups, vaults};
+pub use new_server::{BegunServer, RestoredServer, restore_as_new_server};
 use plan::Plan;
 
 /// A server's backup takes `server_id` and mappings (none when it goes back to where it came from); a disk's
@@ -52,9 +54,7 @@ pub async fn restore(
 
     let now = app.now();
     let mut tx = app.db.begin().await?;
-    // The owner's vault, even where another project restores: the backup and who may read it stay as they are.
-    tx.lock_vault(&source.backup.vault_id).await?;
-    let source = Source::find(&mut tx, project, id).await?;
+    let source = Source::lock(&mut tx, project, id).await?;
     let log = start(app, &mut tx, &source, &new, &caller.request_id, now).await?;
     tx.commit().await?;
     app.wake.notify_one();
@@ -84,6 +84,13 @@ impl Source {
             vault,
         })
     }
+
+    /// As it is under the lock of the owner's vault, even where another project restores: the backup and who may read it stay as they are.
+    async fn lock(tx: &mut Tx, project: &ProjectId, id: &BackupId) -> Result<Self, Error> {
+        let source = Self::find(tx, project, id).await?;
+        tx.lock_vault(&source.backup.vault_id).await?;
+        Self::find(tx, project, id).await
+    }
 }
 
 /// A project to which a backup is shared may read it beside its owner.
@@ -104,15 +111,8 @@ fn check_backup(backup: &Backup, member: Option<&Member>) -> Result<(), Error> {
     })
 }
 
-/// Decides everything again under the locks, and starts.
-async fn start(
-    app: &App,
-    tx: &mut Tx,
-    source: &Source,
-    new: &NewRestore,
-    request_id: &str,
-    now: Timestamp,
-) -> Result<OperationLog, Error> {
+/// Whether the vault's state, and what is done to it just now, leave its backups alone.
+async fn check_vault(tx: &mut Tx, source: &Source) -> Result<(), Error> {
     let Source {
         backup,
         member,
@@ -129,7 +129,20 @@ async fn start(
     if member.is_none() && backups::is_moving(tx, vault, backup).await? {
         return Err(Error::VaultBusy);
     }
-    let plan = Plan::make(tx, &vault.project_id, backup, new).await?;
+    Ok(())
+}
+
+/// Decides everything again under the locks, and starts.
+async fn start(
+    app: &App,
+    tx: &mut Tx,
+    source: &Source,
+    new: &NewRestore,
+    request_id: &str,
+    now: Timestamp,
+) -> Result<OperationLog, Error> {
+    check_vault(tx, source).await?;
+    let plan = Plan::make(tx, &source.vault.project_id, &source.backup, new).await?;
     let volumes = plan.target_ids();
     for volume_id in &volumes {
         if !tx.lock_volume(volume_id).await? {
@@ -139,20 +152,61 @@ async fn start(
         }
     }
     check_traffic(tx, &plan, &volumes).await?;
-    let resource = plan.protected_resource();
-    reserve_resource(tx, &resource).await?;
+    let resource_id = plan.protected_resource();
+    reserve_resource(tx, &resource_id).await?;
+    let wanted = Wanted {
+        resource_id,
+        target: plan.target(),
+        mappings: plan.mappings(),
+        power_on: new.power_on,
+        new_server: None,
+    };
+    enqueue(app, tx, source, wanted, request_id, now).await
+}
+
+/// A restore that nothing speaks against.
+struct Wanted {
+    /// What a vault would protect of the target.
+    resource_id: ResourceId,
+    /// Id and name of what is overwritten.
+    target: (ResourceId, String),
+    mappings: Vec<RestoreMapping>,
+    power_on: bool,
+    new_server: Option<NewServer>,
+}
+
+async fn enqueue(
+    app: &App,
+    tx: &mut Tx,
+    source: &Source,
+    wanted: Wanted,
+    request_id: &str,
+    now: Timestamp,
+) -> Result<OperationLog, Error> {
+    let Source {
+        backup,
+        member,
+        vault,
+    } = source;
     if member.is_none() {
         mark_waiting(tx, backup, now).await?;
     }
-    let log = new_log(app, vault, backup, &plan, request_id, now);
+    let log = new_log(app, vault, backup, wanted.target, request_id, now);
     work::begin(app, tx, JobKind::Restore, log.id.as_str(), &log, now).await?;
+    let mut volumes: Vec<_> = wanted
+        .mappings
+        .iter()
+        .map(|mapping| mapping.volume_id.clone())
+        .collect();
+    volumes.sort();
     tx.insert_restore(&Restore {
         operation_log_id: log.id.clone(),
         backup_id: backup.id.clone(),
-        resource_id: resource,
-        mappings: JsonText(plan.mappings()),
-        power_on: new.power_on,
+        resource_id: wanted.resource_id,
+        mappings: JsonText(wanted.mappings),
+        power_on: wanted.power_on,
         member_id: member.as_ref().map(|member| member.id.clone()),
+        new_server: wanted.new_server.map(JsonText),
     })
     .await?;
     for volume_id in volumes {
@@ -227,11 +281,11 @@ fn new_log(
     app: &App,
     vault: &Vault,
     backup: &Backup,
-    plan: &Plan,
+    target: (ResourceId, String),
     request_id: &str,
     now: Timestamp,
 ) -> OperationLog {
-    let (target_resource_id, target_resource_name) = plan.target();
+    let (target_resource_id, target_resource_name) = target;
     let extra = OperationExtra::Restore {
         backup_id: backup.id.clone(),
         backup_name: backup.name.clone(),

@@ -29,6 +29,8 @@ pub struct Settings {
     pub peers: Vec<PeerSetting>,
     /// Restores of servers stop their machines; without it, servers that run are not restored.
     pub stops_machines: bool,
+    /// The folder for the images of servers that are made of backups; absolute. Without it none are made.
+    pub new_servers_dir: Option<String>,
     /// The folder for sockets of attached backups, and for what is written over them; absolute.
     pub attach_dir: String,
     /// Each has its share of memory and of the host's disk.
@@ -59,6 +61,7 @@ impl Default for Settings {
             storage_units: Vec::new(),
             peers: Vec::new(),
             stops_machines: false,
+            new_servers_dir: None,
             attach_dir: "/var/lib/strongroom/attached".to_owned(),
             attached_disks_max: 64,
             readers_max: 16,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::firmware::idle_firmware;
 use crate::qemu_machine::{
     MONITOR, QemuMachine, ask_monitor, guest_folder, is_here, make_file_system, tool,
 };
@@ -100,6 +101,17 @@ impl Libvirt {
         Some(libvirt)
     }
 
+    /// A new folder in which its QEMUs may write what others make there, by their group.
+    pub fn shared_folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder).expect("a folder of our own");
+        if is_root() {
+            std::os::unix::fs::chown(&folder, None, Some(USER)).expect("root may");
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o2770)).expect("it is ours");
+        folder
+    }
+
     fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let (_keep, never) = mpsc::channel::<()>();
         for _ in 0..ATTEMPTS {
@@ -158,14 +170,20 @@ impl Libvirt {
         }
         let disks = self.disk("0.qcow2", "qcow2", "vda", "virtio")
             + &self.disk("1.raw", "raw", "vdb", "virtio");
-        self.define("bare", 16, "", &disks);
-        self.virsh(&["start", "bare"]);
+        self.define_bare(&disks);
     }
 
     /// Starts a domain `bare` as [`Self::start_bare`] does, with one disk alone, `0.qcow2`, which is there.
     pub fn start_bare_over(&self) {
         let disk = self.disk("0.qcow2", "qcow2", "vda", "virtio");
-        self.define("bare", 16, "", &disk);
+        self.define_bare(&disk);
+    }
+
+    fn define_bare(&self, disks: &str) {
+        let firmware = self.folder.join("firmware.bin");
+        fs::write(&firmware, idle_firmware()).expect("a folder of our own");
+        let boot = format!("<loader type='rom'>{}</loader>", firmware.display());
+        self.define("bare", "pc", 16, &boot, disks);
         self.virsh(&["start", "bare"]);
     }
 
@@ -192,7 +210,7 @@ impl Libvirt {
                  <serial type='file'><source path='{place}/console'/></serial>\
                  <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
             );
-        self.define("linux", 256, &boot, &devices);
+        self.define("linux", "q35", 256, &boot, &devices);
         self.virsh(&["start", "linux"]);
         Some(())
     }
@@ -232,8 +250,7 @@ impl Libvirt {
         )
     }
 
-    fn define(&self, name: &str, mebibytes: u32, boot: &str, devices: &str) {
-        let machine = if boot.is_empty() { "pc" } else { "q35" };
+    fn define(&self, name: &str, machine: &str, mebibytes: u32, boot: &str, devices: &str) {
         // libvirt keeps the first monitor to itself.
         let monitor = self.folder.join(MONITOR);
         let xml = format!(

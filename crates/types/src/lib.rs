@@ -7,6 +7,7 @@
 mod chain;
 mod clock;
 mod ids;
+mod machine;
 mod place;
 mod random;
 mod retention;
@@ -24,6 +25,10 @@ pub use ids::{
     AgentId, AgentPathId, AttachmentId, AuditId, BackupId, CheckpointId, DomainId, InvalidId,
     JobId, MemberId, OperationLogId, OrderId, OrganizationPolicyId, PolicyId, ProjectId, ProofId,
     ReplicationId, ResourceId, ServerId, TriggerId, UserId, VaultId, VolumeId,
+};
+pub use machine::{
+    Firmware, MachineDiskBus, MachineRecord, MachineSource, NetworkCard, NewMachine,
+    NewMachineDisk, RecordedDisk,
 };
 pub use place::{is_nbd_uri, nbd_uri};
 pub use random::{IdSource, SystemIds};

@@ -153,12 +153,13 @@ codes! {
     ProofNotFound = "Strongroom.1020", 404, "The proof or its picture does not exist.";
     ProofRunning = "Strongroom.1021", 409, "A proof of the backup has not ended yet.";
     BackupNotProvable = "Strongroom.1022", 400, "No machine can be run from the backup in its current state.";
-
-    /// Why a task failed, where the clouds have no code of their own.
     AttachmentNotFound = "Strongroom.1023", 404, "The attachment does not exist.";
     AttachmentsExceeded = "Strongroom.1024", 400, "Too many disks are attached.";
     RangeNotSatisfiable = "Strongroom.1025", 416, "The range lies beyond the end.";
+    MachineNotRecorded = "Strongroom.1026", 404, "It is not known what the machine of the backup was made of.";
+    NewServersNotOffered = "Strongroom.1027", 400, "This installation makes no new servers.";
 
+    /// Why a task failed, where the clouds have no code of their own.
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";
     DataDamaged = "Strongroom.2002", 500, "Backed-up data is missing or damaged.";
     Interrupted = "Strongroom.2003", 500, "Every attempt was interrupted.";

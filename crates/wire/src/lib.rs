@@ -5,6 +5,7 @@ pub mod administration;
 pub mod agent_checks;
 pub mod attachments;
 pub mod audit;
+pub mod backup_machines;
 pub mod backups;
 pub mod checkpoints;
 mod codes;

@@ -10,6 +10,8 @@ use strongroom_nbd::{
     Target,
 };
 
+use crate::transfer::ChangedDisk;
+
 /// 16 MiB ahead: requests as long as the pieces that a backup reads.
 const AHEAD: Ahead = Ahead {
     requests: 16,
@@ -206,15 +208,15 @@ impl ExportChanges {
     pub(crate) fn size_bytes(&self) -> u64 {
         self.reader.size_bytes()
     }
+}
 
-    /// The next piece, in order; none at the end.
-    pub(crate) fn next_piece(&mut self) -> Result<Option<Piece>> {
+impl ChangedDisk for ExportChanges {
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
         let next = self.reader.next_piece();
         next.map_err(|error| disk_error(&self.uri, error))
     }
 
-    /// Reads anything, between two pieces.
-    pub(crate) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let read = self.reader.client().read_at(offset, buffer);
         read.map_err(|error| disk_error(&self.uri, error))
     }

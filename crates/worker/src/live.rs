@@ -28,6 +28,7 @@ use strongroom_types::{Chain, IdSource, ServerId, Trouble};
 use crate::guests;
 use crate::jobs::JobError;
 use crate::shared_folder::make_folder_like_parent;
+use crate::transfer::Audit;
 
 pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
@@ -72,6 +73,11 @@ impl LiveHost {
             ids,
             turns: Mutex::default(),
         }
+    }
+
+    /// Of a disk that has so much in which nothing is said to have changed.
+    pub(crate) fn audit(&self, unchanged_bytes: u64) -> Audit {
+        Audit::new(Arc::clone(&self.ids), self.audit_permille, unchanged_bytes)
     }
 
     async fn turn(&self, server: &ServerId) -> Turn {
@@ -135,6 +141,10 @@ fn last_point(saved: &LastSaved) -> LastPoint {
         point: saved.backup_id.clone(),
         size: saved.size_bytes,
     }
+}
+
+fn not_recorded(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error = %Chain(error), "a machine does not say what it is made of");
 }
 
 fn missing(disk: &DiskWork) -> JobError {

@@ -26,7 +26,7 @@ fn is_for_peers(operation: &Operation) -> bool {
 
 /// What a project does with its own backups, beside CBR.
 fn is_of_backups(operation: &Operation) -> bool {
-    let parts = ["/attachments", "/proofs"];
+    let parts = ["/attachments", "/proofs", "/machine"];
     parts.iter().any(|part| operation.path.contains(part))
 }
 

@@ -105,6 +105,7 @@ pub(super) async fn run_backup(server: &TestServer) {
         disks: disks.collect(),
         protected_at: app.now(),
         quiesce: None,
+        machine: None,
     };
     let usage = VaultUsage {
         points: (0..work.disks.len())

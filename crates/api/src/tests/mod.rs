@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod audit;
 mod auth;
+mod backup_machines;
 mod codes;
 mod contents;
 mod contract;

@@ -10,9 +10,9 @@ use super::{be32, be64, small};
 use crate::file::ImageFile;
 use crate::{Error, Result};
 
-const MAGIC: [u8; 4] = *b"QFI\xfb";
+pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
 const SIZE_V2: u64 = 72;
-const SIZE_V3: u64 = 104;
+pub(super) const SIZE_V3: u64 = 104;
 /// QEMU's own limits; they also bound what opening an image costs.
 const MAX_L1_BYTES: u64 = 32 << 20;
 const MAX_BACKING_NAME_BYTES: u32 = 1023;

@@ -5,9 +5,11 @@
 //! Numbers are big-endian.
 
 mod backing;
+mod bitmaps;
 mod commit;
 mod compression;
 mod counts;
+mod create;
 mod entry;
 mod header;
 mod image;
@@ -18,6 +20,8 @@ mod writer;
 mod zero;
 
 pub(crate) use backing::Chain;
+pub use bitmaps::{Known, Marks, open_marked};
+pub use create::create_qcow2;
 pub(crate) use header::Header;
 pub(crate) use image::Image;
 pub use layout::{CLUSTER, DataClusters, Qcow2Layout};

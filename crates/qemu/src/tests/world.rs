@@ -157,7 +157,7 @@ impl Lab {
         (running, qmp)
     }
 
-    async fn spawn(&self, kind: Kind, mut command: Command) -> (Running, Qmp) {
+    pub(super) async fn spawn(&self, kind: Kind, mut command: Command) -> (Running, Qmp) {
         for stale in ["qmp.sock", "nbd.sock"] {
             fs::remove_file(self.path(stale)).ok();
         }

@@ -3,8 +3,8 @@ use strongroom_db::{
     OperationExtra, Quiesce, Server, Tx, Vault, VaultResource, Volume,
 };
 use strongroom_types::{
-    BackupId, BackupStatus, ImageType, OperationLogId, ProtectStatus, ResourceType, ServerId,
-    Timestamp, Trouble, VolumeId,
+    BackupId, BackupStatus, ImageType, MachineRecord, OperationLogId, ProtectStatus, ResourceType,
+    ServerId, Timestamp, Trouble, VolumeId,
 };
 
 use super::{Failure, VaultUsage};
@@ -25,6 +25,8 @@ pub struct BackupWork {
     pub server: Option<Server>,
     /// What the vault says about the resource.
     pub resource: Option<VaultResource>,
+    /// What the server's machine was made of when it last said so.
+    pub machine: Option<MachineRecord>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct BackupOutcome {
     pub protected_at: Timestamp,
     /// Absent where nobody wished that the guest holds still.
     pub quiesce: Option<Quiesce>,
+    /// What the server's machine is made of, as far as anybody knows.
+    pub machine: Option<MachineRecord>,
 }
 
 #[derive(Debug, Clone)]
@@ -138,6 +142,9 @@ async fn read_work(
         project_name: project.ok_or_else(|| gone("project"))?.name,
         server: tx.find_server(&server_id).await?,
         resource: tx.find_vault_resource(&backup.resource_id).await?,
+        machine: tx
+            .newest_machine_of(&backup.project_id, &backup.resource_id)
+            .await?,
         backup,
         operation_log_id,
         disks,
@@ -216,6 +223,7 @@ pub async fn fail_backup(
             .collect(),
         protected_at: now,
         quiesce: None,
+        machine: None,
     };
     publish_rows(&mut tx, &backup, &outcome, now).await?;
     let log = super::log_of(&job)?;
@@ -281,6 +289,9 @@ async fn publish_rows(
     }
     top.stored_bytes = stored_bytes;
     end_row(tx, top, now).await?;
+    if let Some(machine) = &outcome.machine {
+        tx.insert_backup_machine(&backup.id, machine).await?;
+    }
     if count == 0 {
         return Err(Error::broken(format!("backup {} has no disks", backup.id)));
     }

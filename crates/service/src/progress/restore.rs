@@ -1,6 +1,7 @@
-use strongroom_db::{Backup, Lease, OperationExtra, Restore, Server, Tx, Volume};
+use strongroom_db::{Backup, JsonText, Lease, OperationExtra, Restore, Server, Tx, Volume};
 use strongroom_types::{
-    BackupStatus, MemberId, MemberStatus, OperationLogId, OperationStatus, ProtectStatus, Timestamp,
+    BackupStatus, MachineRecord, MemberId, MemberStatus, OperationLogId, OperationStatus,
+    ProtectStatus, Timestamp,
 };
 
 use super::Failure;
@@ -15,6 +16,18 @@ pub struct RestoreWork {
     pub server: Option<Server>,
     pub disks: Vec<RestoreDisk>,
     pub power_on: bool,
+    /// Set where the server is made for it.
+    pub new_server: Option<NewServerWork>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewServerWork {
+    /// Where its images and the definitions of its machine lie.
+    pub folder: String,
+    /// The libvirt that shall know it.
+    pub libvirt_uri: Option<String>,
+    /// What the machine of the backup was made of, if that is known.
+    pub machine: Option<MachineRecord>,
 }
 
 #[derive(Debug, Clone)]
@@ -101,12 +114,21 @@ async fn read_work(tx: &mut Tx, restore: Restore) -> Result<RestoreWork, Error> 
         | OperationExtra::Sync { .. }
         | OperationExtra::Replication(_) => None,
     };
+    let new_server = match restore.new_server {
+        None => None,
+        Some(JsonText(new)) => Some(NewServerWork {
+            folder: new.folder,
+            libvirt_uri: new.libvirt_uri,
+            machine: tx.find_backup_machine(&restore.backup_id).await?,
+        }),
+    };
     Ok(RestoreWork {
         backup: backup.ok_or_else(|| gone(format!("backup {}", restore.backup_id)))?,
         operation_log_id: restore.operation_log_id,
         server,
         disks,
         power_on: restore.power_on,
+        new_server,
     })
 }
 

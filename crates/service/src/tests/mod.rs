@@ -12,6 +12,7 @@ mod lists;
 mod live_servers;
 mod locks;
 mod migrations;
+mod new_servers;
 mod notices;
 mod orders;
 mod organization_policies;

@@ -542,6 +542,7 @@ impl World {
             disks,
             protected_at,
             quiesce: None,
+            machine: work.machine,
         };
         (outcome, usage)
     }

@@ -3,6 +3,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::attachments::Attach;
+use super::backup_machines::{self, RestoreNew};
 use super::connection::encode;
 use super::export::Export;
 use super::mount::Mount;
@@ -40,6 +41,10 @@ pub(crate) enum Verb {
     Reject { backup: String },
     /// Write a backup back onto disks, overwriting what differs.
     Restore(Restore),
+    /// Make a new server of a server's backup, with images and a machine of its own.
+    RestoreNew(RestoreNew),
+    /// Show what the machine of a backup was made of, or print what starts one like it.
+    Machine(backup_machines::Show),
     /// Copy a server's backup to another region.
     Replicate(Replicate),
     /// Run a machine from a backup, apart from everything, to see whether it boots.
@@ -189,6 +194,8 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
         Verb::Members { backup } => sharing::members(context, &backup).await,
         Verb::Accept { backup, vault } => sharing::accept(context, &backup, &vault).await,
         Verb::Reject { backup } => sharing::reject(context, &backup).await,
+        Verb::RestoreNew(new) => backup_machines::restore_new(context, &new).await,
+        Verb::Machine(show) => backup_machines::show(context, &show).await,
         Verb::Replicate(wish) => replicate(context, &wish).await,
         Verb::Prove { backup, wait } => proofs::prove(context, &backup, wait).await,
         Verb::Proofs { backup } => proofs::list(context, &backup).await,

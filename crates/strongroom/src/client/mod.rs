@@ -2,6 +2,7 @@
 
 mod attachments;
 mod audit;
+mod backup_machines;
 mod backups;
 mod checkpoints;
 mod connection;

@@ -43,6 +43,9 @@ pub(crate) struct Worker {
     /// Where attached backups have their sockets, and what is written over them; in the data directory when absent. At most 55
     /// bytes, for the same reason.
     pub(crate) attach_dir: Option<PathBuf>,
+    /// Servers that are made of backups have their images here, each in a folder; none are made when absent. At most 55 bytes, for
+    /// there are the sockets of their monitors too.
+    pub(crate) new_servers_dir: Option<PathBuf>,
     /// What is kept in memory of each attached disk.
     pub(crate) attach_cache_mib: usize,
 }
@@ -61,6 +64,7 @@ impl Default for Worker {
             machine_hook_seconds: 300,
             prove: Prove::default(),
             attach_dir: None,
+            new_servers_dir: None,
             attach_cache_mib: 128,
         }
     }
@@ -91,6 +95,7 @@ impl Worker {
         let folders = [
             ("scratch_dir", &self.scratch_dir),
             ("attach_dir", &self.attach_dir),
+            ("new_servers_dir", &self.new_servers_dir),
         ];
         for (name, folder) in folders {
             if let Some(folder) = folder

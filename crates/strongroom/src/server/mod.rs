@@ -168,6 +168,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         peers,
         stops_machines: config.worker.machine_hook.is_some(),
         attach_dir: attach_dir(config, data_dir)?,
+        new_servers_dir: new_servers_dir(config)?,
         ..Settings::default()
     };
     Ok(App {
@@ -193,6 +194,17 @@ fn attach_dir(config: &Config, data_dir: &DataDir) -> anyhow::Result<String> {
     let text = folder.to_str();
     let text = text.with_context(|| format!("{} is not UTF-8", folder.display()))?;
     Ok(text.to_owned())
+}
+
+/// As text, for the images in it are disks of the inventory.
+fn new_servers_dir(config: &Config) -> anyhow::Result<Option<String>> {
+    let Some(folder) = &config.worker.new_servers_dir else {
+        return Ok(None);
+    };
+    let folder: PathBuf = folder.components().collect();
+    let text = folder.to_str();
+    let text = text.with_context(|| format!("{} is not UTF-8", folder.display()))?;
+    Ok(Some(text.to_owned()))
 }
 
 fn worker(

@@ -28,6 +28,7 @@ mod live;
 mod machine_hook;
 mod machines;
 mod mounted;
+mod new_server;
 mod pages;
 mod prove;
 mod recover;

@@ -24,7 +24,7 @@ use crate::server::BINARY;
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 11] = [
+const ELSEWHERE: [(&str, &str, &str); 12] = [
     (
         "../README.md",
         "cargo run --release --bin strongroom -- demo",
@@ -69,6 +69,11 @@ const ELSEWHERE: [(&str, &str, &str); 11] = [
         "live-servers.md",
         "qemu-system-x86_64 -m 2048",
         "`live.rs` runs such machines",
+    ),
+    (
+        "new-servers.md",
+        "strongroom backup machine",
+        "`new_server.rs` asks what a machine was that runs",
     ),
     (
         "policies.md",

@@ -1,30 +1,27 @@
+mod at_rest;
 mod live;
 
-use std::path::Path;
-
-use strongroom_block::BlockSource;
 use strongroom_repo::{NewPoint, Repository};
 use strongroom_service::MachineAddress;
 use strongroom_service::Provenance;
 use strongroom_service::progress::{
-    BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork, Failure, fail_backup,
+    BackupOutcome, BackupWork, DiskFailure, DiskSaved, DiskWork, Failure, fail_backup,
     finish_backup, start_backup,
 };
-use strongroom_service::rows::{DiskReading, Quiesce};
-use strongroom_types::{BackupId, Chain, ConsistentLevel, Timestamp, Trouble, VolumeId};
+use strongroom_service::rows::DiskReading;
+use strongroom_types::{BackupId, Chain, VolumeId};
 
 use super::error::disk_trouble;
 use super::usage::{self, Change};
-use super::{Context, JobError, reporting};
-use crate::places::open_source;
-use crate::transfer::{self, BackedUp, Progress};
+use super::{Context, JobError};
+use crate::transfer::BackedUp;
 
 /// Backs up one resource: a disk, or every disk of a server.
 ///
 /// A server that runs is asked to serve its disks. Otherwise all disks are opened, under QEMU's locks, before the first is
 /// read. Either way they are one instant together.
 pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), JobError> {
-    let work = start_backup(&context.app, &context.lease, backup_id).await?;
+    let mut work = start_backup(&context.app, &context.lease, backup_id).await?;
     let repository = context.repositories.get(&work.backup.project_id).await?;
     if work
         .server
@@ -34,56 +31,12 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
         live::forget_earlier_instants(&repository, &work).await?;
     }
     let asked_at = context.app.now();
-    if let Some(instant) = crate::live::begin(&context.live, &work).await? {
+    if let Some(mut instant) = crate::live::begin(&context.live, &work).await? {
+        // What it says now goes before what it said last.
+        work.machine = instant.machine.take().or(work.machine);
         return live::run(context, &repository, &work, asked_at, instant).await;
     }
-    back_up_at_rest(context, &repository, &work).await
-}
-
-async fn back_up_at_rest(
-    context: &Context,
-    repository: &Repository,
-    work: &BackupWork,
-) -> Result<(), JobError> {
-    let opened = open_disks(work).await?;
-    let protected_at = context.app.now();
-    let total = opened
-        .iter()
-        .filter_map(|disk| disk.source.as_ref().ok())
-        .map(|source| source.size_bytes())
-        .sum();
-    let progress = Progress::new(total);
-    // Boxed: the state of a transfer is large.
-    let saving = Box::pin(save_disks(
-        context,
-        repository,
-        work,
-        protected_at,
-        opened,
-        &progress,
-    ));
-    let disks = reporting(
-        context,
-        &work.operation_log_id,
-        &work.backup.id,
-        &progress,
-        saving,
-    )
-    .await??;
-    let outcome = BackupOutcome {
-        disks,
-        protected_at,
-        quiesce: not_asked(work),
-    };
-    publish(context, repository, work, outcome).await
-}
-
-/// Nobody is there to hold still in a machine that is off.
-fn not_asked(work: &BackupWork) -> Option<Quiesce> {
-    let is_wanted = work.vault.consistent_level == ConsistentLevel::App;
-    is_wanted.then(|| Quiesce::Failed {
-        reason: "the server was off: its disks are as it left them".to_owned(),
-    })
+    at_rest::run(context, &repository, &work).await
 }
 
 pub(super) async fn fail(
@@ -94,88 +47,12 @@ pub(super) async fn fail(
     Ok(fail_backup(&context.app, &context.lease, backup_id, failure).await?)
 }
 
-struct OpenedDisk {
-    work: DiskWork,
-    source: Result<Box<dyn BlockSource>, DiskFailure>,
-}
-
-async fn open_disks(work: &BackupWork) -> Result<Vec<OpenedDisk>, JobError> {
-    let disks = work.disks.clone();
-    let opening = tokio::task::spawn_blocking(move || {
-        disks
-            .into_iter()
-            .map(|work| OpenedDisk {
-                source: open_disk(&work),
-                work,
-            })
-            .collect()
-    });
-    opening
-        .await
-        .map_err(|_| JobError::Broken("opening the disks stopped unexpectedly"))
-}
-
-fn open_disk(work: &DiskWork) -> Result<Box<dyn BlockSource>, DiskFailure> {
-    let Some(volume) = &work.volume else {
-        return Err(DiskFailure {
-            trouble: Trouble::DiskMissing,
-            message: "the disk is no longer in the inventory".to_owned(),
-        });
-    };
-    open_source(Path::new(&volume.path), volume.format).map_err(|error| disk_failure(work, &error))
-}
-
 /// The log tells the operator where the disk lies; its owner knows it by its id.
 fn disk_failure(work: &DiskWork, error: &strongroom_block::Error) -> DiskFailure {
     tracing::warn!(error = %Chain(error), "a disk cannot be backed up");
     DiskFailure {
         trouble: disk_trouble(error),
         message: format!("the disk {}: {}", work.backup.resource_id, error.reason()),
-    }
-}
-
-async fn save_disks(
-    context: &Context,
-    repository: &Repository,
-    work: &BackupWork,
-    protected_at: Timestamp,
-    disks: Vec<OpenedDisk>,
-    progress: &Progress,
-) -> Result<Vec<DiskOutcome>, JobError> {
-    let mut outcomes = Vec::with_capacity(disks.len());
-    for OpenedDisk { work: disk, source } in disks {
-        let result = match source {
-            Ok(source) => {
-                let provenance = Provenance::of(work, &disk, protected_at);
-                save_disk(context, repository, &disk, source, &provenance, progress).await?
-            }
-            Err(failure) => Err(failure),
-        };
-        outcomes.push(DiskOutcome {
-            backup_id: disk.backup.id,
-            result,
-        });
-    }
-    Ok(outcomes)
-}
-
-/// A disk that fails is an outcome, and the next disk is still saved; a storage that fails ends the attempt.
-async fn save_disk(
-    context: &Context,
-    repository: &Repository,
-    work: &DiskWork,
-    source: Box<dyn BlockSource>,
-    provenance: &Provenance,
-    progress: &Progress,
-) -> Result<Result<DiskSaved, DiskFailure>, JobError> {
-    let new = new_point(work, source.size_bytes(), provenance);
-    match transfer::back_up(repository, source, new, progress, &context.cancel).await {
-        Ok(backed_up) => {
-            let because = "nothing records the changes of a disk at rest".to_owned();
-            Ok(Ok(saved(work, &backed_up, Some(because))))
-        }
-        Err(transfer::TransferError::Disk(error)) => Ok(Err(disk_failure(work, &error))),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -27,7 +27,7 @@ use strongroom_service::progress::report_progress;
 use strongroom_types::{BackupId, Chain, JobKind, OperationLogId, ProjectId, VaultId};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use error::JobError;
+pub(crate) use error::{JobError, disk_trouble};
 
 use crate::live::LiveHost;
 use crate::machine_hook::MachineHook;

@@ -19,6 +19,7 @@ pub(super) async fn run(context: &Context, replica_id: &BackupId) -> Result<(), 
     // What it is a backup of is not on this host, whatever this inventory says.
     work.server = None;
     work.resource = None;
+    work.machine = None;
     for disk in &mut work.disks {
         disk.volume = None;
     }
@@ -38,6 +39,7 @@ pub(super) async fn run(context: &Context, replica_id: &BackupId) -> Result<(), 
         disks,
         protected_at: protected_at.unwrap_or(work.backup.created_at),
         quiesce: None,
+        machine: None,
     };
     back_up::publish(context, &repository, &work, outcome).await
 }

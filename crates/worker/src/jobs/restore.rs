@@ -9,6 +9,7 @@ use strongroom_types::{OperationLogId, Trouble};
 
 use super::error::disk_trouble;
 use super::{Context, JobError, machine, reporting};
+use crate::new_servers;
 use crate::places::open_sink;
 use crate::transfer::{self, Progress};
 
@@ -29,6 +30,9 @@ pub(super) async fn run(
     if let Some(machine) = machine {
         machine::stop(&context.app, machine, &work).await?;
     }
+    if let Some(new) = &work.new_server {
+        new_servers::make_images(&work, new).await?;
+    }
     let targets = open_targets(&work).await?;
     let restoring = async {
         for (point, sink) in targets {
@@ -44,6 +48,9 @@ pub(super) async fn run(
         restoring,
     )
     .await??;
+    if let Some(new) = &work.new_server {
+        new_servers::describe(&work, new).await?;
+    }
     // Before the end is published: who dies in between has it stopped, compared and started once more.
     if let Some(machine) = machine.filter(|_| work.power_on) {
         machine::start(machine).await;

@@ -7,7 +7,7 @@ use strongroom_block::BlockSource;
 use strongroom_service::MachineAddress;
 use strongroom_service::progress::{BackupWork, DiskWork};
 use strongroom_service::rows::Quiesce;
-use strongroom_types::{Chain, IdSource, VolumeFormat};
+use strongroom_types::{Chain, IdSource, MachineRecord, VolumeFormat};
 
 use super::pace::{Pace, Paced};
 use super::serving::{Changes, ServedDisk, Serving};
@@ -29,6 +29,15 @@ pub(crate) struct Instant {
     ids: Arc<dyn IdSource>,
     /// Absent where the vault does not ask for it.
     pub(crate) quiesce: Option<Quiesce>,
+    /// What the machine is made of, if it could be asked.
+    pub(crate) machine: Option<MachineRecord>,
+}
+
+/// An instant as either kind of machine makes it.
+pub(super) struct Begun {
+    pub(super) serving: Serving,
+    pub(super) quiesce: Option<Quiesce>,
+    pub(super) machine: Option<MachineRecord>,
 }
 
 /// Makes the instant, after whatever an earlier attempt left is gone. None for a server that has no machine just now, or that we
@@ -49,11 +58,12 @@ pub(crate) async fn begin(host: &LiveHost, work: &BackupWork) -> Result<Option<I
         }
         MachineAddress::Libvirt(domain) => domains::begin(&domain, folder, work).await?,
     };
-    Ok(begun.map(|(serving, quiesce)| Instant {
+    Ok(begun.map(|begun| Instant {
         _turn: turn,
-        disks: serving.disks(),
-        serving,
-        quiesce,
+        disks: begun.serving.disks(),
+        serving: begun.serving,
+        quiesce: begun.quiesce,
+        machine: begun.machine,
         audit_permille: host.audit_permille,
         pace: Arc::clone(&host.pace),
         ids: Arc::clone(&host.ids),

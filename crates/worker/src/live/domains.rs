@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use strongroom_libvirt::{
     Disk, DiskRequest, Domain, Error, Freeze, LastPoint, Quiesced, Request, Snapshot, Virsh,
-    clear_folder, leftovers, settle,
+    clear_folder, leftovers, record, settle,
 };
 use strongroom_service::LibvirtDomain;
 use strongroom_service::live_servers::LiveServer;
 use strongroom_service::progress::{BackupWork, DiskWork};
 use strongroom_service::rows::{LastSaved, Quiesce};
-use strongroom_types::{Chain, ConsistentLevel, Trouble};
+use strongroom_types::{Chain, ConsistentLevel, MachineRecord, Trouble, VolumeId};
 
+use super::backup::Begun;
 use super::drives::same_place;
 use super::serving::Serving;
 use crate::jobs::JobError;
@@ -40,7 +41,7 @@ pub(super) async fn begin(
     address: &LibvirtDomain,
     folder: PathBuf,
     work: &BackupWork,
-) -> Result<Option<(Serving, Option<Quiesce>)>, JobError> {
+) -> Result<Option<Begun>, JobError> {
     let virsh = virsh(address);
     let Some(domain) = running(&virsh).await.map_err(job_error)? else {
         clear_folder(&folder).await.map_err(job_error)?;
@@ -55,10 +56,30 @@ pub(super) async fn begin(
         folder,
         freeze,
     };
+    let machine = recorded(&virsh, &request.disks, &work.disks).await;
     let begun = Snapshot::begin(&virsh, &request).await;
     let snapshot = begun.map_err(job_error)?;
-    let quiesce = quiesce(&snapshot.quiesced);
-    Ok(Some((Serving::Libvirt { virsh, snapshot }, quiesce)))
+    Ok(Some(Begun {
+        quiesce: quiesce(&snapshot.quiesced),
+        serving: Serving::Libvirt { virsh, snapshot },
+        machine,
+    }))
+}
+
+/// What the machine is made of. A backup does not fail for what it says about its machine.
+async fn recorded(
+    virsh: &Virsh,
+    requests: &[DiskRequest],
+    disks: &[DiskWork],
+) -> Option<MachineRecord> {
+    let disks = disks.iter().zip(requests).map(|(disk, request)| {
+        let id = VolumeId::from(disk.backup.resource_id.clone());
+        (id, request.target.clone())
+    });
+    let recorded = record(virsh, &disks.collect::<Vec<_>>()).await;
+    recorded
+        .inspect_err(|error| super::not_recorded(error))
+        .ok()
 }
 
 fn requests(domain: &Domain, disks: &[DiskWork]) -> Result<Vec<DiskRequest>, JobError> {

@@ -1,19 +1,24 @@
 //! Servers whose QEMU's monitor is ours.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use strongroom_qemu::{
-    Agent, DiskRequest, Error, Failed, Machine, Quiesced, Request, Snapshot, clear_folder,
-    leftovers,
+    Agent, DiskRequest, Error, Failed, Machine, Qmp, Quiesced, Request, Snapshot, clear_folder,
+    leftovers, record,
 };
 use strongroom_service::progress::{BackupWork, DiskWork};
 use strongroom_service::rows::{Quiesce, Server};
-use strongroom_types::{Chain, ConsistentLevel};
+use strongroom_types::{Chain, ConsistentLevel, MachineRecord, VolumeId};
 
+use super::backup::Begun;
 use super::drives::drive_of;
 use super::serving::Serving;
 use super::{LiveHost, PATIENCE, job_error, last_point, missing, monitor, thaw};
 use crate::jobs::JobError;
+
+/// Some hundred questions, of which each takes less than a millisecond.
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the instant, after whatever an earlier attempt left in `folder` and in the machine is gone. None for a server that has no
 /// machine just now.
@@ -23,7 +28,7 @@ pub(super) async fn begin(
     socket: PathBuf,
     folder: PathBuf,
     work: &BackupWork,
-) -> Result<Option<(Serving, Option<Quiesce>)>, JobError> {
+) -> Result<Option<Begun>, JobError> {
     let mut qmp = match monitor(&socket, PATIENCE).await {
         Err(Error::Unreachable { .. }) => {
             clear_folder(&folder).await.map_err(job_error)?;
@@ -35,6 +40,7 @@ pub(super) async fn begin(
     let mut agent = ready_agent(host, server).await;
     cleared.map_err(job_error)?;
     let machine = Machine::inspect(&mut qmp).await.map_err(job_error)?;
+    let recorded = recorded(&mut qmp, &machine, &work.disks).await;
     let request = Request {
         disks: requests(&machine, &work.disks)?,
         folder,
@@ -48,8 +54,28 @@ pub(super) async fn begin(
     };
     let begun = Snapshot::begin(&mut qmp, agent, &request).await;
     let snapshot = begun.map_err(|failed| not_begun(work, failed))?;
-    let quiesce = quiesce(&snapshot.quiesced, refusal);
-    Ok(Some((Serving::Monitor { socket, snapshot }, quiesce)))
+    Ok(Some(Begun {
+        quiesce: quiesce(&snapshot.quiesced, refusal),
+        serving: Serving::Monitor { socket, snapshot },
+        machine: recorded,
+    }))
+}
+
+/// What the machine is made of. A backup does not fail for what it says about its machine.
+async fn recorded(qmp: &mut Qmp, machine: &Machine, disks: &[DiskWork]) -> Option<MachineRecord> {
+    let drives = disks.iter().filter_map(|disk| {
+        let drive = drive_of(machine, &disk.volume.as_ref()?.path)?;
+        Some((VolumeId::from(disk.backup.resource_id.clone()), drive))
+    });
+    let drives: Vec<_> = drives.collect();
+    let asking = tokio::time::timeout(RECORD_PATIENCE, record(qmp, machine, &drives));
+    let asked = asking.await.unwrap_or_else(|_| {
+        Err(Error::Silent {
+            what: "what the machine is made of".to_owned(),
+            limit: RECORD_PATIENCE,
+        })
+    });
+    asked.inspect_err(|error| super::not_recorded(error)).ok()
 }
 
 /// The guest's agent, once it has let go on what an earlier attempt held still; or why there is none.

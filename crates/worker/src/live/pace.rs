@@ -23,6 +23,11 @@ impl Pace {
         }
     }
 
+    /// For disks that no guest has.
+    pub(crate) fn unlimited() -> Self {
+        Self::new(None)
+    }
+
     /// Counts bytes that were read, and waits until they were due; on a thread that may wait. Time in which nothing was read is
     /// not made up for.
     pub(crate) fn wait(&self, bytes: u64) {

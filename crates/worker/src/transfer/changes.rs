@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::back_up::{BackedUp, Piece, Pieces, adopted, write};
 use super::{PIECE_BYTES, Progress, TransferError};
-use crate::exports::{ExportAgain, ExportChanges};
 use crate::live::Pace;
 
 /// Which stretches are read although they are said to be unchanged, to find out whether that is so.
@@ -65,11 +64,20 @@ impl Audit {
     }
 }
 
+/// A disk of which is known what was written since a point.
+pub(crate) trait ChangedDisk: Send + 'static {
+    /// The next piece, in order; none at the end.
+    fn next_piece(&mut self) -> strongroom_block::Result<Option<strongroom_nbd::Piece>>;
+
+    /// Reads anything, between two pieces.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> strongroom_block::Result<()>;
+}
+
 /// Writes a new point over `since`, the name of the point that the changes are counted from. A point of the new name that is
 /// committed already is adopted. [`Error::Changed`] if the audit finds that something else has changed; nothing is committed then.
 pub(crate) async fn back_up_changes(
     repository: &Repository,
-    (changes, again): (ExportChanges, ExportAgain),
+    (changes, again): (impl ChangedDisk, Again),
     (since, audit): (&str, Audit),
     pace: Arc<Pace>,
     new: NewPoint,
@@ -92,7 +100,11 @@ pub(crate) async fn back_up_changes(
     Ok(backed_up)
 }
 
-fn reread(mut export: ExportAgain, bytes: &Arc<AtomicU64>, pace: &Arc<Pace>) -> Reread {
+/// Reads the disk in any order, beside its pieces.
+pub(crate) type Again =
+    Box<dyn FnMut(u64, &mut [u8]) -> strongroom_block::Result<()> + Send + 'static>;
+
+fn reread(mut again: Again, bytes: &Arc<AtomicU64>, pace: &Arc<Pace>) -> Reread {
     let (bytes, pace) = (Arc::clone(bytes), Arc::clone(pace));
     let waits = Handle::current();
     Box::new(move |offset, buffer| {
@@ -101,13 +113,13 @@ fn reread(mut export: ExportAgain, bytes: &Arc<AtomicU64>, pace: &Arc<Pace>) -> 
         let entered = waits.enter();
         pace.wait(buffer.len() as u64);
         drop(entered);
-        let read = export.read_at(offset, buffer);
+        let read = again(offset, buffer);
         read.map_err(|error| Arc::new(error) as Source)
     })
 }
 
 fn read_changes(
-    mut changes: ExportChanges,
+    mut changes: impl ChangedDisk,
     mut audit: Audit,
     pace: &Pace,
     pieces: &Pieces,
@@ -140,7 +152,7 @@ fn read_changes(
 
 /// False if nobody waits for pieces any more.
 fn pass_unchanged(
-    changes: &mut ExportChanges,
+    changes: &mut impl ChangedDisk,
     audit: &mut Audit,
     (mut offset, length): (u64, u64),
     pieces: &Pieces,

@@ -8,7 +8,7 @@ mod restore;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use back_up::{BackedUp, back_up};
-pub(crate) use changes::{Audit, back_up_changes};
+pub(crate) use changes::{Audit, ChangedDisk, back_up_changes};
 pub use restore::{Restored, restore, write_out};
 
 /// Bytes read or written at once.

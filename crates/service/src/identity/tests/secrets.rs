@@ -68,7 +68,7 @@ fn roles_contain_each_other_and_only_reading_is_for_all() {
         let ours = ["strongroom:", "cbr:organizationPolicies:"]
             .iter()
             .any(|start| action.name().starts_with(start));
-        // Of what we added, proofs, attachments and what is copied out belong to projects.
+        // Of what we added, proofs, attachments, what is known of backups and what is copied out belong to projects.
         let of_projects = [
             "strongroom:proofs:",
             "strongroom:attachments:",

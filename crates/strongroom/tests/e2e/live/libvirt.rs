@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -25,10 +26,12 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let scratch = folder.path().join("scratch");
     fs::create_dir(&scratch).unwrap();
     fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+    let servers = libvirt.shared_folder("servers");
     let data_dir = folder.path().join("strongroom");
     let start = || {
         let mut command = Command::new(BINARY);
         command.env("STRONGROOM__WORKER__SCRATCH_DIR", &scratch);
+        command.env("STRONGROOM__WORKER__NEW_SERVERS_DIR", &servers);
         Server::start_by(command, &data_dir)
     };
     let server = start();
@@ -74,16 +77,56 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let last = site.backup(last["id"].as_str().unwrap()).await;
     assert_eq!(consistency(&last), ("1", "1"), "{last}");
     assert!(site.check(&last, &[0]).await >= reached);
-    until("nothing is served any more", || {
-        !libvirt.has_backup("linux")
-    })
-    .await;
+    let is_served = || libvirt.has_backup("linux");
+    until("nothing is served any more", || !is_served()).await;
     let checkpoints = libvirt.virsh(&["checkpoint-list", "linux", "--name"]);
     assert_eq!(checkpoints.split_whitespace().count(), 1, "{checkpoints}");
 
     restored(&site, &libvirt, &full).await;
     let after = site.back_up(&server, &vault).await;
     site.check(&after, &[0, CORRECTED]).await;
+    let console = folder.path().join("console");
+    becomes_a_new_domain(&server, &site, &libvirt, &console, &last).await;
+}
+
+/// The backup is restored as another domain, which boots from its disks and is backed up in its turn.
+async fn becomes_a_new_domain(
+    server: &Server,
+    site: &Site,
+    libvirt: &Libvirt,
+    console: &Path,
+    backup: &Value,
+) {
+    // Both write to one console.
+    libvirt.virsh(&["destroy", "linux", "--graceful"]);
+    fs::write(console, "").unwrap();
+    let (id, uri) = (backup["id"].as_str().unwrap(), libvirt.uri());
+    let new = [
+        "--name",
+        "copy of <linux>",
+        "--define",
+        "--libvirt-uri",
+        &uri,
+    ];
+    let begun = server.verb(&[&["backup", "restore-new", id][..], &new].concat());
+    let task = site.api.wait_for_task(begun["job_id"].as_str().unwrap());
+    assert_eq!(task.await["status"], "success");
+    let domain = begun["server"]["id"].as_str().unwrap();
+    let names = libvirt.virsh(&["list", "--all", "--name"]);
+    assert!(names.contains("copy of <linux>"), "{names}");
+    let defined = libvirt.virsh(&["dumpxml", domain]);
+    assert!(
+        defined.contains(begun["folder"].as_str().unwrap()),
+        "{defined}"
+    );
+    libvirt.virsh(&["start", domain]);
+    let said = || fs::read_to_string(console).unwrap_or_default();
+    until("the new domain writes", || said().contains("GUEST wrote")).await;
+    let vault = site.api.make_vault("server", &[domain]).await;
+    let of_new = site.api.back_up(&vault).await;
+    let machine = server.verb(&["backup", "machine", &of_new]);
+    assert_eq!(machine["machine"]["name"], "copy of <linux>");
+    assert_eq!(machine["machine"]["source"], "libvirt");
 }
 
 /// Nobody overwrites what runs; once it is off, anybody may.

@@ -38,6 +38,9 @@ pub(crate) async fn page(page: &str) -> Stage {
             stage.shell(page, begin.unwrap()).await;
         }
         "live-servers.md" | "libvirt.md" => stage.disk("/images/web.qcow2", DISK_BYTES),
+        "new-servers.md" => {
+            stage.shell(page, &of_server(A_BACKUP)).await;
+        }
         "proofs.md" => {
             let disk = stage.names.fill("/images/web.raw");
             assert!(QemuMachine::bootable_disk(Path::new(&disk)));
@@ -118,15 +121,19 @@ async fn sharing(stage: &mut Stage) {
     stage.shell("sharing.md", volume).await;
 }
 
-/// Another region, in which the page begins once it has configured this one.
-async fn replication(stage: &mut Stage) {
-    let begin = A_BACKUP.replace(
+/// The same of a server `web` with that disk.
+fn of_server(commands: &str) -> String {
+    let commands = commands.replace(
         "volume add --name data --path",
         "server add --name web --disk",
     );
-    let begin = begin.replace("object-type disk", "object-type server");
-    let begin = begin.replace("daily data", "daily web");
-    stage.shell("replication.md", &begin).await;
+    let commands = commands.replace("object-type disk", "object-type server");
+    commands.replace("daily data", "daily web")
+}
+
+/// Another region, in which the page begins once it has configured this one.
+async fn replication(stage: &mut Stage) {
+    stage.shell("replication.md", &of_server(A_BACKUP)).await;
     let token = "0123456789abcdef0123456789abcdef0123456789abcdef";
     stage.secret("/etc/strongroom/west.token", token);
     let data_dir = stage.folder.path().join("west");

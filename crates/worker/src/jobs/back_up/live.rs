@@ -82,6 +82,7 @@ async fn save(
         disks,
         protected_at,
         quiesce: instant.quiesce.clone(),
+        machine: work.machine.clone(),
     };
     publish(context, repository, work, outcome).await
 }
@@ -121,9 +122,11 @@ impl Saver<'_> {
         changed: Changed,
     ) -> Result<Result<DiskSaved, (String, Option<u64>)>, JobError> {
         let new = new_point(self.disk, changed.exports.0.size_bytes(), &self.provenance);
+        let (changes, mut again) = changed.exports;
+        let read_again = move |offset, buffer: &mut [u8]| again.read_at(offset, buffer);
         let saving = transfer::back_up_changes(
             self.repository,
-            changed.exports,
+            (changes, Box::new(read_again)),
             (&changed.since, changed.audit),
             changed.pace,
             new,

@@ -68,11 +68,19 @@ async fn a_disk_whose_changes_are_not_known_is_read_whole_and_the_other_is_not()
     assert_eq!(readings[0].whole, None);
     assert!(whole(&readings[1]).contains("keeps no bitmaps"));
 
+    at.write(0, 6, 3 * MIB..4 * MIB);
     at.stop();
     let off = at.backed_up().await;
-    for reading in at.readings(&off).await {
-        assert!(whole(&reading).contains("at rest"));
-    }
+    at.holds(&off).await;
+    let readings = at.readings(&off).await;
+    assert_eq!(readings[0].whole, None);
+    assert!(readings[0].read_bytes <= (MIB + BESIDES) as u64);
+    assert!(whole(&readings[1]).contains("at rest"));
+    // What the image has counted is not counted from this one.
+    let off_again = at.backed_up().await;
+    at.holds(&off_again).await;
+    let readings = at.readings(&off_again).await;
+    assert!(whole(&readings[0]).contains("no bitmap of the last backup"));
     at.start();
     at.write(0, 5, 0..MIB);
     let on_again = at.backed_up().await;
@@ -122,6 +130,24 @@ async fn a_bitmap_that_lost_changes_is_found_by_the_audit_and_the_backup_is_righ
     at.holds(&next).await;
     let readings = at.readings(&next).await;
     assert_eq!(readings[0].whole, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bitmap_in_an_image_that_lost_changes_is_found_by_the_audit_too() {
+    let Some(mut at) = Installation::with_audit(1000).await else {
+        return;
+    };
+    at.write(0, 1, 0..4 * MIB);
+    at.backed_up().await;
+    at.write(0, 2, 2 * MIB..3 * MIB);
+    at.machine().clear_bitmaps("0.qcow2");
+    at.write(0, 3, 6 * MIB..7 * MIB);
+    at.stop();
+    let off = at.backed_up().await;
+    at.holds(&off).await;
+    let readings = at.readings(&off).await;
+    assert!(whole(&readings[0]).contains("did not mark"));
+    assert!(readings[0].wrong_at.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

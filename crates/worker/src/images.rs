@@ -1,0 +1,76 @@
+//! Images at rest whose own bitmaps tell what has changed since the last backup.
+
+use std::path::Path;
+
+use strongroom_block::{BlockSource, Extent, ExtentKind, Known, Marks, Result, open_marked};
+use strongroom_nbd::{Content, Piece};
+use strongroom_types::BackupId;
+
+use crate::transfer::ChangedDisk;
+
+/// Bytes read at once.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// A disk that nobody writes, under QEMU's lock, and which of it was written since a point.
+pub(crate) struct ImageChanges {
+    source: Box<dyn BlockSource>,
+    marks: Marks,
+    offset: u64,
+}
+
+/// An image that is open for reading, and its marks if they are to be believed.
+pub(crate) struct OpenedImage {
+    pub(crate) source: Box<dyn BlockSource>,
+    pub(crate) marks: Known,
+}
+
+/// Opens a qcow2 image and looks for what QEMU has counted since the backup `since`.
+pub(crate) fn open(path: &Path, since: &BackupId) -> Result<OpenedImage> {
+    let (source, marks) = open_marked(path, &format!("strongroom-{since}"))?;
+    Ok(OpenedImage { source, marks })
+}
+
+impl ImageChanges {
+    pub(crate) fn new(source: Box<dyn BlockSource>, marks: Marks) -> Self {
+        Self {
+            source,
+            marks,
+            offset: 0,
+        }
+    }
+
+    fn content(&mut self, length: u64) -> Result<(Content, u64)> {
+        let extent: Extent = self.source.next_extent(self.offset)?;
+        let extent = extent.up_to(length);
+        if extent.kind == ExtentKind::Hole {
+            return Ok((Content::Hole, extent.length));
+        }
+        let length = extent.length.min(PIECE_BYTES);
+        let mut data = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        self.source.read_at(self.offset, &mut data)?;
+        Ok((Content::Data(data), length))
+    }
+}
+
+impl ChangedDisk for ImageChanges {
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
+        let offset = self.offset;
+        if offset >= self.source.size_bytes() {
+            return Ok(None);
+        }
+        let (content, length) = match self.marks.at(offset) {
+            (false, length) => (Content::Unchanged, length),
+            (true, length) => self.content(length)?,
+        };
+        self.offset += length;
+        Ok(Some(Piece {
+            offset,
+            length,
+            content,
+        }))
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.source.read_at(offset, buffer)
+    }
+}
