@@ -5,11 +5,12 @@ use std::sync::Arc;
 use strongroom_db::Backup;
 use strongroom_types::{BackupStatus, MachineRecord, MachineSource, Role};
 
+use super::recovery::points_of;
 use super::world::failure;
 use super::{World, on_each_database, refused};
 use crate::backups::{self, BegunServer, RestoredServer};
 use crate::inventory::ServerView;
-use crate::{Caller, Error, Settings, backup_machines, inventory, progress};
+use crate::{Caller, Error, Settings, backup_machines, inventory, progress, recovery};
 
 const FOLDER: &str = "/srv/new";
 
@@ -188,6 +189,28 @@ async fn what_a_machine_was_made_of_stays_with_its_backups() {
             .unwrap();
         assert_eq!(kept, record());
 
+        // Its points say it too, and a recovery reads it from them.
+        backups::delete(app, caller, project, &next.id)
+            .await
+            .unwrap();
+        world.run_jobs().await;
+        refused!(
+            backup_machines::get(app, caller, project, &next.id).await,
+            Error::BackupNotFound { .. }
+        );
+        let points = world.written.lock().unwrap().clone();
+        let found = recovery::group(points);
+        let found = found.iter().find(|found| found.id == next.id).unwrap();
+        let by = world.recoverer();
+        let listing = recovery::list_again(app, &by, project, found)
+            .await
+            .unwrap();
+        assert_eq!(listing, recovery::Listing::Listed);
+        let again = backup_machines::get(app, caller, project, &next.id)
+            .await
+            .unwrap();
+        assert_eq!(again, record());
+
         let other = world.server("db", 1).await;
         let vault = world.server_vault("other", &[&other]).await;
         let unknown = world.backed_up(&vault).await.remove(0);
@@ -196,6 +219,42 @@ async fn what_a_machine_was_made_of_stays_with_its_backups() {
             Error::MachineNotRecorded { .. }
         );
         assert_eq!(web.server.name, "web");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn points_keep_of_a_domain_what_fits() {
+    on_each_database(|mut world| async move {
+        let (_, backup) = scene(&mut world).await;
+        let large = MachineRecord {
+            libvirt_xml: Some("<domain/>".repeat(10_000)),
+            ..record()
+        };
+        let vault = backup.vault_id.clone();
+        let new = World::new_checkpoint(&vault);
+        world.back_up(new).await.unwrap();
+        let (job, lease) = world.claim_some().await;
+        let id = job.subject_id.parse().unwrap();
+        let mut work = progress::start_backup(&world.app, &lease, &id)
+            .await
+            .unwrap();
+        work.machine = Some(large.clone());
+        let points = points_of(&work, world.app.now());
+        for point in points {
+            let note = point.provenance.server.unwrap();
+            assert_eq!(note.machine, Some(record()));
+        }
+        let (mut outcome, usage) = world.save(&lease, &id).await;
+        outcome.machine = Some(large.clone());
+        progress::finish_backup(&world.app, &lease, &id, outcome, usage)
+            .await
+            .unwrap();
+        let (app, caller, project) = (&world.app, &world.caller, &world.project);
+        let kept = backup_machines::get(app, caller, project, &id)
+            .await
+            .unwrap();
+        assert_eq!(kept, large);
     })
     .await;
 }
