@@ -120,7 +120,9 @@ proptest! {
         mut cuts in prop::collection::vec(0..40 * CLUSTER, 0..12),
         (a, b) in (0_u64..1 << 32, 0_u64..1 << 32),
     ) {
-        cuts.iter_mut().for_each(|cut| *cut %= size);
+        for cut in &mut cuts {
+            *cut %= size;
+        }
         cuts.sort_unstable();
         cuts.dedup();
         let data: Vec<_> = cuts.chunks_exact(2).map(|ends| ends[0]..ends[1]).collect();
