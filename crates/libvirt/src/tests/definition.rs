@@ -6,7 +6,7 @@ use strongroom_types::{
 use crate::definition;
 use crate::record::parse;
 
-const DOMAIN: &str = r#"<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+const DOMAIN: &str = "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>web</name>
   <uuid>5b0e17aa-0000-4000-8000-000000000001</uuid>
   <memory unit='KiB'>2097152</memory>
@@ -29,7 +29,7 @@ const DOMAIN: &str = r#"<domain type='qemu' xmlns:qemu='http://libvirt.org/schem
   </devices>
   <qemu:commandline><qemu:arg value='secret,id=s,data=hidden'/></qemu:commandline>
 </domain>
-"#;
+";
 
 fn volume(number: u8) -> VolumeId {
     format!("00000000-0000-4000-8000-0000000000{number:02}")

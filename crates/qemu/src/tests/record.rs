@@ -3,9 +3,9 @@
 use std::fs;
 
 use strongroom_types::{
-    Firmware, MachineDiskBus, MachineRecord, MachineSource, NewMachine, NewMachineDisk, VolumeId,
+    Firmware, IdSource, MachineDiskBus, MachineRecord, MachineSource, NewMachine, NewMachineDisk,
+    VolumeFormat, VolumeId,
 };
-use strongroom_types::{IdSource, VolumeFormat};
 use tokio::process::Command;
 
 use super::world::{Kind, Lab};
@@ -18,6 +18,9 @@ const KINDS: [(&str, MachineDiskBus); 5] = [
     ("ide-hd,bus=ahci.0", MachineDiskBus::Sata),
     ("nvme,serial=n1", MachineDiskBus::Nvme),
 ];
+
+/// Of the new machine.
+const NAME: &str = "it's, new; $(false)";
 
 #[derive(Debug)]
 struct Counting(std::sync::atomic::AtomicU8);
@@ -37,21 +40,11 @@ async fn record_all(qmp: &mut Qmp, ids: &[VolumeId]) -> MachineRecord {
     record(qmp, &machine, &disks).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_machine_is_made_again_from_what_is_recorded() {
-    let Some(lab) = Lab::open() else { return };
-    let source = Counting(1.into());
-    let ids = KINDS.map(|_| VolumeId::random(&source));
-    let mut more = vec![
-        "-smp".to_owned(),
-        "2".to_owned(),
-        "-device".to_owned(),
-        "virtio-scsi-pci".to_owned(),
-        "-device".to_owned(),
-        "ich9-ahci,id=ahci".to_owned(),
-        "-nic".to_owned(),
-        "user,model=e1000,mac=52:54:00:AB:cd:01,restrict=on".to_owned(),
-    ];
+/// What a machine is given beside its two disks, the images of which are made.
+fn more(lab: &Lab) -> Vec<String> {
+    let fixed = "-smp 2 -device virtio-scsi-pci -device ich9-ahci,id=ahci \
+        -nic user,model=e1000,mac=52:54:00:AB:cd:01,restrict=on";
+    let mut more: Vec<_> = fixed.split_whitespace().map(str::to_owned).collect();
     for (number, (device, _)) in KINDS.iter().enumerate() {
         let file = format!("k{number}.qcow2");
         lab.tool("qemu-img", ["create", "-q", "-f", "qcow2", &file, "16M"]);
@@ -62,32 +55,10 @@ async fn a_machine_is_made_again_from_what_is_recorded() {
             format!("{device},drive=k{number}"),
         ]);
     }
-    let more: Vec<_> = more.iter().map(String::as_str).collect();
-    let (machine, mut qmp) = lab.start_with(Kind::Machine, &more).await;
-    let first = record_all(&mut qmp, &ids).await;
-    drop((machine, qmp));
+    more
+}
 
-    assert_eq!((first.source, first.version), (MachineSource::Qemu, 1));
-    assert_eq!(first.architecture.as_deref(), Some("x86_64"));
-    let kind = first.machine_type.as_deref().unwrap();
-    assert!(kind.starts_with("pc-i440fx-"), "{kind}");
-    assert_eq!((first.cpus, first.memory_mib), (Some(2), Some(16)));
-    // Its firmware is a file of the test.
-    assert_eq!(first.firmware, None::<Firmware>);
-    let buses: Vec<_> = first.disks.iter().map(|disk| disk.bus.unwrap()).collect();
-    assert_eq!(buses, KINDS.map(|(_, bus)| bus));
-    assert_eq!(first.disks[1].serial.as_deref(), Some("it's , $HOME"));
-    assert_eq!(
-        first.disks[1].controller.as_deref(),
-        Some("virtio-scsi-pci")
-    );
-    assert_eq!(first.disks[2].boot_index, Some(2));
-    let [card] = &first.network_cards[..] else {
-        panic!("{:?}", first.network_cards);
-    };
-    assert_eq!(card.model.as_deref(), Some("e1000"));
-    assert_eq!(card.mac.as_deref(), Some("52:54:00:ab:cd:01"));
-
+fn new_machine(lab: &Lab, ids: &[VolumeId]) -> NewMachine {
     let disks = ids.iter().enumerate().map(|(number, id)| {
         let path = lab.path(&format!("it's new, $(no) \"{number}\".qcow2"));
         fs::copy(lab.path(&format!("k{number}.qcow2")), &path).unwrap();
@@ -97,12 +68,27 @@ async fn a_machine_is_made_again_from_what_is_recorded() {
             format: VolumeFormat::Qcow2,
         }
     });
-    let new = NewMachine {
-        name: "it's, new; $(false)".to_owned(),
+    NewMachine {
+        name: NAME.to_owned(),
         uuid: "5b0e17aa-0000-4000-8000-000000000002".to_owned(),
         monitor: Some(lab.path("qmp.sock").to_str().unwrap().to_owned()),
         disks: disks.collect(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_made_again_from_what_is_recorded() {
+    let Some(lab) = Lab::open() else { return };
+    let source = Counting(1.into());
+    let ids = KINDS.map(|_| VolumeId::random(&source));
+    let more = more(&lab);
+    let more: Vec<_> = more.iter().map(String::as_str).collect();
+    let (machine, mut qmp) = lab.start_with(Kind::Machine, &more).await;
+    let first = record_all(&mut qmp, &ids).await;
+    drop((machine, qmp));
+    is_as_it_was_given(&first);
+
+    let new = new_machine(&lab, &ids);
     fs::write(lab.path("machine.sh"), command_file(&first, &new)).unwrap();
     let mut script = Command::new("sh");
     script.args(["machine.sh", "-S", "-display", "none"]);
@@ -112,7 +98,7 @@ async fn a_machine_is_made_again_from_what_is_recorded() {
         panic!("{:?}", again.network_cards);
     };
     assert_eq!(card.mac, Some(new.mac(0)));
-    assert_eq!(again.name.as_deref(), Some("it's, new; $(false)"));
+    assert_eq!(again.name.as_deref(), Some(NAME));
     let same = MachineRecord {
         name: first.name.clone(),
         firmware: first.firmware,
@@ -120,4 +106,25 @@ async fn a_machine_is_made_again_from_what_is_recorded() {
         ..again
     };
     assert_eq!(same, first);
+}
+
+fn is_as_it_was_given(record: &MachineRecord) {
+    assert_eq!((record.source, record.version), (MachineSource::Qemu, 1));
+    assert_eq!(record.architecture.as_deref(), Some("x86_64"));
+    let kind = record.machine_type.as_deref().unwrap();
+    assert!(kind.starts_with("pc-i440fx-"), "{kind}");
+    assert_eq!((record.cpus, record.memory_mib), (Some(2), Some(16)));
+    // Its firmware is a file of the test.
+    assert_eq!(record.firmware, None::<Firmware>);
+    let buses: Vec<_> = record.disks.iter().map(|disk| disk.bus.unwrap()).collect();
+    assert_eq!(buses, KINDS.map(|(_, bus)| bus));
+    let scsi = &record.disks[1];
+    assert_eq!(scsi.serial.as_deref(), Some("it's , $HOME"));
+    assert_eq!(scsi.controller.as_deref(), Some("virtio-scsi-pci"));
+    assert_eq!(record.disks[2].boot_index, Some(2));
+    let [card] = &record.network_cards[..] else {
+        panic!("{:?}", record.network_cards);
+    };
+    assert_eq!(card.model.as_deref(), Some("e1000"));
+    assert_eq!(card.mac.as_deref(), Some("52:54:00:ab:cd:01"));
 }
