@@ -39,6 +39,16 @@ impl ImageChanges {
         }
     }
 
+    /// What is not marked is unchanged where it is there. It may be gone without a write, as after `qemu-img resize --shrink` and
+    /// another `resize`, or without the image that it came from.
+    fn unmarked(&mut self, length: u64) -> Result<(Content, u64)> {
+        let extent = self.source.next_extent(self.offset)?.up_to(length);
+        Ok(match extent.kind {
+            ExtentKind::Hole => (Content::Hole, extent.length),
+            ExtentKind::Data => (Content::Unchanged, extent.length),
+        })
+    }
+
     fn content(&mut self, length: u64) -> Result<(Content, u64)> {
         let extent: Extent = self.source.next_extent(self.offset)?;
         let extent = extent.up_to(length);
@@ -59,7 +69,7 @@ impl ChangedDisk for ImageChanges {
             return Ok(None);
         }
         let (content, length) = match self.marks.at(offset) {
-            (false, length) => (Content::Unchanged, length),
+            (false, length) => self.unmarked(length)?,
             (true, length) => self.content(length)?,
         };
         self.offset += length;

@@ -10,7 +10,7 @@ use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork,
 };
 use strongroom_service::rows::{LastSaved, Quiesce};
-use strongroom_types::{ConsistentLevel, Timestamp, Trouble, VolumeFormat};
+use strongroom_types::{Chain, ConsistentLevel, Timestamp, Trouble, VolumeFormat};
 
 use super::{disk_failure, new_point, publish, saved};
 use crate::images::{self, ImageChanges};
@@ -266,6 +266,12 @@ impl Saver<'_> {
             }
             Err(TransferError::Disk(error)) => {
                 Ok(Either::Saved(Err(disk_failure(self.disk, &error))))
+            }
+            Err(TransferError::Repository(error @ Error::Reread { .. })) => {
+                Ok(Either::Saved(Err(DiskFailure {
+                    trouble: Trouble::DiskUnreadable,
+                    message: Chain(&error).to_string(),
+                })))
             }
             Err(error) => Err(error.into()),
         }

@@ -151,6 +151,29 @@ async fn a_bitmap_in_an_image_that_lost_changes_is_found_by_the_audit_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_smaller_size_took_from_an_image_is_not_carried_over() {
+    let Some(mut at) = Installation::new().await else {
+        return;
+    };
+    at.write(0, 1, 0..12 * MIB);
+    at.backed_up().await;
+    at.write(0, 2, MIB..2 * MIB);
+    at.stop();
+    let image = at.folder.path().join("0.qcow2");
+    for size in ["8M", "16M"] {
+        let mut resize = std::process::Command::new("qemu-img");
+        resize.args(["resize", "-q", "--shrink", "-f", "qcow2"]);
+        assert!(resize.arg(&image).arg(size).status().unwrap().success());
+    }
+    let mut content = at.content(0);
+    content[8 * MIB..].fill(0);
+    at.set_content(0, content);
+    let off = at.backed_up().await;
+    at.holds(&off).await;
+    assert_eq!(at.readings(&off).await[0].whole, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_restore_to_its_own_images_a_server_is_read_whole() {
     let Some(mut at) = Installation::new().await else {
         return;
