@@ -48,7 +48,30 @@ fn rewritten(xml: &str, record: &MachineRecord, new: &NewMachine) -> Result<Stri
             _ => {}
         }
     }
+    let end = devices.last_child().map(|last| last.range().end);
+    let end = end.ok_or_else(|| Error::strange("a domain without devices"))?;
+    edits.push((end..end, added_disks(devices, record, new)));
     Ok(apply(xml, edits))
+}
+
+/// Those that the domain did not have when it was recorded: they were added while it ran, or behind its last record.
+fn added_disks(devices: Node<'_, '_>, record: &MachineRecord, new: &NewMachine) -> String {
+    let old: Vec<_> = devices.children().filter_map(target_of).collect();
+    let is_there = |disk: &NewMachineDisk| {
+        let recorded = record.disk(&disk.resource_id);
+        let target = recorded.and_then(|recorded| recorded.target.as_deref());
+        target.is_some_and(|target| old.contains(&target))
+    };
+    let added = new.disks.iter().filter(|disk| !is_there(disk));
+    let targets = (0..).map(|number| format!("vd{}", letters_of(number)));
+    let free = targets.filter(|target| !old.contains(&target.as_str()));
+    let disks = added.zip(free).map(|(disk, target)| {
+        format!(
+            "  <disk type=\"file\" device=\"disk\">\n      {}\n      <target dev=\"{target}\" bus=\"virtio\"/>\n    </disk>\n  ",
+            driver_and_source(disk)
+        )
+    });
+    disks.collect()
 }
 
 /// Which of the new disks stands for one of the recorded domain.

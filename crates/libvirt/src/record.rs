@@ -1,14 +1,12 @@
 //! What a domain is made of, as a backup remembers it.
 
-use std::ops::Range;
-
 use roxmltree::{Document, Node};
 use strongroom_types::{
     Firmware, MachineDiskBus, MachineRecord, MachineSource, NetworkCard, RecordedDisk, VolumeId,
 };
 
 use crate::domain::child;
-use crate::edit::{apply, without};
+use crate::edit::{Edit, apply, escaped, without};
 use crate::{Error, Result, Virsh};
 
 /// Asks for the domain as it will start next. `disks` are those that are backed up, by libvirt's names, the system disk first.
@@ -117,27 +115,76 @@ fn card(card: Node<'_, '_>) -> NetworkCard {
     }
 }
 
-/// Where the disks lie, where the firmware keeps its variables, sockets of the host, and commands for QEMU in which anything may stand.
-fn private_parts(domain: Node<'_, '_>, devices: Node<'_, '_>) -> Vec<(Range<usize>, String)> {
+/// Where disks lie and how they were locked, where the firmware keeps its variables, the host's ends of devices, what ties a device to
+/// one machine, and words for the guest or for QEMU in which anything may stand.
+fn private_parts(domain: Node<'_, '_>, devices: Node<'_, '_>) -> Vec<Edit> {
     let mut parts = Vec::new();
     for node in domain.children().filter(Node::is_element) {
-        if node.tag_name().namespace().is_some() && node.tag_name().name() == "commandline" {
-            parts.push(without(node));
+        let is_for_qemu = node.tag_name().namespace().is_some();
+        match node.tag_name().name() {
+            "commandline" if is_for_qemu => parts.push(without(node)),
+            "sysinfo" => parts.push(without(node)),
+            "os" => {
+                // Who says `sysinfo` needs it.
+                parts.extend(child(node, "smbios").map(without));
+                parts.extend(child(node, "nvram").map(without_variables));
+            }
+            _ => {}
         }
     }
-    let nvram = child(domain, "os").and_then(|os| child(os, "nvram"));
-    if let Some(path) = nvram.and_then(|nvram| nvram.first_child()) {
-        parts.push(without(path));
-    }
-    for device in devices.children() {
-        let private: &[&str] = match device.tag_name().name() {
-            "disk" => &["source", "backingStore", "mirror"],
-            "channel" if device.attribute("type") == Some("unix") => &["source"],
-            _ => continue,
-        };
-        let inner = device.children().filter(Node::is_element);
-        let inner = inner.filter(|node| private.contains(&node.tag_name().name()));
-        parts.extend(inner.map(without));
+    for device in devices.children().filter(Node::is_element) {
+        device_parts(device, &mut parts);
     }
     parts
+}
+
+/// The file of the variables is the old machine's; what a new one begins with may be named beside it.
+fn without_variables(nvram: Node<'_, '_>) -> Edit {
+    let template = nvram.attribute_node("template");
+    match template.filter(|_| nvram.attribute("type").is_none()) {
+        Some(template) => (
+            nvram.range(),
+            format!("<nvram template='{}'/>", escaped(template.value())),
+        ),
+        None => without(nvram),
+    }
+}
+
+fn device_parts(device: Node<'_, '_>, parts: &mut Vec<Edit>) {
+    const HOSTS_ENDS: &[&str] = &["source", "protocol", "log"];
+    let private: &[&str] = match device.tag_name().name() {
+        // A backup is of what the guest sees: nothing of it is locked.
+        "disk" => &[
+            "source",
+            "backingStore",
+            "mirror",
+            "encryption",
+            "auth",
+            "transient",
+        ],
+        "channel" => HOSTS_ENDS,
+        "serial" | "console" | "parallel" => {
+            let kind = device.attribute_node("type");
+            parts.extend(kind.map(|kind| (kind.range_value(), "pty".to_owned())));
+            HOSTS_ENDS
+        }
+        "filesystem" => {
+            parts.push(without(device));
+            return;
+        }
+        "interface" => {
+            let port = child(device, "virtualport");
+            parts.extend(port.and_then(|port| child(port, "parameters")).map(without));
+            return;
+        }
+        "vsock" => {
+            let number = child(device, "cid");
+            parts.extend(number.map(|number| (number.range(), "<cid auto='yes'/>".to_owned())));
+            return;
+        }
+        _ => return,
+    };
+    let inner = device.children().filter(Node::is_element);
+    let inner = inner.filter(|node| private.contains(&node.tag_name().name()));
+    parts.extend(inner.map(without));
 }

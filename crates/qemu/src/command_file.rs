@@ -32,7 +32,7 @@ pub fn command_file(record: &MachineRecord, new: &NewMachine) -> String {
     let mut script = HEAD.to_owned();
     let architecture = record.architecture.as_deref().filter(|word| is_word(word));
     let mut command = Command::new(architecture.unwrap_or("x86_64"));
-    command.add("-name", &escaped(&new.name));
+    command.add("-name", &format!("guest={}", escaped(&new.name)));
     command.add("-uuid", &escaped(&new.uuid));
     let machine = record.machine_type.as_deref().filter(|word| is_word(word));
     command.add("-machine", machine.unwrap_or(MACHINE_TYPE));

@@ -11,9 +11,11 @@ const DOMAIN: &str = "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas
   <uuid>5b0e17aa-0000-4000-8000-000000000001</uuid>
   <memory unit='KiB'>2097152</memory>
   <vcpu placement='static'>3</vcpu>
+  <sysinfo type='smbios'><system><entry name='uuid'>5b0e17aa-0000-4000-8000-000000000001</entry></system></sysinfo>
   <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type>
     <loader type='pflash'>/usr/share/OVMF/OVMF_CODE.fd</loader>
     <nvram template='/usr/share/OVMF/OVMF_VARS.fd'>/var/lib/libvirt/web_VARS.fd</nvram>
+    <smbios mode='sysinfo'/>
   </os>
   <devices>
     <disk type='block' device='disk'>
@@ -22,9 +24,10 @@ const DOMAIN: &str = "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas
       <target dev='sda' bus='scsi'/><serial>W &amp; D</serial><boot order='1'/>
     </disk>
     <disk type='file' device='disk'><target dev='vdb' bus='virtio'/><source file='/images/data.qcow2'/>
-      <driver type='qcow2'/></disk>
+      <driver type='qcow2'/><encryption format='luks'><secret type='passphrase' usage='/images/key'/></encryption></disk>
     <disk type='file' device='cdrom'><source file='/iso/install.iso'/><target dev='sdb' bus='sata'/><readonly/></disk>
-    <interface type='bridge'><mac address='52:54:00:01:02:03'/><source bridge='br0'/><model type='virtio'/></interface>
+    <interface type='bridge'><mac address='52:54:00:01:02:03'/><source bridge='br0'/><virtualport type='openvswitch'><parameters interfaceid='09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f'/></virtualport><model type='virtio'/></interface>
+    <serial type='unix'><source mode='bind' path='/run/web.serial'/><target port='0'/></serial>
     <channel type='unix'><source mode='bind' path='/run/web.agent'/><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
   </devices>
   <qemu:commandline><qemu:arg value='secret,id=s,data=hidden'/></qemu:commandline>
@@ -77,7 +80,17 @@ fn a_domain_is_recorded_without_places_and_secrets() {
         Some("52:54:00:01:02:03")
     );
     let xml = record.libvirt_xml.unwrap();
-    for private in ["/dev/vg", "/images", "/iso", "_VARS.fd<", "/run", "hidden"] {
+    for private in [
+        "/dev/vg",
+        "/images",
+        "/iso",
+        "web_VARS",
+        "/run",
+        "hidden",
+        "sysinfo",
+        "luks",
+        "interfaceid",
+    ] {
         assert!(!xml.contains(private), "{private}: {xml}");
     }
     assert!(xml.contains("template='/usr/share/OVMF/OVMF_VARS.fd'"));
@@ -85,7 +98,6 @@ fn a_domain_is_recorded_without_places_and_secrets() {
 
 #[test]
 fn a_domain_is_defined_again_with_other_disks_and_another_identity() {
-    // The third disk is no longer recorded.
     let xml = definition(&recorded(), &new(&[volume(1), volume(2)])).unwrap();
     let document = roxmltree::Document::parse(&xml).unwrap();
     let text = |name: &str| {
@@ -109,6 +121,15 @@ fn a_domain_is_defined_again_with_other_disks_and_another_identity() {
     assert_eq!(kinds, [Some("file"); 2]);
     assert!(!xml.contains("52:54:00") && xml.contains("br0"), "{xml}");
     assert!(xml.contains("<boot order='1'/>") && xml.contains("machine='pc-q35-7.2'"));
+
+    // The machine had a third disk when it was backed up.
+    let three = definition(&recorded(), &new(&[volume(1), volume(2), volume(3)])).unwrap();
+    let document = roxmltree::Document::parse(&three).unwrap();
+    let targets = document
+        .descendants()
+        .filter_map(|node| node.attribute("dev"));
+    assert_eq!(targets.collect::<Vec<_>>(), ["sda", "vdb", "vda"]);
+    assert!(three.contains(volume(3).as_str()));
 
     let one = definition(&recorded(), &new(&[volume(2)])).unwrap();
     assert!(!one.contains("sda") && one.contains("vdb"), "{one}");

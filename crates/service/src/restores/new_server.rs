@@ -52,6 +52,9 @@ pub async fn restore_as_new_server(
         domain: server_id.to_string(),
     });
     libvirt.as_ref().map_or(Ok(()), LibvirtDomain::check)?;
+    if libvirt.is_some() && new.name.contains(['/', '\n']) {
+        return Err(Error::invalid("A domain's name has no slash and one line."));
+    }
     let place = NewServer {
         folder: format!("{folder}/{server_id}"),
         libvirt_uri: new.libvirt_uri,
