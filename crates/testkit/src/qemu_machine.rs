@@ -134,7 +134,9 @@ impl QemuMachine {
             fs::remove_file(folder.join(stale)).ok();
         }
         let process = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            // Its files may be limited, which is to be an error like others.
+            .args(["--pdeathsig", "KILL", "env", "--ignore-signal=XFSZ"])
+            .arg("qemu-system-x86_64")
             .args(["-uuid", Self::UUID])
             .args(arguments.split_whitespace())
             .current_dir(folder)
@@ -225,6 +227,25 @@ impl QemuMachine {
         let names = things.filter_map(|thing| thing.get("node-name").or(thing.get("id"))?.as_str());
         let ours = names.filter(|name| name.starts_with("strongroom-"));
         (status["running"] == true, ours.map(str::to_owned).collect())
+    }
+
+    /// Ends everything that is served, whoever reads it.
+    pub fn lose_exports(&self) {
+        let exports = self.command("query-block-exports", &json!({}));
+        for export in exports.as_array().into_iter().flatten() {
+            let arguments = json!({"id": export["id"], "mode": "hard"});
+            self.command("block-export-del", &arguments);
+        }
+    }
+
+    /// From now on no file that the machine writes gets longer than so many bytes; without a bound again if none.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let bound = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let arguments = [
+            format!("--pid={}", self.process.id()),
+            format!("--fsize={bound}:unlimited"),
+        ];
+        tool("prlimit", arguments, &self.folder);
     }
 
     /// What QEMU says of the nodes of a disk that lies in this file.

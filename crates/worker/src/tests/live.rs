@@ -3,6 +3,7 @@
 mod changes;
 mod failures;
 mod installation;
+mod midway;
 mod resets;
 mod watch;
 

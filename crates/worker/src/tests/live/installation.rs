@@ -54,13 +54,19 @@ impl Installation {
     }
 
     pub(super) async fn with_audit(audit_permille: u64) -> Option<Self> {
-        Self::with_machine(QemuMachine::bare, audit_permille).await
+        Self::with_machine(QemuMachine::bare, audit_permille, None).await
+    }
+
+    /// Disks are read at so many bytes a second.
+    pub(super) async fn with_pace(bytes_per_second: u64) -> Option<Self> {
+        Self::with_machine(QemuMachine::bare, 1, Some(bytes_per_second)).await
     }
 
     /// `start` says what kind of machine runs in a folder.
     pub(super) async fn with_machine(
         start: fn(&Path) -> Option<QemuMachine>,
         audit_permille: u64,
+        bytes_per_second: Option<u64>,
     ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let machine = start(folder.path())?;
@@ -96,7 +102,8 @@ impl Installation {
             },
         );
         let scratch = folder.path().join("scratch");
-        let live = LiveHost::new(scratch.clone(), audit_permille, None, Arc::new(SystemIds));
+        let ids = Arc::new(SystemIds);
+        let live = LiveHost::new(scratch.clone(), audit_permille, bytes_per_second, ids);
         let prover = Prover::new(ProveOptions::default(), scratch, Arc::new(SystemIds));
         Some(Self {
             proxy,
@@ -225,6 +232,32 @@ impl Installation {
     pub(super) async fn only_backup_of(&self, id: &CheckpointId) -> Backup {
         let mut tx = self.worker.app.db.read().await.unwrap();
         tx.backups_of_checkpoint(id).await.unwrap().remove(0)
+    }
+
+    /// Works until an attempt is over; something is done to the machine when its disks have been read in part.
+    pub(super) async fn attempted_and_midway(
+        &self,
+        id: &CheckpointId,
+        done: impl FnOnce(&QemuMachine),
+    ) {
+        let midway = async {
+            while self.only_backup_of(id).await.progress == 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            done(self.machine());
+        };
+        tokio::join!(self.worker.run_until_idle(), midway);
+    }
+
+    /// The same; it is done when the attempt is about to give the machine this command.
+    pub(super) async fn attempted_while(&self, command: &str, done: impl FnOnce(&QemuMachine)) {
+        self.proxy.fail_at(command, MonitorFault::Hold);
+        let doing = async {
+            self.struck().await;
+            done(self.machine());
+            self.proxy.heal();
+        };
+        tokio::join!(self.worker.run_until_idle(), doing);
     }
 
     /// Works until the backup has ended, also after attempts that fail.

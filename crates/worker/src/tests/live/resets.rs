@@ -21,7 +21,7 @@ const OPENINGS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_is_reset_all_the_time_is_backed_up() {
-    let Some(mut at) = Installation::with_machine(QemuMachine::resetting, 1000).await else {
+    let Some(mut at) = Installation::with_machine(QemuMachine::resetting, 1000, None).await else {
         return;
     };
     at.write(0, 1, 0..8 * MIB);

@@ -1,0 +1,58 @@
+//! What goes wrong while disks are being read.
+
+use strongroom_testkit::QemuMachine;
+use strongroom_types::CheckpointId;
+
+use super::installation::{Installation, MIB};
+
+/// Bytes a second, so that reading what is filled takes seconds.
+const PACE: u64 = 2 << 20;
+const FILLED: usize = 6 * MIB;
+
+/// The attempt has failed and the guest does not know; the next one is right.
+async fn is_made_again(at: &Installation, id: &CheckpointId) {
+    let backup = at.only_backup_of(id).await;
+    assert!(backup.status.is_protecting(), "{backup:?}");
+    assert_eq!(at.machine().state(), (true, vec![]));
+    let backup = at.finish(id).await;
+    at.holds(&backup).await;
+    assert_eq!(at.machine().state(), (true, vec![]));
+    assert_eq!(at.scratch_files(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_that_are_lost_midway_fail_the_attempt() {
+    let Some(mut at) = Installation::with_pace(PACE).await else {
+        return;
+    };
+    for disk in [0, 1] {
+        at.write(disk, 7, 0..FILLED);
+    }
+    let id = at.checkpoint().await;
+    at.attempted_and_midway(&id, QemuMachine::lose_exports)
+        .await;
+    is_made_again(&at, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scratch_folder_that_is_full_behind_the_instant_fails_the_attempt_and_not_the_guest() {
+    let Some(mut at) = Installation::new().await else {
+        return;
+    };
+    // What is written first lies first in the qcow2 image; in the scratch file, where it lies on the disk.
+    let overwritten = 12 * MIB..13 * MIB;
+    at.write(0, 7, overwritten.clone());
+    at.write(0, 7, 0..FILLED);
+    let id = at.checkpoint().await;
+    let bound = 8 * MIB as u64;
+    at.attempted_while("nbd-server-start", |machine| {
+        machine.limit_files(Some(bound));
+        machine.write(0, 9, &overwritten);
+    })
+    .await;
+    at.machine().limit_files(None);
+    let mut content = at.content(0);
+    content[overwritten].fill(9);
+    at.set_content(0, content);
+    is_made_again(&at, &id).await;
+}
