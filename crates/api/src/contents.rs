@@ -30,6 +30,8 @@ use crate::{ApiError, ApiState};
 const PIECES_AHEAD: usize = 8;
 /// A client that takes nothing for so long keeps the backup from being deleted no longer.
 const SILENCE: Duration = Duration::from_mins(5);
+/// Nor does one that takes little by little. It goes on with another request, from where it is.
+const LONGEST: Duration = Duration::from_hours(24);
 
 type Piece = io::Result<Bytes>;
 
@@ -100,7 +102,8 @@ fn header(text: &str) -> Result<HeaderValue, ApiError> {
 fn body(held: HeldContent, range: Range<u64>) -> Body {
     let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
     // Lives no longer than the body, but for the time that a silent client is given.
-    tokio::spawn(bring(held, range, pieces).in_current_span());
+    let bringing = bring(held, range, pieces).in_current_span();
+    tokio::spawn(tokio::time::timeout(LONGEST, bringing));
     Body::from_stream(stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece: Piece| (piece, receiver))
     }))

@@ -151,19 +151,22 @@ impl Qcow2Layout {
 
     /// Cuts from a part of the disk, within one or several clusters, what lies in the image.
     pub fn parts_of(&self, disk: Range<u64>) -> impl Iterator<Item = Range<u64>> + use<'_> {
-        let clusters = disk.start / CLUSTER..disk.end.div_ceil(CLUSTER);
-        let with_data = clusters.filter(|cluster| self.has_data(*cluster));
+        let (start, end) = (disk.start / CLUSTER, disk.end.div_ceil(CLUSTER));
+        // A hole may be nearly all of the disk.
+        let first = self
+            .tables
+            .partition_point(|table| table.index < start / ENTRIES);
+        let tables = self.tables[first..].iter();
+        let tables = tables.take_while(move |table| table.index * ENTRIES < end);
+        let with_data = tables.flat_map(move |table| {
+            let before = table.index * ENTRIES;
+            let clusters = before.max(start)..(before + ENTRIES).min(end);
+            clusters.filter(move |cluster| table.has(cluster - before))
+        });
         with_data.map(move |cluster| {
             let start = (cluster * CLUSTER).max(disk.start);
             start..((cluster + 1) * CLUSTER).min(disk.end)
         })
-    }
-
-    fn has_data(&self, cluster: u64) -> bool {
-        let found = self
-            .tables
-            .binary_search_by_key(&(cluster / ENTRIES), |table| table.index);
-        found.is_ok_and(|table| self.tables[table].has(cluster % ENTRIES))
     }
 
     /// The cluster of the disk that is the nth one with data.
