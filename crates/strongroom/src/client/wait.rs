@@ -11,17 +11,22 @@ use super::Connection;
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Pauses, each half as long again as the one before.
-struct Pauses(Duration);
+/// Pauses of a tenth of what was waited before.
+struct Pauses {
+    waited: Duration,
+}
 
 impl Pauses {
     const fn new() -> Self {
-        Self(SHORTEST)
+        Self {
+            waited: Duration::ZERO,
+        }
     }
 
     async fn next(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 3 / 2).min(LONGEST);
+        let pause = (self.waited / 10).clamp(SHORTEST, LONGEST);
+        tokio::time::sleep(pause).await;
+        self.waited += pause;
     }
 }
 
