@@ -1,18 +1,15 @@
 //! The judge of live backups: a Linux that writes to two file systems all the time.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use strongroom_testkit::QemuMachine;
+use strongroom_testkit::{CORRECTED, QemuMachine, check_guest_disks};
 
 use super::world::Lab;
 use crate::{Changes, Domain, Freeze, Quiesced, Snapshot, State};
 
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 2400;
-/// What e2fsck ends with when it has corrected something: counters, after a power cut.
-const CORRECTED: i32 = 1;
 const DISKS: [&str; 2] = ["vda", "sda"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,49 +91,10 @@ async fn wait_for(lab: &Lab, words: &str) {
     panic!("{}", fs::read_to_string(lab.path("console")).unwrap());
 }
 
-/// Checks the file systems, which may need a repair that ends so, and each file; returns the highest number of a file.
 fn check(lab: &Lab, disks: &[Vec<u8>; 2], repair: &[i32]) -> u32 {
-    let highest = disks.each_ref().map(|disk| {
-        let image = lab.path("restored.raw");
-        fs::write(&image, disk).unwrap();
-        if repair.contains(&CORRECTED) {
-            let repaired = lab.try_tool("e2fsck", [Path::new("-fy"), &image]);
-            assert!(
-                repair.contains(&repaired.status.code().unwrap()),
-                "{repaired:?}"
-            );
-        }
-        lab.tool("e2fsck", [Path::new("-fn"), &image]);
-        check_files(lab, &image)
-    });
-    // A file is durable before the next is begun on the other disk.
-    assert!(highest[0].abs_diff(highest[1]) == 1, "{highest:?}");
-    highest[0].max(highest[1])
-}
-
-fn check_files(lab: &Lab, image: &Path) -> u32 {
-    let folder = lab.path("files");
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir(&folder).unwrap();
-    let dump = format!("rdump / {}", folder.display());
-    lab.tool("debugfs", ["-R".as_ref(), dump.as_ref(), image.as_os_str()]);
-    let mut highest = 0;
-    for (number, sum, file) in files(&folder) {
-        let counted = lab.tool("sha256sum", [&file]);
-        assert!(counted.starts_with(&sum), "{}", file.display());
-        highest = highest.max(number);
+    let images = ["restored-0.raw", "restored-1.raw"].map(|name| lab.path(name));
+    for (image, disk) in images.iter().zip(disks) {
+        fs::write(image, disk).unwrap();
     }
-    highest
-}
-
-/// The number, the hash and the path of each complete file.
-fn files(folder: &Path) -> Vec<(u32, String, PathBuf)> {
-    let entries = fs::read_dir(folder).unwrap();
-    let files = entries.filter_map(|entry| {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let (number, sum) = name.split_once('-')?;
-        Some((number.parse().unwrap(), sum.to_owned(), entry.path()))
-    });
-    files.collect()
+    check_guest_disks(&lab.path(""), &images, repair)
 }

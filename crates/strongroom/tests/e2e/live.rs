@@ -6,13 +6,13 @@ pub(crate) mod site;
 use std::fs;
 
 use serde_json::json;
-use strongroom_testkit::{MonitorFault, MonitorProxy, QemuMachine};
+use strongroom_testkit::{CORRECTED, MonitorFault, MonitorProxy, QemuMachine};
 
 use crate::api::Api;
 use crate::disks::text;
 use crate::server::Server;
-use site::{CORRECTED, Site, consistency};
-pub(crate) use site::{highest_file, until, wait_until_written};
+use site::{Site, consistency};
+pub(crate) use site::{until, wait_until_written};
 
 const MIB: u64 = 1 << 20;
 const PAUSE_WRITING: &str = "touch /run/pause; until [ -e /run/paused ]; do sleep 0.1; done";

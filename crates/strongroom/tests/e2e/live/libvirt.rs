@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use strongroom_testkit::{Libvirt, QemuMachine};
+use strongroom_testkit::{CORRECTED, Libvirt, QemuMachine};
 
 use super::STEP;
-use super::site::{CORRECTED, Site, consistency, until};
+use super::site::{Site, consistency, until};
 use crate::api::Api;
 use crate::server::{BINARY, Server};
 

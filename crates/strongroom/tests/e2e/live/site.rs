@@ -2,22 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use strongroom_testkit::QemuMachine;
+use strongroom_testkit::{QemuMachine, check_guest_disks};
 
 use crate::api::Api;
 use crate::clients::walk;
-use crate::disks::{run, text};
+use crate::disks::text;
 use crate::server::Server;
 
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 2400;
-/// What e2fsck ends with when it has corrected something: counters, after a power cut.
-pub(super) const CORRECTED: i32 = 1;
 /// Images that are restored to.
 const TARGETS: [&str; 2] = ["restored0.raw", "restored1.raw"];
 
@@ -133,20 +130,8 @@ impl Site {
         assert_eq!(status, 202, "{answer}");
         let task = self.api.wait_for_task(answer["job_id"].as_str().unwrap());
         assert_eq!(task.await["status"], "success");
-        let highest = TARGETS.map(|disk| {
-            let image = self.folder.join("restored.raw");
-            fs::copy(self.folder.join(disk), &image).unwrap();
-            if repair.contains(&CORRECTED) {
-                let mut fsck = Command::new("/usr/sbin/e2fsck");
-                let ended = fsck.arg("-fy").arg(&image).output().unwrap();
-                assert!(repair.contains(&ended.status.code().unwrap()), "{ended:?}");
-            }
-            run("/usr/sbin/e2fsck", &["-fn", text(&image)]);
-            highest_file(&self.folder, &image)
-        });
-        // A file is durable before the next is begun on the other disk.
-        assert!(highest[0].abs_diff(highest[1]) == 1, "{highest:?}");
-        highest[0].max(highest[1])
+        let images = TARGETS.map(|disk| self.folder.join(disk));
+        check_guest_disks(&self.folder, &images, repair)
     }
 
     pub(super) async fn wait_until_written(&self, files: u32) {
@@ -165,26 +150,6 @@ pub(crate) async fn wait_until_written(folder: &Path, files: u32) {
     let words = format!("GUEST wrote {files}\r");
     let said = || fs::read_to_string(&console).unwrap_or_default();
     until(&words, || said().contains(&words)).await;
-}
-
-/// The highest number of a file in the file system of this image. Each complete file is called NUMBER-SHA256.
-pub(crate) fn highest_file(folder: &Path, image: &Path) -> u32 {
-    let folder = folder.join("files");
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir(&folder).unwrap();
-    let dump = format!("rdump / {}", folder.display());
-    run("/usr/sbin/debugfs", &["-R", &dump, text(image)]);
-    let mut highest = 0;
-    for entry in fs::read_dir(&folder).unwrap() {
-        let file = entry.unwrap().path();
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let Some((number, sum)) = name.split_once('-') else {
-            continue;
-        };
-        assert!(run("sha256sum", &[text(&file)]).starts_with(sum), "{name}");
-        highest = highest.max(number.parse().unwrap());
-    }
-    highest
 }
 
 pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {

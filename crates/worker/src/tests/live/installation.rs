@@ -189,13 +189,19 @@ impl Installation {
         command: &str,
         done: impl FnOnce(&QemuMachine),
     ) -> Backup {
+        tokio::join!(self.held_at(command, done), self.backed_up()).1
+    }
+
+    /// The same for one attempt, which may fail.
+    pub(super) async fn attempted_while(&self, command: &str, done: impl FnOnce(&QemuMachine)) {
+        tokio::join!(self.held_at(command, done), self.worker.run_until_idle());
+    }
+
+    async fn held_at(&self, command: &str, done: impl FnOnce(&QemuMachine)) {
         self.proxy.fail_at(command, MonitorFault::Hold);
-        let doing = async {
-            self.struck().await;
-            done(self.machine());
-            self.proxy.heal();
-        };
-        tokio::join!(self.backed_up(), doing).0
+        self.struck().await;
+        done(self.machine());
+        self.proxy.heal();
     }
 
     /// Another process of the service after this one was killed.
@@ -247,17 +253,6 @@ impl Installation {
             done(self.machine());
         };
         tokio::join!(self.worker.run_until_idle(), midway);
-    }
-
-    /// The same; it is done when the attempt is about to give the machine this command.
-    pub(super) async fn attempted_while(&self, command: &str, done: impl FnOnce(&QemuMachine)) {
-        self.proxy.fail_at(command, MonitorFault::Hold);
-        let doing = async {
-            self.struck().await;
-            done(self.machine());
-            self.proxy.heal();
-        };
-        tokio::join!(self.worker.run_until_idle(), doing);
     }
 
     /// Works until the backup has ended, also after attempts that fail.
