@@ -1,7 +1,7 @@
 mod at_rest;
 mod live;
 
-use strongroom_repo::{NewPoint, Repository};
+use strongroom_repo::{Error, NewPoint, Repository};
 use strongroom_service::MachineAddress;
 use strongroom_service::Provenance;
 use strongroom_service::progress::{
@@ -14,7 +14,7 @@ use strongroom_types::{BackupId, Chain, VolumeId};
 use super::error::disk_trouble;
 use super::usage::{self, Change};
 use super::{Context, JobError};
-use crate::transfer::BackedUp;
+use crate::transfer::{BackedUp, TransferError};
 
 /// Backs up one resource: a disk, or every disk of a server.
 ///
@@ -65,9 +65,45 @@ fn new_point(work: &DiskWork, size_bytes: u64, provenance: &Provenance) -> NewPo
     }
 }
 
-/// `whole` is why all of it was read, if it was.
-fn saved(disk: &DiskWork, backed_up: &BackedUp, whole: Option<String>) -> DiskSaved {
+/// Why all of a disk was read.
+struct ReadWhole {
+    /// Continues "it was read whole, because".
+    because: String,
+    /// Where something has changed that was not marked, if that is why.
+    wrong_at: Option<u64>,
+}
+
+impl ReadWhole {
+    fn because(because: String) -> Self {
+        Self {
+            because,
+            wrong_at: None,
+        }
+    }
+
+    /// Where changes turned out not to be those since the last backup; another error is given back.
+    fn instead_of(disk: &DiskWork, error: TransferError) -> Result<Self, TransferError> {
+        match error {
+            TransferError::OtherParent => Ok(Self::because(
+                "the repository's newest point of it is not that of the last backup".to_owned(),
+            )),
+            TransferError::Repository(Error::Changed { offset }) => {
+                let id = &disk.backup.resource_id;
+                tracing::error!(volume = %id, offset, "a bitmap does not mark what has changed");
+                Ok(Self {
+                    because: format!("its bitmap did not mark what has changed at byte {offset}"),
+                    wrong_at: Some(offset),
+                })
+            }
+            error => Err(error),
+        }
+    }
+}
+
+fn saved(disk: &DiskWork, backed_up: &BackedUp, whole: Option<ReadWhole>) -> DiskSaved {
     let commit = &backed_up.commit;
+    let (whole, wrong_at) =
+        whole.map_or((None, None), |whole| (Some(whole.because), whole.wrong_at));
     DiskSaved {
         point_id: commit.point.id.to_string(),
         size_bytes: commit.point.size_bytes,
@@ -76,7 +112,7 @@ fn saved(disk: &DiskWork, backed_up: &BackedUp, whole: Option<String>) -> DiskSa
             volume_id: VolumeId::from(disk.backup.resource_id.clone()),
             read_bytes: backed_up.read_bytes,
             whole,
-            wrong_at: None,
+            wrong_at,
         }),
     }
 }

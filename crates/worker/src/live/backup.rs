@@ -81,12 +81,12 @@ impl Instant {
         let served = self.served(disk)?.clone();
         let (since, bitmap, marked) = match served.changes {
             Changes::Whole(why) => {
-                return Ok(Served::Whole(self.open_whole(disk, why).await?));
+                return Ok(Served::Whole(self.open_whole(disk, &why).await?, why));
             }
             // What is carried over from point to point is read again now and then.
             Changes::Since { .. } if !disk.backup.incremental => {
                 let why = "a full backup was asked for".to_owned();
-                return Ok(Served::Whole(self.open_whole(disk, why).await?));
+                return Ok(Served::Whole(self.open_whole(disk, &why).await?, why));
             }
             Changes::Since {
                 point,
@@ -115,17 +115,16 @@ impl Instant {
     pub(crate) async fn open_whole(
         &self,
         disk: &DiskWork,
-        because: String,
-    ) -> Result<Whole, JobError> {
+        because: &str,
+    ) -> Result<Box<dyn BlockSource>, JobError> {
         let id = &disk.backup.resource_id;
         tracing::info!(volume = %id, because, "a disk is read whole");
         let uri = self.served(disk)?.uri.clone();
         let open = move || open_source(Path::new(&uri), VolumeFormat::Raw);
-        let source = Box::new(Paced {
+        Ok(Box::new(Paced {
             source: self.opened(disk, open).await?,
             pace: Arc::clone(&self.pace),
-        });
-        Ok(Whole { source, because })
+        }))
     }
 
     async fn opened<T: Send + 'static>(
@@ -179,7 +178,8 @@ fn too_small() -> JobError {
 /// A disk of the instant that is open.
 pub(crate) enum Served {
     Changed(Box<Changed>),
-    Whole(Whole),
+    /// All of it is read; the words continue "it was read whole, because".
+    Whole(Box<dyn BlockSource>, String),
 }
 
 /// What has changed can be read of it.
@@ -189,10 +189,4 @@ pub(crate) struct Changed {
     pub(crate) exports: (ExportChanges, ExportAgain),
     pub(crate) audit: Audit,
     pub(crate) pace: Arc<Pace>,
-}
-
-pub(crate) struct Whole {
-    pub(crate) source: Box<dyn BlockSource>,
-    /// Continues "it was read whole, because".
-    pub(crate) because: String,
 }

@@ -12,7 +12,7 @@ use strongroom_service::progress::{
 use strongroom_service::rows::{LastSaved, Quiesce};
 use strongroom_types::{Chain, ConsistentLevel, Timestamp, Trouble, VolumeFormat};
 
-use super::{disk_failure, new_point, publish, saved};
+use super::{ReadWhole, disk_failure, new_point, publish, saved};
 use crate::images::{self, ImageChanges};
 use crate::jobs::{Context, JobError, reporting};
 use crate::live::Pace;
@@ -73,14 +73,8 @@ struct OpenedDisk {
 }
 
 enum Opened {
-    Whole(Whole),
+    Whole(Box<dyn BlockSource>, ReadWhole),
     Changed(Box<Changed>),
-}
-
-struct Whole {
-    source: Box<dyn BlockSource>,
-    /// Continues "it was read whole, because".
-    because: String,
 }
 
 /// What was written since the last backup can be told apart.
@@ -97,7 +91,7 @@ struct Changed {
 impl Opened {
     fn size_bytes(&self) -> u64 {
         match self {
-            Self::Whole(whole) => whole.source.size_bytes(),
+            Self::Whole(source, _) => source.size_bytes(),
             Self::Changed(changed) => changed.whole.size_bytes(),
         }
     }
@@ -135,10 +129,11 @@ fn open_disk(work: &DiskWork) -> Result<Opened, DiskFailure> {
 }
 
 fn open_whole(path: &Path, format: VolumeFormat) -> strongroom_block::Result<Opened> {
-    Ok(Opened::Whole(Whole {
-        source: open_source(path, format)?,
-        because: "nothing records the changes of a disk at rest".to_owned(),
-    }))
+    let why = "nothing records the changes of a disk at rest".to_owned();
+    Ok(Opened::Whole(
+        open_source(path, format)?,
+        ReadWhole::because(why),
+    ))
 }
 
 /// QEMU has counted since the last backup, if its machine ran at that time and nobody else has written the image since.
@@ -147,11 +142,8 @@ fn open_since(path: &Path, last: &LastSaved) -> strongroom_block::Result<Opened>
     let marks = match image.marks {
         Ok(marks) if image.source.size_bytes() == last.size_bytes => marks,
         other => {
-            let because = other.err().unwrap_or("it had another size");
-            return Ok(Opened::Whole(Whole {
-                source: image.source,
-                because: because.to_owned(),
-            }));
+            let why = other.err().unwrap_or("it had another size").to_owned();
+            return Ok(Opened::Whole(image.source, ReadWhole::because(why)));
         }
     };
     let size = image.source.size_bytes();
@@ -210,23 +202,17 @@ type Saved = Result<DiskSaved, DiskFailure>;
 impl Saver<'_> {
     /// Saves what has changed; all of it where that is not known, or not to be believed.
     async fn save(&self, opened: Opened) -> Result<Saved, JobError> {
-        let (whole, wrong_at) = match opened {
-            Opened::Whole(whole) => (whole, None),
+        let (source, why) = match opened {
+            Opened::Whole(source, why) => (source, why),
             Opened::Changed(changed) => match self.save_changes(*changed).await? {
                 Either::Saved(saved) => return Ok(saved),
-                Either::Whole(whole, wrong_at) => (whole, wrong_at),
+                Either::Whole(source, why) => (source, why),
             },
         };
-        let new = new_point(self.disk, whole.source.size_bytes(), &self.provenance);
+        let new = new_point(self.disk, source.size_bytes(), &self.provenance);
         let cancel = &self.context.cancel;
-        match transfer::back_up(self.repository, whole.source, new, self.progress, cancel).await {
-            Ok(backed_up) => {
-                let mut saved = saved(self.disk, &backed_up, Some(whole.because));
-                if let Some(reading) = &mut saved.reading {
-                    reading.wrong_at = wrong_at;
-                }
-                Ok(Ok(saved))
-            }
+        match transfer::back_up(self.repository, source, new, self.progress, cancel).await {
+            Ok(backed_up) => Ok(Ok(saved(self.disk, &backed_up, Some(why)))),
             Err(TransferError::Disk(error)) => Ok(Err(disk_failure(self.disk, &error))),
             Err(error) => Err(error.into()),
         }
@@ -234,8 +220,6 @@ impl Saver<'_> {
 
     async fn save_changes(&self, changed: Changed) -> Result<Either, JobError> {
         let new = new_point(self.disk, changed.whole.size_bytes(), &self.provenance);
-        let source = changed.whole;
-        let whole = |because: String| Whole { source, because };
         let mut again = changed.again;
         let saving = transfer::back_up_changes(
             self.repository,
@@ -254,16 +238,6 @@ impl Saver<'_> {
         );
         match saving.await {
             Ok(backed_up) => Ok(Either::Saved(Ok(saved(self.disk, &backed_up, None)))),
-            Err(TransferError::OtherParent) => {
-                let because = "the repository's newest point of it is not that of the last backup";
-                Ok(Either::Whole(whole(because.to_owned()), None))
-            }
-            Err(TransferError::Repository(Error::Changed { offset })) => {
-                let id = &self.disk.backup.resource_id;
-                tracing::error!(volume = %id, offset, "a bitmap does not mark what has changed");
-                let because = format!("its bitmap did not mark what has changed at byte {offset}");
-                Ok(Either::Whole(whole(because), Some(offset)))
-            }
             Err(TransferError::Disk(error)) => {
                 Ok(Either::Saved(Err(disk_failure(self.disk, &error))))
             }
@@ -273,7 +247,10 @@ impl Saver<'_> {
                     message: Chain(&error).to_string(),
                 })))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                let why = ReadWhole::instead_of(self.disk, error)?;
+                Ok(Either::Whole(changed.whole, why))
+            }
         }
     }
 }
@@ -281,6 +258,5 @@ impl Saver<'_> {
 /// What became of a disk of which changes were to be saved.
 enum Either {
     Saved(Saved),
-    /// And where something else has changed, if that is why.
-    Whole(Whole, Option<u64>),
+    Whole(Box<dyn BlockSource>, ReadWhole),
 }

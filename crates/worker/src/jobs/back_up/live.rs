@@ -5,7 +5,7 @@ use strongroom_service::Provenance;
 use strongroom_service::progress::{BackupOutcome, BackupWork, DiskOutcome, DiskSaved, DiskWork};
 use strongroom_types::Timestamp;
 
-use super::{disk_failure, new_point, publish, saved};
+use super::{ReadWhole, disk_failure, new_point, publish, saved};
 use crate::jobs::{Context, JobError, reporting};
 use crate::live::{Changed, Instant, Served};
 use crate::transfer::{self, BackedUp, Progress, TransferError};
@@ -100,27 +100,28 @@ struct Saver<'a> {
 impl Saver<'_> {
     /// Saves what has changed; all of it where that is not known, or not to be believed.
     async fn save(&self) -> Result<DiskSaved, JobError> {
-        let (whole, wrong_at) = match self.instant.open(self.disk).await? {
-            Served::Whole(whole) => (whole, None),
+        let (source, why) = match self.instant.open(self.disk).await? {
+            Served::Whole(source, because) => (source, ReadWhole::because(because)),
             Served::Changed(changed) => match self.save_changes(*changed).await? {
                 Ok(saved) => return Ok(saved),
-                Err((because, wrong_at)) => {
-                    (self.instant.open_whole(self.disk, because).await?, wrong_at)
+                Err(why) => {
+                    let opening = self.instant.open_whole(self.disk, &why.because);
+                    (opening.await?, why)
                 }
             },
         };
-        let new = new_point(self.disk, whole.source.size_bytes(), &self.provenance);
+        let new = new_point(self.disk, source.size_bytes(), &self.provenance);
         let cancel = &self.context.cancel;
-        let saving = transfer::back_up(self.repository, whole.source, new, self.progress, cancel);
+        let saving = transfer::back_up(self.repository, source, new, self.progress, cancel);
         let backed_up = saving.await.map_err(|error| self.job_error(error))?;
-        self.saved(&backed_up, Some(whole.because), wrong_at)
+        self.saved(&backed_up, Some(why))
     }
 
-    /// Answers why, and where something else has changed, if that could not be.
+    /// Answers why, if that could not be.
     async fn save_changes(
         &self,
         changed: Changed,
-    ) -> Result<Result<DiskSaved, (String, Option<u64>)>, JobError> {
+    ) -> Result<Result<DiskSaved, ReadWhole>, JobError> {
         let new = new_point(self.disk, changed.exports.0.size_bytes(), &self.provenance);
         let (changes, mut again) = changed.exports;
         let read_again = move |offset, buffer: &mut [u8]| again.read_at(offset, buffer);
@@ -134,37 +135,21 @@ impl Saver<'_> {
             &self.context.cancel,
         );
         match saving.await {
-            Ok(backed_up) => Ok(Ok(self.saved(&backed_up, None, None)?)),
-            Err(TransferError::OtherParent) => {
-                let because = "the repository's newest point of it is not that of the last backup";
-                Ok(Err((because.to_owned(), None)))
-            }
-            Err(TransferError::Repository(Error::Changed { offset })) => {
-                let id = &self.disk.backup.resource_id;
-                tracing::error!(volume = %id, offset, "a bitmap does not mark what has changed");
-                let because = format!("its bitmap did not mark what has changed at byte {offset}");
-                Ok(Err((because, Some(offset))))
-            }
-            Err(error) => Err(self.job_error(error)),
+            Ok(backed_up) => Ok(Ok(self.saved(&backed_up, None)?)),
+            Err(error) => match ReadWhole::instead_of(self.disk, error) {
+                Ok(why) => Ok(Err(why)),
+                Err(error) => Err(self.job_error(error)),
+            },
         }
     }
 
-    fn saved(
-        &self,
-        backed_up: &BackedUp,
-        whole: Option<String>,
-        wrong_at: Option<u64>,
-    ) -> Result<DiskSaved, JobError> {
+    fn saved(&self, backed_up: &BackedUp, whole: Option<ReadWhole>) -> Result<DiskSaved, JobError> {
         if backed_up.commit.point.attributes != self.provenance.to_attributes() {
             return Err(JobError::Retry(
                 "an attempt that was thought dead has stored a point of another instant".into(),
             ));
         }
-        let mut saved = saved(self.disk, backed_up, whole);
-        if let Some(reading) = &mut saved.reading {
-            reading.wrong_at = wrong_at;
-        }
-        Ok(saved)
+        Ok(saved(self.disk, backed_up, whole))
     }
 
     fn job_error(&self, error: TransferError) -> JobError {
