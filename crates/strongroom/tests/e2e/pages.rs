@@ -134,6 +134,8 @@ async fn run(page: &str, blocks: &[Block]) {
         let told = block.kind != "http" || next == Some("json") || !stage.was_refused;
         assert!(told, "{}: was refused: {}", block.place, stage.answer);
     }
+    // In order: what a proof has mounted would stay otherwise.
+    stage.stop();
 }
 
 /// On this thread, since waiting for a shell blocks it.
