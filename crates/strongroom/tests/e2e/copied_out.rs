@@ -42,17 +42,7 @@ impl Saved {
         disks::random(&data, bytes, 3);
         let server = Server::start_in(&folder.path().join("data"));
         let api = Api::sign_in(&server).await;
-        let add = [
-            "server",
-            "add",
-            "--name",
-            "web",
-            "--disk",
-            text(&system),
-            "--disk",
-            text(&data),
-        ];
-        let added = server.verb(&add)["server"].clone();
+        let added = server.add_server("web", &[&system, &data]);
         let vault = api
             .make_vault("server", &[added["id"].as_str().unwrap()])
             .await;

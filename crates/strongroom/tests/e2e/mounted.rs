@@ -66,18 +66,9 @@ async fn back_up(server: &Server, api: &Api, folder: &Path) -> (String, [Vec<u8>
     disks::random(&raw, (5 << 20) + 512, 1);
     disks::to_qcow2(&raw, &system);
     disks::random(&data, 20 << 20, 2);
-    let add = [
-        "server",
-        "add",
-        "--name",
-        "web",
-        "--disk",
-        text(&system),
-        "--disk",
-        text(&data),
-    ];
-    let added = server.verb(&add)["server"]["id"].clone();
-    let vault = api.make_vault("server", &[added.as_str().unwrap()]).await;
+    let added = server.add_server("web", &[&system, &data]);
+    let id = added["id"].as_str().unwrap();
+    let vault = api.make_vault("server", &[id]).await;
     let bytes = [flattened(&system, "qcow2"), data].map(|disk| fs::read(disk).unwrap());
     (api.back_up(&vault).await, bytes)
 }

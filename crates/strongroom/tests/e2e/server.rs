@@ -124,6 +124,15 @@ impl Server {
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
     }
 
+    /// Adds a server that is off to the inventory.
+    pub(crate) fn add_server(&self, name: &str, disks: &[&Path]) -> Value {
+        let mut verb = vec!["server", "add", "--name", name];
+        for disk in disks {
+            verb.extend(["--disk", disk.to_str().unwrap()]);
+        }
+        self.verb(&verb)["server"].take()
+    }
+
     pub(crate) fn try_verb(&self, arguments: &[&str]) -> std::process::Output {
         Command::new(BINARY)
             .args(arguments)
