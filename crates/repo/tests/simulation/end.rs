@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom_repo::{CollectOptions, CollectReport, Repository};
 
 use crate::actions;
-use crate::history::History;
+use crate::history::{History, Hold};
 use crate::store::{Listing, World};
 
 /// Longer than the store remembers how sessions ended.
@@ -21,10 +21,6 @@ impl History {
         let ghosts = std::mem::take(&mut self.ghosts);
         self.deliver(ghosts).await;
         self.advance(Duration::from_hours(1)).await;
-        if let Some(hold) = self.hold.take() {
-            // From here on time passes when nobody has anything to do.
-            hold.end().await;
-        }
         let repository = self.open_calmly().await;
         self.check_points(&repository).await;
         if self.torn {
@@ -94,7 +90,7 @@ impl History {
             "{left} bytes are left, {fresh} would do"
         );
         for _ in 0..3 {
-            let again = collect_calmly(repository).await;
+            let again = self.collect_calmly(repository).await;
             self.say(|| format!("{again:?}"));
             if again.bytes_deleted + again.bytes_pending == 0 {
                 return;
@@ -116,13 +112,23 @@ impl History {
         }
     }
 
+    /// A collection waits for time to pass. The others do not: time that passed while they compute would only have sessions renewed.
+    async fn collect_calmly(&mut self, repository: &Repository) -> CollectReport {
+        if let Some(hold) = self.hold.take() {
+            hold.end().await;
+        }
+        let report = actions::collect(repository, &CollectOptions::default()).await;
+        self.hold = Some(Hold::new());
+        report.expect("a calm collection")
+    }
+
     async fn collect_all(&mut self, repository: &Repository) {
         for _ in 0..2 {
-            let report = collect_calmly(repository).await;
+            let report = self.collect_calmly(repository).await;
             self.say(|| format!("{report:?}"));
             self.advance(AGES).await;
         }
-        let report = collect_calmly(repository).await;
+        let report = self.collect_calmly(repository).await;
         self.say(|| format!("{report:?}"));
     }
 
@@ -152,9 +158,4 @@ impl History {
         self.world = there;
         bytes
     }
-}
-
-async fn collect_calmly(repository: &Repository) -> CollectReport {
-    let report = actions::collect(repository, &CollectOptions::default()).await;
-    report.expect("a calm collection")
 }

@@ -105,7 +105,7 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (release, held) = mpsc::channel();
         // It ends when the sender is dropped.
         let work = tokio::task::spawn_blocking(move || held.iter().for_each(drop));
