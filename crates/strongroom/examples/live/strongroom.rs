@@ -62,10 +62,7 @@ impl Strongroom {
         serve
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(&data_dir)
-            .env(
-                "STRONGROOM__LOG__FILTER",
-                std::env::var("FILT").unwrap_or("warn".into()),
-            )
+            .env("STRONGROOM__LOG__FILTER", "warn")
             .env("STRONGROOM__WORKER__SCRATCH_DIR", scratch);
         if let Some(bound) = mib_per_second {
             serve.env("STRONGROOM__WORKER__LIVE_MIB_PER_SECOND", bound.to_string());
