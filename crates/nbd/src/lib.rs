@@ -16,7 +16,7 @@ mod stream;
 mod target;
 
 pub use client::{
-    Ahead, Client, ClientOptions, Content, ExportInfo, Extents, Piece, Reader, Selection,
+    Ahead, Client, ClientOptions, Content, ExportInfo, Extents, LeftOut, Piece, Reader, Selection,
     StatusExtent, Ticket, list,
 };
 pub use error::{Error, Result};

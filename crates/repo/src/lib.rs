@@ -85,7 +85,7 @@ pub use secret::{Secret, generate_key_file, looks_like_key_file};
 pub use stats::{Holdings, LineageStats, Objects, PointStats, Stats, Unread};
 pub use strongroom_chunk::Profile;
 pub use view::PointView;
-pub use writer::{PointWriter, Reread};
+pub use writer::{Carriable, PointWriter, Reread};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! that nothing has changed, cut takes chunks and subtrees from the parent (`carry`).
 
 mod assemble;
+mod carriable;
 mod carry;
 mod choose;
 mod compare;
@@ -31,7 +32,9 @@ use crate::sessions::{self, SessionKind};
 use crate::store::Created;
 use crate::{Commit, Error, NewPoint, Point, PointId, Result, layout};
 pub(crate) use assemble::new_pack;
+pub use carriable::Carriable;
 pub use carry::Reread;
+use parent::ParentTree;
 use pipeline::Outcome;
 use session::Session;
 
@@ -47,8 +50,16 @@ enum Input {
     /// Bytes that should be the parent's.
     Audit(Bytes),
     Hole(u64),
-    Unchanged(u64),
+    Unchanged(Unchanged),
     Finish,
+}
+
+/// A stretch that is the parent's.
+#[derive(Debug, Clone, Copy)]
+struct Unchanged {
+    length: u64,
+    /// So is the block behind it, which comes as data or a hole.
+    same_behind: bool,
 }
 
 /// Takes the bytes of one point in order, from offset 0. Dropping it without [`PointWriter::commit`]
@@ -63,6 +74,8 @@ pub struct PointWriter {
     parent: Option<Point>,
     /// Can the image be read again?
     rereads: bool,
+    /// Until somebody wants it.
+    carriable: Option<Carriable>,
     input: mpsc::Sender<Input>,
     outcome: oneshot::Receiver<Outcome>,
     /// Small portions not handed on yet.
@@ -94,6 +107,8 @@ impl PointWriter {
         let session = Arc::new(Session::new(lease.id(), packs));
         let rereads = reread.is_some();
         let stored = parent.as_ref().map(|(_, point)| point);
+        let tree = ParentTree::new(&engine, &session, stored);
+        let carriable = Carriable::new(tree, new.size_bytes);
         let started = pipeline::start(&engine, &session, new.size_bytes, stored, reread);
         let (input, outcome) = started?;
         Ok(Self {
@@ -103,6 +118,7 @@ impl PointWriter {
             new,
             parent: parent.map(|(id, point)| point.to_point(id)),
             rereads,
+            carriable: Some(carriable),
             input,
             outcome,
             small: BytesMut::new(),
@@ -140,6 +156,12 @@ impl PointWriter {
     /// The lineage's newest point when this writer began: what [`PointWriter::unchanged`] compares with.
     pub fn parent(&self) -> Option<&Point> {
         self.parent.as_ref()
+    }
+
+    /// What tells which of the unchanged bytes will be read, to one reader of the image. Whoever takes it vouches for the block
+    /// behind each unchanged stretch too.
+    pub fn take_carriable(&mut self) -> Option<Carriable> {
+        self.carriable.take()
     }
 
     /// The caller vouches that the next `length_bytes` bytes are those that [`PointWriter::parent`] has there. They are
@@ -295,7 +317,14 @@ impl PointWriter {
     async fn flush_unchanged(&mut self) -> Result<()> {
         match std::mem::take(&mut self.unchanged) {
             0 => Ok(()),
-            length => self.send(Input::Unchanged(length)).await,
+            length => {
+                let same_behind = self.carriable.is_none();
+                let stretch = Unchanged {
+                    length,
+                    same_behind,
+                };
+                self.send(Input::Unchanged(stretch)).await
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use strongroom_nbd::{
     Ahead, BASE_ALLOCATION, Client, ClientOptions, Content, ErrorCode, Piece, Reader, Selection,
     Target,
 };
+use strongroom_repo::PointWriter;
 
 use crate::transfer::ChangedDisk;
 
@@ -219,6 +220,13 @@ impl ChangedDisk for ExportChanges {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let read = self.reader.client().read_at(offset, buffer);
         read.map_err(|error| disk_error(&self.uri, error))
+    }
+
+    fn prepare(&mut self, writer: &mut PointWriter) {
+        if let Some(mut carriable) = writer.take_carriable() {
+            let left_out = move |stretch| carriable.part_of(stretch);
+            self.reader.leave_out(Box::new(left_out));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use extents::{Extents, StatusExtent};
-pub use reader::{Ahead, Content, Piece, Reader, Selection};
+pub use reader::{Ahead, Content, LeftOut, Piece, Reader, Selection};
 
 use self::handshake::Haggling;
 use self::pending::Pending;

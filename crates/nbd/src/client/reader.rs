@@ -1,6 +1,8 @@
 //! An export from front to back, with many requests in flight.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
 
 use super::extents::Walk;
 use super::{Client, StatusExtent, Ticket};
@@ -54,16 +56,19 @@ pub enum Content {
     Unchanged,
 }
 
+/// Of a stretch that need not be read, the part that is left out; what lies before and behind that is read.
+pub type LeftOut = Box<dyn FnMut(Range<u64>) -> Range<u64> + Send>;
+
 /// Reads an export in order; one piece follows the other without a gap until the end.
-#[derive(Debug)]
 pub struct Reader {
     client: Client,
     ahead: Ahead,
     /// None: all is data.
     walk: Option<Walk>,
     skipped: Kind,
-    /// The stretch that is being cut into requests.
-    stretch: Option<Stretch>,
+    left_out: LeftOut,
+    /// The first is being cut into requests.
+    stretches: VecDeque<Stretch>,
     /// How far the export is planned.
     planned: u64,
     queue: VecDeque<Queued>,
@@ -91,6 +96,16 @@ struct Queued {
     ticket: Option<Ticket>,
 }
 
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Reader");
+        fields.field("client", &self.client);
+        fields
+            .field("planned", &self.planned)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Reader {
     pub fn new(client: Client, selection: &Selection, ahead: Ahead) -> Result<Self> {
         let whole = 0..client.size_bytes();
@@ -109,10 +124,16 @@ impl Reader {
             ahead,
             walk,
             skipped,
-            stretch: None,
+            left_out: Box::new(|stretch| stretch),
+            stretches: VecDeque::new(),
             planned: 0,
             queue: VecDeque::new(),
         })
+    }
+
+    /// From here on reads more than was selected: see [`LeftOut`], which is asked about one stretch after the other.
+    pub fn leave_out(&mut self, left_out: LeftOut) {
+        self.left_out = left_out;
     }
 
     /// The connection, for requests between the pieces.
@@ -147,10 +168,10 @@ impl Reader {
 
     /// Sends the next request, or passes a stretch that needs none.
     fn ask(&mut self) -> Result<Option<Queued>> {
-        if self.stretch.is_none() {
-            self.stretch = self.plan()?;
+        if self.stretches.is_empty() {
+            self.plan()?;
         }
-        let Some(stretch) = &mut self.stretch else {
+        let Some(stretch) = self.stretches.front_mut() else {
             return Ok(None);
         };
         let (offset, remaining) = (stretch.offset, stretch.end - stretch.offset);
@@ -164,7 +185,7 @@ impl Reader {
         };
         stretch.offset += length;
         if stretch.offset == stretch.end {
-            self.stretch = None;
+            self.stretches.pop_front();
         }
         Ok(Some(Queued {
             offset,
@@ -173,32 +194,60 @@ impl Reader {
         }))
     }
 
-    /// The next stretch, on the grid of the server's blocks. A block that is only partly skipped is read.
-    fn plan(&mut self) -> Result<Option<Stretch>> {
+    /// Plans what is read next, one request of it at least where so much is read in a row, and what is left out behind it. A block
+    /// that is only partly left out is read.
+    fn plan(&mut self) -> Result<()> {
         let size = self.client.size_bytes();
-        let block = u64::from(self.client.info.block_sizes.minimum);
+        let most = u64::from(request_bytes(&self.client, self.ahead));
         let offset = self.planned;
-        while self.planned < size {
-            let (end, kind) = match &mut self.walk {
-                None => (size, Kind::Data),
-                Some(walk) => match walk.next(&mut self.client)? {
-                    None => (size, Kind::Data),
-                    Some(extent) => (extent.end(), self.kind_of(&extent)),
-                },
-            };
-            if end <= offset {
+        while self.planned < size && self.planned - offset < most {
+            let (end, kind) = self.next_extent()?;
+            if end <= self.planned {
                 continue;
             }
-            let skippable = end - end % block;
-            let (end, kind) = if kind == Kind::Data || skippable <= offset {
-                (end.next_multiple_of(block), Kind::Data)
-            } else {
-                (skippable, kind)
-            };
-            self.planned = end;
-            return Ok(Some(Stretch { offset, end, kind }));
+            if kind != Kind::Data
+                && let Some(left_out) = self.left_out_of(self.planned..end)
+            {
+                self.push(offset..left_out.start, Kind::Data);
+                self.planned = left_out.end;
+                self.push(left_out, kind);
+                return Ok(());
+            }
+            let block = u64::from(self.client.info.block_sizes.minimum);
+            self.planned = end.next_multiple_of(block);
         }
-        Ok(None)
+        self.push(offset..self.planned, Kind::Data);
+        Ok(())
+    }
+
+    fn next_extent(&mut self) -> Result<(u64, Kind)> {
+        let extent = match &mut self.walk {
+            Some(walk) => walk.next(&mut self.client)?,
+            None => None,
+        };
+        Ok(
+            extent.map_or((self.client.size_bytes(), Kind::Data), |extent| {
+                (extent.end(), self.kind_of(&extent))
+            }),
+        )
+    }
+
+    /// Nothing if that is less than one of the server's blocks.
+    fn left_out_of(&mut self, stretch: Range<u64>) -> Option<Range<u64>> {
+        let block = u64::from(self.client.info.block_sizes.minimum);
+        let Range { start, end } = (self.left_out)(stretch);
+        let (start, end) = (start.next_multiple_of(block), end - end % block);
+        (start < end).then_some(start..end)
+    }
+
+    fn push(&mut self, range: Range<u64>, kind: Kind) {
+        if !range.is_empty() {
+            self.stretches.push_back(Stretch {
+                offset: range.start,
+                end: range.end,
+                kind,
+            });
+        }
     }
 
     fn kind_of(&self, extent: &StatusExtent) -> Kind {

@@ -1,6 +1,7 @@
 //! Our client with `qemu-nbd`.
 
 use std::fs;
+use std::ops::Range;
 
 use super::fixtures::{KIB, Lab, MIB, connect, read_all, target};
 use crate::{
@@ -99,6 +100,46 @@ fn a_dirty_bitmap_tells_what_was_written() {
         }
     }
     assert_eq!((at, read), (64 * MIB, MIB + 128 * KIB));
+}
+
+#[test]
+fn more_than_the_bitmap_marks_is_read_in_the_same_order() {
+    let Some(lab) = Lab::open() else { return };
+    disk_with_bitmap(&lab);
+    let expected = expected(&lab);
+    let arguments = ["-r", "-f", "qcow2", "-B", "since", "-x", "disk", "d.qcow2"];
+    let peer = lab.qemu_nbd(&arguments);
+    let options = ClientOptions {
+        contexts: vec![BITMAP.to_owned()],
+        ..ClientOptions::default()
+    };
+    let read = |left_out: fn(Range<u64>) -> Range<u64>| {
+        let client = Client::connect(&target(&peer, "disk"), &options).unwrap();
+        let selection = Selection::Dirty("since".to_owned());
+        let mut reader = Reader::new(client, &selection, Ahead::default()).unwrap();
+        reader.leave_out(Box::new(left_out));
+        let (mut at, mut read) = (0, Vec::new());
+        while let Some(piece) = reader.next_piece().unwrap() {
+            assert_eq!(piece.offset, at);
+            at += piece.length;
+            if let Content::Data(data) = piece.content {
+                let start = usize::try_from(piece.offset).unwrap();
+                assert!(data == expected[start..start + data.len()]);
+                read.push((piece.offset / KIB, at / KIB));
+            }
+        }
+        assert_eq!(at, 64 * MIB);
+        read
+    };
+    // The marked pieces are 128 KiB at 21 MiB, and 1 MiB at 40 MiB.
+    let (first, second) = (21 << 10, 40 << 10);
+    let marked = [(first, first + 128), (second, second + 512)];
+    let around = read(|stretch| stretch.start + 100 * KIB..stretch.end - 100 * KIB);
+    assert_eq!(around[..2], [(0, 100), (first - 100, first + 228)]);
+    let rest = around[2..].iter().map(|(start, end)| end - start);
+    assert_eq!(rest.sum::<u64>(), 100 + 1024 + 100 + 100);
+    assert_eq!(read(|stretch| stretch)[..2], marked);
+    assert_eq!(read(|stretch| stretch.end..stretch.end).len(), 128);
 }
 
 #[test]

@@ -82,6 +82,8 @@ struct Story {
     grid: u64,
     /// Where about, in MiB, the caller writes what has not changed.
     dirty: Vec<u64>,
+    /// Whether the caller reads what it is told would be read again.
+    borders_first: bool,
 }
 
 fn story() -> impl Strategy<Value = Story> {
@@ -91,9 +93,9 @@ fn story() -> impl Strategy<Value = Story> {
     let second = (resized(), prop::collection::vec(edit(60, 4..9), 0..4));
     let third = (resized(), prop::collection::vec(edit(60, 9..20), 0..4));
     let grid = prop::sample::select(vec![BLOCK, 16 * BLOCK]);
-    let dirty = prop::collection::vec(0..20u64, 0..3);
+    let dirty = (prop::collection::vec(0..20u64, 0..3), any::<bool>());
     (profile, first, second, third, damage(), grid, dirty).prop_map(
-        |(profile, first, second, third, damage, grid, dirty)| Story {
+        |(profile, first, second, third, damage, grid, (dirty, borders_first))| Story {
             profile,
             first,
             second,
@@ -101,6 +103,7 @@ fn story() -> impl Strategy<Value = Story> {
             damage,
             grid,
             dirty,
+            borders_first,
         },
     )
 }
@@ -143,7 +146,12 @@ async fn back_up_story(
         }
     }
     changes.sort_by_key(|change| change.start);
-    let done = disk.back_up_changes(repository, "third", &changes).await;
+    let done = if story.borders_first {
+        disk.back_up_with_borders(repository, "third", &changes)
+            .await
+    } else {
+        disk.back_up_changes(repository, "third", &changes).await
+    };
     done.unwrap()
 }
 
@@ -274,6 +282,30 @@ async fn little_more_than_what_has_changed_is_read() {
     assert_eq!(commit.point.root, alone);
     assert!(disk.is_restored(&repository, &commit.point.id).await);
     check(&repository, &[]).await;
+}
+
+#[tokio::test]
+async fn what_would_be_read_again_is_known_beforehand() {
+    let (_, repository, mut disk) = full_disk().await;
+    let before = disk.clone();
+    // As random writes: 60 pieces of 64 KiB.
+    for start in (7..24 * LEAF).step_by(409) {
+        disk.fill(start..start + 16, 2 << 32);
+    }
+    let changes = disk.changes(&before, 16 * BLOCK);
+    let done = disk.back_up_changes(&repository, "waits", &changes).await;
+    let (commit, waited) = done.unwrap();
+    repository.delete_point(&commit.point.id).await.unwrap();
+    let done = disk.back_up_with_borders(&repository, "second", &changes);
+    let (told, read) = done.await.unwrap();
+    assert_eq!(told.point.root, commit.point.root);
+    // Where cuts fall otherwise than before, it is not.
+    assert!(read * 4 < waited, "{read} of {waited}");
+    assert!(
+        told.bytes_scanned < commit.bytes_scanned * 11 / 10,
+        "{told:?} {commit:?}"
+    );
+    assert!(disk.is_restored(&repository, &told.point.id).await);
 }
 
 #[tokio::test]

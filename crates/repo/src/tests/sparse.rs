@@ -139,9 +139,44 @@ impl Disk {
         changes: &[Range<u64>],
     ) -> Result<(Commit, u64)> {
         let (reread, read) = self.reread();
-        let mut writer = repository
-            .begin_point_over(self.new_point(name), reread)
-            .await?;
+        let writer = repository.begin_point_over(self.new_point(name), reread);
+        let commit = self.commit_changes(writer.await?, changes).await?;
+        Ok((commit, read.load(Ordering::SeqCst)))
+    }
+
+    /// The same, with the bytes that would be read again among the changes, as far as that is known beforehand.
+    pub(super) async fn back_up_with_borders(
+        &self,
+        repository: &Repository,
+        name: &str,
+        changes: &[Range<u64>],
+    ) -> Result<(Commit, u64)> {
+        let (reread, read) = self.reread();
+        let writer = repository.begin_point_over(self.new_point(name), reread);
+        let mut writer = writer.await?;
+        let mut carriable = writer.take_carriable().unwrap();
+        let common = writer.parent().unwrap().size_bytes.min(self.size_bytes);
+        let starts = std::iter::once(0).chain(changes.iter().map(|change| change.end));
+        let ends = changes.iter().map(|change| change.start);
+        let unchanged: Vec<_> = starts.zip(ends.chain([common])).collect();
+        let carried = tokio::task::spawn_blocking(move || {
+            let unchanged = unchanged.into_iter();
+            let parts = unchanged.map(|(start, end)| carriable.part_of(start..end));
+            parts.collect::<Vec<_>>()
+        });
+        let carried = carried.await.unwrap();
+        let starts = std::iter::once(0).chain(carried.iter().map(|part| part.end));
+        let ends = carried.iter().map(|part| part.start).chain([common]);
+        let changes: Vec<_> = starts.zip(ends).map(|(start, end)| start..end).collect();
+        let commit = self.commit_changes(writer, &changes).await?;
+        Ok((commit, read.load(Ordering::SeqCst)))
+    }
+
+    async fn commit_changes(
+        &self,
+        mut writer: PointWriter,
+        changes: &[Range<u64>],
+    ) -> Result<Commit> {
         let common = writer.parent().unwrap().size_bytes.min(self.size_bytes);
         let mut position = 0;
         for change in changes {
@@ -151,8 +186,7 @@ impl Disk {
         }
         writer.unchanged(common - position).await?;
         self.write(&mut writer, common..self.size_bytes).await?;
-        let commit = writer.commit().await?;
-        Ok((commit, read.load(Ordering::SeqCst)))
+        writer.commit().await
     }
 
     /// Reads this disk, and counts the bytes.

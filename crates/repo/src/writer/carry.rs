@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use strongroom_chunk::{BLOCK_BYTES, Place, node_bytes};
 
+use super::Unchanged;
 use super::choose::CarriedNode;
 use super::cut::Cutter;
 use super::parent::{Found, ParentChunk, ParentNode, ParentTree};
@@ -58,9 +59,11 @@ impl Carrier {
         }
     }
 
-    /// Takes `cutter` over the next `length` bytes, which are the parent's.
-    pub(super) fn stretch(&mut self, cutter: &mut Cutter, length: u64) -> Result<()> {
-        let end = cutter.taken() + length;
+    /// Takes `cutter` over a stretch.
+    pub(super) fn stretch(&mut self, cutter: &mut Cutter, stretch: Unchanged) -> Result<()> {
+        let end = cutter.taken() + stretch.length;
+        let behind = if stretch.same_behind { BLOCK_BYTES } else { 0 };
+        let same_to = end + behind as u64;
         loop {
             let position = self.position(cutter);
             if position >= end {
@@ -78,7 +81,7 @@ impl Carrier {
                 },
                 _ if !self.held.is_empty() => self.settle(cutter)?,
                 Found::Hole(until) => cutter.hole(until.min(end) - position)?,
-                Found::Chunk(chunk) => match self.carriable_chunk(cutter, &chunk, end) {
+                Found::Chunk(chunk) => match self.carriable_chunk(cutter, &chunk, (end, same_to)) {
                     Some(place) => cutter.carry_chunk(&chunk, place)?,
                     None => self.read(cutter, chunk.end().min(end))?,
                 },
@@ -94,10 +97,15 @@ impl Carrier {
 
     /// A chunk ends in the new image where it ended in the parent if the block behind it is the same: it may have ended
     /// because that one was zero.
-    fn carriable_chunk(&self, cutter: &Cutter, chunk: &ParentChunk, end: u64) -> Option<Place> {
+    fn carriable_chunk(
+        &self,
+        cutter: &Cutter,
+        chunk: &ParentChunk,
+        (end, same_to): (u64, u64),
+    ) -> Option<Place> {
         let begins_here = cutter.is_between_chunks() && chunk.offset == cutter.taken();
-        let ends_alike = chunk.end() + BLOCK_BYTES as u64 <= end
-            || (chunk.end() <= end && end == self.size_bytes);
+        let ends_alike = chunk.end() <= end
+            && (chunk.end() + BLOCK_BYTES as u64 <= same_to || end == self.size_bytes);
         let alike = begins_here && ends_alike;
         alike.then_some(chunk.place).flatten()
     }

@@ -5,9 +5,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use strongroom_chunk::{ContentId, Place};
 use tokio::sync::mpsc;
 
-use super::Input;
 use super::parent::{Found, ParentTree};
 use super::work::CompareJob;
+use super::{Input, Unchanged};
 use crate::{Error, Result};
 
 /// A chunk of the parent that may stand unchanged in a portion.
@@ -26,7 +26,7 @@ pub(super) enum Compared {
     /// Bytes, and those of the parent's chunks that stand there unchanged, once they are compared.
     Data(Bytes, Option<Receiver<Vec<Candidate>>>),
     Hole(u64),
-    Unchanged(u64),
+    Unchanged(Unchanged),
     Finish,
 }
 
@@ -71,9 +71,9 @@ impl Comparer {
                     self.position += length;
                     self.send(Compared::Hole(length))?;
                 }
-                Input::Unchanged(length) => {
-                    self.position += length;
-                    self.send(Compared::Unchanged(length))?;
+                Input::Unchanged(stretch) => {
+                    self.position += stretch.length;
+                    self.send(Compared::Unchanged(stretch))?;
                 }
                 Input::Finish => return self.send(Compared::Finish),
             }

@@ -89,9 +89,9 @@ impl Cutter {
                     self.data(portion, &known)?;
                 }
                 Compared::Hole(length) => self.hole(length)?,
-                Compared::Unchanged(length) => {
+                Compared::Unchanged(stretch) => {
                     let carrier = carrier.as_mut().ok_or_else(nothing_to_carry_from)?;
-                    carrier.stretch(self, length)?;
+                    carrier.stretch(self, stretch)?;
                 }
                 Compared::Finish => {
                     self.chunker.finish(&mut |piece| self.pieces.push(piece));

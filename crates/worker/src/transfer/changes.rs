@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use strongroom_nbd::Content;
-use strongroom_repo::{Error, NewPoint, Repository, Reread, Source};
+use strongroom_repo::{Error, NewPoint, PointWriter, Repository, Reread, Source};
 use strongroom_types::IdSource;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -71,13 +71,16 @@ pub(crate) trait ChangedDisk: Send + 'static {
 
     /// Reads anything, between two pieces.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> strongroom_block::Result<()>;
+
+    /// Makes what the writer would read again part of the pieces, where that is worth it.
+    fn prepare(&mut self, _writer: &mut PointWriter) {}
 }
 
 /// Writes a new point over `since`, the name of the point that the changes are counted from. A point of the new name that is
 /// committed already is adopted. [`Error::Changed`] if the audit finds that something else has changed; nothing is committed then.
 pub(crate) async fn back_up_changes(
     repository: &Repository,
-    (changes, again): (impl ChangedDisk, Again),
+    (mut changes, again): (impl ChangedDisk, Again),
     (since, audit): (&str, Audit),
     pace: Arc<Pace>,
     new: NewPoint,
@@ -86,7 +89,7 @@ pub(crate) async fn back_up_changes(
 ) -> Result<BackedUp, TransferError> {
     let read_again = Arc::new(AtomicU64::new(0));
     let reread = reread(again, &read_again, &pace);
-    let writer = match repository.begin_point_over(new, reread).await {
+    let mut writer = match repository.begin_point_over(new, reread).await {
         Ok(writer) => writer,
         Err(Error::PointExists(point)) => return Ok(adopted(*point)),
         Err(error) => return Err(TransferError::Repository(error)),
@@ -94,6 +97,7 @@ pub(crate) async fn back_up_changes(
     if writer.parent().is_none_or(|parent| parent.name != since) {
         return Err(TransferError::OtherParent);
     }
+    changes.prepare(&mut writer);
     let read = move |pieces: &Pieces| read_changes(changes, audit, &pace, pieces);
     let mut backed_up = write(writer, read, progress, cancel).await?;
     backed_up.read_bytes += read_again.load(Ordering::Relaxed);
