@@ -23,15 +23,20 @@ pub(crate) struct Checkpoint {
 /// Leaves the domain, which must run, with that checkpoint of ours that counts from these points, `(target, point)`, or with none
 /// where no checkpoint counts from any of them. Does nothing the second time.
 pub async fn settle(virsh: &Virsh, last: &[(String, BackupId)]) -> Result<()> {
+    keep(virsh, last).await.map(drop)
+}
+
+/// Does that, and answers which one is left.
+pub(crate) async fn keep(virsh: &Virsh, last: &[(String, BackupId)]) -> Result<Option<Checkpoint>> {
     let ours = list(virsh).await?;
-    let kept = since(&ours, last).map(|checkpoint| checkpoint.name.clone());
+    let kept = since(&ours, last).cloned();
     // The newest first: its changes go to the one before it.
     for checkpoint in ours.iter().rev() {
-        if Some(&checkpoint.name) != kept.as_ref() {
+        if Some(checkpoint) != kept.as_ref() {
             remove(virsh, &checkpoint.name).await?;
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// The checkpoint that counts from most of these points, if from any.
@@ -46,23 +51,29 @@ fn since<'a>(ours: &'a [Checkpoint], points: &[(String, BackupId)]) -> Option<&'
 }
 
 /// Those of the domain, the oldest first.
-pub(crate) async fn list(virsh: &Virsh) -> Result<Vec<Checkpoint>> {
+async fn list(virsh: &Virsh) -> Result<Vec<Checkpoint>> {
     let names = virsh
         .run("checkpoint-list", &["--name", "--topological"])
         .await?;
-    let mut found = Vec::new();
-    for name in names.lines().map(str::trim) {
-        if !name.starts_with(PREFIX) {
-            continue;
-        }
-        let options = ["--checkpointname", name, "--no-domain"];
-        let xml = virsh.run("checkpoint-dumpxml", &options).await?;
-        found.push(Checkpoint {
-            name: name.to_owned(),
-            points: points(&xml)?,
-        });
+    let names = names.lines().map(str::trim);
+    let names: Vec<&str> = names.filter(|name| name.starts_with(PREFIX)).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let command = "checkpoint-dumpxml";
+    let questions = names
+        .iter()
+        .map(|name| [command, "--checkpointname", name, "--no-domain"]);
+    let questions: Vec<_> = questions.collect();
+    let questions: Vec<&[&str]> = questions.iter().map(|words| &words[..]).collect();
+    let mut answers = virsh.run_each(&questions).await?;
+    let found = names.iter().map(|name| {
+        Ok(Checkpoint {
+            name: (*name).to_owned(),
+            points: points(&answers.take()?)?,
+        })
+    });
+    found.collect()
 }
 
 /// Removes a checkpoint; where its bitmaps are gone or broken, as after a power cut, only libvirt's notion of it.

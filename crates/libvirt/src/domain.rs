@@ -11,6 +11,8 @@ pub struct Domain {
     pub state: State,
     /// Those that the guest can write to, and have a place.
     pub disks: Vec<Disk>,
+    /// XML of the domain as it will start next, with nothing that libvirt calls secret.
+    pub(crate) definition: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +40,25 @@ pub struct Disk {
 
 impl Domain {
     pub async fn inspect(virsh: &Virsh) -> Result<Self> {
-        let state = state(virsh).await?;
-        let xml = virsh.run("dumpxml", &[]).await?;
-        parse(&xml, state)
+        Ok(Self::inspect_disks(virsh, &[]).await?.0)
+    }
+
+    /// The same, and the guest's view of these disks' sizes, in bytes.
+    pub(crate) async fn inspect_disks(virsh: &Virsh, targets: &[&str]) -> Result<(Self, Vec<u64>)> {
+        let sizes = targets
+            .iter()
+            .map(|target| vec!["domblkinfo", "--device", target]);
+        let sizes: Vec<Vec<&str>> = sizes.collect();
+        let mut questions: Vec<&[&str]> = vec![STATE, &["dumpxml"], &["dumpxml", "--inactive"]];
+        questions.extend(sizes.iter().map(Vec::as_slice));
+        let mut answers = virsh.run_each(&questions).await?;
+        let state = state(&answers.take()?);
+        let xml = answers.take()?;
+        // Who wants it finds out that it is none.
+        let definition = answers.take().unwrap_or_default();
+        let domain = parse(&xml, state, definition)?;
+        let sizes = targets.iter().map(|_| size_bytes(&answers.take()?));
+        Ok((domain, sizes.collect::<Result<_>>()?))
     }
 
     pub fn disk(&self, target: &str) -> Option<&Disk> {
@@ -53,20 +71,21 @@ impl Domain {
     }
 }
 
-pub(crate) async fn state(virsh: &Virsh) -> Result<State> {
-    let said = virsh.run("domstate", &["--reason"]).await?;
-    let said = said.trim();
+/// What [`state`] reads the answer to.
+pub(crate) const STATE: &[&str] = &["domstate", "--reason"];
+
+pub(crate) fn state(said: &str) -> State {
     let word = said.split_once(" (").map_or(said, |(word, _)| word);
-    Ok(match word {
+    match word {
         "running" | "idle" => State::Running,
         "paused" if said.ends_with("(I/O error)") => State::PausedByError,
         "paused" => State::Paused,
         "shut off" => State::Off,
         _ => State::Other,
-    })
+    }
 }
 
-fn parse(xml: &str, state: State) -> Result<Domain> {
+fn parse(xml: &str, state: State, definition: String) -> Result<Domain> {
     let document = Document::parse(xml).map_err(|wrong| Error::strange(wrong.to_string()))?;
     let domain = document.root_element();
     let uuid = child(domain, "uuid").and_then(|uuid| uuid.text());
@@ -78,6 +97,7 @@ fn parse(xml: &str, state: State) -> Result<Domain> {
         uuid: uuid.to_owned(),
         state,
         disks: disks.filter_map(disk).collect(),
+        definition,
     })
 }
 
@@ -104,11 +124,9 @@ pub async fn answers(virsh: &Virsh) -> Result<()> {
     virsh.run("domjobinfo", &[]).await.map(drop)
 }
 
-/// The guest's view of a disk, bytes.
-pub(crate) async fn size_bytes(virsh: &Virsh, target: &str) -> Result<u64> {
-    let info = virsh.run("domblkinfo", &["--device", target]).await?;
+fn size_bytes(info: &str) -> Result<u64> {
     let mut lines = info.lines();
     let capacity = lines.find_map(|line| line.strip_prefix("Capacity:"));
     let capacity = capacity.and_then(|bytes| bytes.trim().parse().ok());
-    capacity.ok_or_else(|| Error::strange(format!("no capacity of {target}: {info}")))
+    capacity.ok_or_else(|| Error::strange(format!("no capacity: {info}")))
 }

@@ -18,11 +18,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Gives the domain back as if no backup had begun: the guest's file systems go on if it was we who asked them to stand still, and no job,
 /// no file of ours is left. Checkpoints stay; [`crate::settle`] is for them.
 pub async fn leftovers(virsh: &Virsh, folder: &Path) -> Result<()> {
-    if domain::state(virsh).await? == State::Off {
+    let (state, has_job) = look(virsh, folder).await?;
+    if state == State::Off {
         return clear_folder(folder).await;
     }
     let thawed = thaw_if_frozen(virsh, folder).await;
-    end_job(virsh, folder).await?;
+    if has_job {
+        end_job(virsh, folder).await?;
+    }
     // The note of a guest that could not be told to go on stays for the next time.
     thawed?;
     clear_folder(folder).await
@@ -64,41 +67,46 @@ async fn thaw_if_frozen(virsh: &Virsh, folder: &Path) -> Result<()> {
     removed.map_err(Error::scratch(&note))
 }
 
-/// Ends the job if it is ours, which is how a backup that is read by NBD ends in any case.
+/// Ends the job, which is ours: that is how a backup that is read by NBD ends in any case.
 async fn end_job(virsh: &Virsh, folder: &Path) -> Result<()> {
-    if !is_ours(virsh, folder).await? {
-        return Ok(());
-    }
-    let was_full = domain::state(virsh).await? == State::PausedByError;
     match virsh.run("domjobabort", &[]).await {
         // It ended meanwhile.
         Err(error) if error.is_refusal() => {}
         other => drop(other?),
     }
     let gone = tokio::time::timeout(FAREWELL_MAX, async {
-        while is_ours(virsh, folder).await? {
-            tokio::time::sleep(LOOK_AGAIN).await;
+        loop {
+            match look(virsh, folder).await? {
+                (state, false) => return Ok(state),
+                (_, true) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
         }
-        Ok(())
     });
-    gone.await.map_err(|_| Error::Silent {
+    let state = gone.await.map_err(|_| Error::Silent {
         command: "a job's end".to_owned(),
         limit: FAREWELL_MAX,
     })??;
-    if was_full {
-        // Without the job, the guest's writes succeed.
+    if state == State::PausedByError {
+        // The scratch files were full. Without the job, the guest's writes succeed.
         virsh.run("resume", &[]).await?;
     }
     Ok(())
 }
 
-/// Whether the domain's backup job, if it has one, serves at a socket in our folder.
-pub(crate) async fn is_ours(virsh: &Virsh, folder: &Path) -> Result<bool> {
-    let xml = match virsh.run("backup-dumpxml", &[]).await {
-        Err(error) if error.is_refusal() => return Ok(false),
-        other => other?,
+/// The domain's state, and whether its backup job, if it has one, serves at a socket in our folder.
+pub(crate) async fn look(virsh: &Virsh, folder: &Path) -> Result<(State, bool)> {
+    let questions: [&[&str]; 2] = [domain::STATE, &["backup-dumpxml"]];
+    let mut answers = virsh.run_each(&questions).await?;
+    let state = domain::state(&answers.take()?);
+    let is_ours = match answers.take() {
+        Err(error) if error.is_refusal() => false,
+        xml => is_ours(&xml?, folder)?,
     };
-    let document = Document::parse(&xml).map_err(|wrong| Error::strange(wrong.to_string()))?;
+    Ok((state, is_ours))
+}
+
+fn is_ours(xml: &str, folder: &Path) -> Result<bool> {
+    let document = Document::parse(xml).map_err(|wrong| Error::strange(wrong.to_string()))?;
     let server = child(document.root_element(), "server");
     let socket = server.and_then(|server| server.attribute("socket"));
     Ok(socket.is_some_and(|socket| Path::new(socket).starts_with(folder)))

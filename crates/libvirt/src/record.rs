@@ -5,15 +5,13 @@ use strongroom_types::{
     Firmware, MachineDiskBus, MachineRecord, MachineSource, NetworkCard, RecordedDisk, VolumeId,
 };
 
-use crate::domain::child;
+use crate::domain::{Domain, child};
 use crate::edit::{Edit, apply, escaped, without};
-use crate::{Error, Result, Virsh};
+use crate::{Error, Result};
 
-/// Asks for the domain as it will start next. `disks` are those that are backed up, by libvirt's names, the system disk first.
-/// Nothing that libvirt calls secret is asked for.
-pub async fn record(virsh: &Virsh, disks: &[(VolumeId, String)]) -> Result<MachineRecord> {
-    let xml = virsh.run("dumpxml", &["--inactive"]).await?;
-    parse(&xml, disks)
+/// Of the domain as it will start next. `disks` are those that are backed up, by libvirt's names, the system disk first.
+pub fn record(domain: &Domain, disks: &[(VolumeId, String)]) -> Result<MachineRecord> {
+    parse(&domain.definition, disks)
 }
 
 pub(crate) fn parse(xml: &str, disks: &[(VolumeId, String)]) -> Result<MachineRecord> {

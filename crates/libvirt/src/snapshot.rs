@@ -7,7 +7,7 @@ use std::time::Duration;
 use strongroom_types::BackupId;
 
 use crate::checkpoints::{self, Checkpoint};
-use crate::domain::{self, Domain, State};
+use crate::domain::{Domain, State};
 use crate::leftovers::{self, note_of_freeze};
 use crate::request::{self, DiskRequest, Freeze, PREFIX, Request};
 use crate::{Error, Result, Virsh};
@@ -119,10 +119,8 @@ impl Snapshot {
     /// Whether what was read so far is of the instant: to be asked after the last read, before the points are stored, and now and
     /// then. False once the scratch files had no room left, which also paused the guest: abandon.
     pub async fn is_intact(&self) -> Result<bool> {
-        if domain::state(&self.virsh).await? == State::PausedByError {
-            return Ok(false);
-        }
-        leftovers::is_ours(&self.virsh, &self.folder).await
+        let (state, has_job) = leftovers::look(&self.virsh, &self.folder).await?;
+        Ok(has_job && state != State::PausedByError)
     }
 
     /// Ends the snapshot when its points are stored: from now on changes are counted from them. After a failure it can be called
@@ -153,17 +151,13 @@ fn last_points(request: &Request) -> Vec<(String, BackupId)> {
 async fn begin(virsh: &Virsh, request: &Request) -> Result<(Quiesced, Vec<ServedDisk>)> {
     let socket = request.socket()?;
     let last = last_points(request);
-    checkpoints::settle(virsh, &last).await?;
-    let ours = checkpoints::list(virsh).await?;
-    let since = ours.first();
-    let domain = Domain::inspect(virsh).await?;
-    let mut sizes = Vec::with_capacity(request.disks.len());
-    let mut plan = Vec::with_capacity(request.disks.len());
-    for disk in &request.disks {
-        let size = domain::size_bytes(virsh, &disk.target).await?;
-        plan.push(changes(&domain, disk, size, since)?);
-        sizes.push(size);
-    }
+    let since = checkpoints::keep(virsh, &last).await?;
+    let since = since.as_ref();
+    let targets = request.disks.iter().map(|disk| disk.target.as_str());
+    let (domain, sizes) = Domain::inspect_disks(virsh, &targets.collect::<Vec<_>>()).await?;
+    let plan = request.disks.iter().zip(&sizes);
+    let plan = plan.map(|(disk, size)| changes(&domain, disk, *size, since));
+    let mut plan = plan.collect::<Result<Vec<_>>>()?;
     let since = since.map(|checkpoint| checkpoint.name.as_str());
     let made = make_instant(virsh, request, &plan, since).await;
     let quiesced = match made {

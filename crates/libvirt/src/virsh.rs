@@ -1,7 +1,8 @@
-//! libvirt's own client as a child process: one process for each question.
+//! libvirt's own client as a child process. A process takes a fiftieth of a second or so, most of it to begin; questions that belong
+//! together share one.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -10,6 +11,8 @@ use crate::{Error, Result};
 
 /// libvirt itself waits half a minute for another client to let go of a domain.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Ends what one of several commands prints, on both streams. XML cannot contain it.
+const END: char = '\u{1e}';
 
 /// A domain at a libvirt.
 #[derive(Debug, Clone)]
@@ -42,6 +45,54 @@ impl Virsh {
         arguments.extend(options);
         run(&self.uri, self.patience, command, &arguments).await
     }
+
+    /// Runs several commands about the domain, each with its options behind it, whatever becomes of those before.
+    pub(crate) async fn run_each(&self, commands: &[&[&str]]) -> Result<Answers> {
+        let lines = commands.iter().map(|words| self.line(words));
+        let lines: Vec<String> = lines.collect();
+        let names: Vec<&str> = commands.iter().map(|words| words[0]).collect();
+        let name = names.join(" and ");
+        let output = output(&self.uri, self.patience, &name, &[&lines.join("; ")]).await?;
+        let printed = text(&name, output.stdout)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let printed: Vec<&str> = printed.split_terminator(END).collect();
+        if printed.len() < commands.len() {
+            return Err(refusal(&name, &said));
+        }
+        let answers = names.iter().zip(printed).zip(said.split(END));
+        let answers = answers.map(|((name, printed), said)| {
+            if reasons(said).is_empty() {
+                Ok(printed.trim().to_owned())
+            } else {
+                Err(refusal(name, said))
+            }
+        });
+        Ok(Answers(answers.collect::<Vec<_>>().into_iter()))
+    }
+
+    /// A command as virsh reads it, and what marks its end.
+    fn line(&self, words: &[&str]) -> String {
+        let (command, options) = words.split_at(1);
+        let words = [command, &["--domain", &self.domain], options].concat();
+        let words: Vec<String> = words.into_iter().map(quoted).collect();
+        format!("{}; echo '{END}'; echo --err '{END}'", words.join(" "))
+    }
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What several commands printed, in their order, or why they were refused.
+#[derive(Debug)]
+pub(crate) struct Answers(std::vec::IntoIter<Result<String>>);
+
+impl Answers {
+    /// That of the next command.
+    pub(crate) fn take(&mut self) -> Result<String> {
+        let next = self.0.next();
+        next.unwrap_or_else(|| Err(Error::strange("a question without an answer")))
+    }
 }
 
 /// Makes the domain known that the file describes, without starting it. A domain of this name and UUID is made like it; one that has the
@@ -54,10 +105,25 @@ pub async fn define(uri: &str, file: &Path) -> Result<()> {
 }
 
 async fn run(uri: &str, patience: Duration, command: &str, arguments: &[&str]) -> Result<String> {
+    let arguments = [&[command], arguments].concat();
+    let output = output(uri, patience, command, &arguments).await?;
+    if output.status.success() {
+        return text(command, output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(refusal(command, &said))
+}
+
+async fn output(
+    uri: &str,
+    patience: Duration,
+    command: &str,
+    arguments: &[&str],
+) -> Result<Output> {
     let running = Command::new("virsh")
         // Its words are looked at.
         .env("LC_ALL", "C")
-        .args(["--connect", uri, command])
+        .args(["--connect", uri])
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -67,21 +133,23 @@ async fn run(uri: &str, patience: Duration, command: &str, arguments: &[&str]) -
         command: command.to_owned(),
         limit: patience,
     })?;
-    let output = output.map_err(Error::NoClient)?;
-    if output.status.success() {
-        return String::from_utf8(output.stdout)
-            .map_err(|_| Error::strange(format!("{command}: no UTF-8")));
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(refusal(command, &said))
+    output.map_err(Error::NoClient)
+}
+
+fn text(command: &str, printed: Vec<u8>) -> Result<String> {
+    String::from_utf8(printed).map_err(|_| Error::strange(format!("{command}: no UTF-8")))
+}
+
+/// What virsh complains of.
+fn reasons(said: &str) -> String {
+    let lines = said.lines().map(|line| line.trim_end());
+    let lines = lines.map(|line| line.strip_prefix("error:").unwrap_or(line).trim());
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join("; ")
 }
 
 fn refusal(command: &str, said: &str) -> Error {
-    let lines = said
-        .lines()
-        .map(|line| line.strip_prefix("error: ").unwrap_or(line).trim());
-    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-    let message = lines.join("; ");
+    let message = reasons(said);
     if message.starts_with("failed to connect") {
         return Error::Unreachable { message };
     }

@@ -56,7 +56,7 @@ pub(super) async fn begin(
         folder,
         freeze,
     };
-    let machine = recorded(&virsh, &request.disks, &work.disks).await;
+    let machine = recorded(&domain, &request.disks, &work.disks);
     let begun = Snapshot::begin(&virsh, &request).await;
     let snapshot = begun.map_err(job_error)?;
     Ok(Some(Begun {
@@ -67,8 +67,8 @@ pub(super) async fn begin(
 }
 
 /// What the machine is made of. A backup does not fail for what it says about its machine.
-async fn recorded(
-    virsh: &Virsh,
+fn recorded(
+    domain: &Domain,
     requests: &[DiskRequest],
     disks: &[DiskWork],
 ) -> Option<MachineRecord> {
@@ -76,7 +76,7 @@ async fn recorded(
         let id = VolumeId::from(disk.backup.resource_id.clone());
         (id, request.target.clone())
     });
-    let recorded = record(virsh, &disks.collect::<Vec<_>>()).await;
+    let recorded = record(domain, &disks.collect::<Vec<_>>());
     recorded
         .inspect_err(|error| super::not_recorded(error))
         .ok()
