@@ -1,8 +1,8 @@
-use strongroom_db::{Backup, FileSystemCheck, Job, Lease, Proof, ProofEnd, Tx};
+use strongroom_db::{Backup, FileSystemCheck, Job, Lease, NoticeEvent, Proof, ProofEnd, Tx};
 use strongroom_types::{Accelerator, ProjectId, ProofState, ProofVerdict, Timestamp, VaultId};
 
 use super::Failure;
-use crate::{App, Error, proofs};
+use crate::{App, Error, notices, proofs};
 
 /// A backup to run a machine from.
 #[derive(Debug, Clone)]
@@ -76,8 +76,32 @@ pub async fn finish_proof(
     let mut tx = app.db.begin().await?;
     let job = super::finish(&mut tx, lease, now).await?;
     // Deleted meanwhile, it has nobody to tell.
-    tx.end_proof(&proof.id, &end, now).await?;
+    if tx.end_proof(&proof.id, &end, now).await? && outcome.verdict == ProofVerdict::DoesNotBoot {
+        tell(app, &mut tx, proof, end.reason, now).await?;
+    }
     go_on(app, tx, &job, now).await
+}
+
+/// Many proofs have nobody who waits for them.
+async fn tell(
+    app: &App,
+    tx: &mut Tx,
+    proof: &Proof,
+    reason: String,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(backup) = tx.find_backup(&proof.backup_id).await? else {
+        return Ok(());
+    };
+    let event = NoticeEvent::BackupDoesNotBoot {
+        project_id: backup.project_id,
+        backup_id: backup.id,
+        resource_id: backup.resource_id,
+        resource_name: backup.resource_name,
+        proof_id: proof.id.clone(),
+        reason,
+    };
+    notices::tell(app, tx, &event, now).await
 }
 
 /// The proof under way has failed; the next one is gone on with.
