@@ -114,11 +114,7 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
     if QemuMachine::bare(folder.path()).is_none() {
         return;
     }
-    let mut command = Command::new(BINARY);
-    command.env("STRONGROOM__WORKER__PROVE__ACCELERATOR", "tcg");
-    command.env("STRONGROOM__WORKER__PROVE__MEMORY_MIB", "64");
-    command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "3");
-    let server = Server::start_by(command, &folder.path().join("data"));
+    let server = start_impatient(folder.path());
     let api = Api::sign_in(&server).await;
     let agent: &[&str] = &["--guest-agent", "/run/agent.sock"];
     for (name, code, flags, verdict) in [
@@ -127,10 +123,7 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
         ("resetting", &RESETTING, &[], "does_not_boot"),
     ] {
         let disk = folder.path().join(name);
-        let mut content = vec![0; 1 << 20];
-        content[..code.len()].copy_from_slice(code);
-        content[SECTOR_BYTES - 2..SECTOR_BYTES].copy_from_slice(&[0x55, 0xaa]);
-        fs::write(&disk, content).unwrap();
+        bootable(&disk, code);
         let words = ["server", "add", "--name", name, "--disk", text(&disk)];
         let added = server.verb(&[&words, flags].concat());
         let vault = api.make_vault("server", &[id(&added["server"])]).await;
@@ -151,6 +144,57 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
             "{reason}"
         );
     }
+}
+
+/// Killed as soon as the backup is there: its proof is there with it, and is done once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_has_its_backups_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    if QemuMachine::bare(folder.path()).is_none() {
+        return;
+    }
+    let disk = folder.path().join("silent");
+    bootable(&disk, &SILENT);
+    let server = start_impatient(folder.path());
+    let api = Api::sign_in(&server).await;
+    let resource = add(&server, "silent", &disk);
+    let vault = api.make_vault("server", &[&resource]).await;
+    let pattern = "FREQ=DAILY;INTERVAL=1;BYHOUR=0;BYMINUTE=0";
+    server.verb(&[
+        "policy",
+        "create",
+        "--name",
+        "daily",
+        "--disabled",
+        "--pattern",
+        pattern,
+    ]);
+    server.verb(&["policy", "options", "daily", "--prove-every-days", "7"]);
+    server.verb(&["vault", "associate", &vault, "daily"]);
+    let checkpoint = api.start_automatic_checkpoint(&vault).await;
+    assert_eq!(api.wait_for_checkpoint(&checkpoint).await, "available");
+    server.kill();
+    let server = start_impatient(folder.path());
+    let api = api.at(&server);
+    let backup = api.only_backup_of(&checkpoint).await;
+    let all = proofs(&api, id(&backup));
+    let first = |status: u16, answer: &Value| {
+        assert_eq!(status, 200, "{answer}");
+        let proof = &answer["proofs"][0];
+        proof["ended_at"].is_string().then(|| answer.clone())
+    };
+    let answer = api.wait_for(&all, first).await;
+    assert_eq!(
+        (&answer["count"], &answer["proofs"][0]["verdict"]),
+        (&json!(1), &json!("unknown"))
+    );
+
+    // Its turn is in a week.
+    let checkpoint = api.start_automatic_checkpoint(&vault).await;
+    assert_eq!(api.wait_for_checkpoint(&checkpoint).await, "available");
+    let backup = api.only_backup_of(&checkpoint).await;
+    let (_, answer) = api.get(&proofs(&api, id(&backup))).await;
+    assert_eq!(answer["count"], 0);
 }
 
 /// Other firmware would run whatever lies in the first sector of such a disk.
@@ -229,6 +273,23 @@ fn start(folder: &Path) -> Server {
     command.env("STRONGROOM__WORKER__PROVE__MEMORY_MIB", "384");
     command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "120");
     Server::start_by(command, &folder.join("data"))
+}
+
+/// For machines of which nothing is to come.
+fn start_impatient(folder: &Path) -> Server {
+    let mut command = Command::new(BINARY);
+    command.env("STRONGROOM__WORKER__PROVE__ACCELERATOR", "tcg");
+    command.env("STRONGROOM__WORKER__PROVE__MEMORY_MIB", "64");
+    command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "3");
+    Server::start_by(command, &folder.join("data"))
+}
+
+/// A disk whose first sector has this code.
+fn bootable(disk: &Path, code: &[u8]) {
+    let mut content = vec![0; 1 << 20];
+    content[..code.len()].copy_from_slice(code);
+    content[SECTOR_BYTES - 2..SECTOR_BYTES].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(disk, content).unwrap();
 }
 
 fn add(server: &Server, name: &str, disk: &Path) -> String {
