@@ -1,5 +1,7 @@
 use strongroom_db::{Backup, FileSystemCheck, Job, Lease, NoticeEvent, Proof, ProofEnd, Tx};
-use strongroom_types::{Accelerator, ProjectId, ProofState, ProofVerdict, Timestamp, VaultId};
+use strongroom_types::{
+    Accelerator, Firmware, ProjectId, ProofState, ProofVerdict, Timestamp, VaultId,
+};
 
 use super::Failure;
 use crate::{App, Error, notices, proofs};
@@ -15,6 +17,8 @@ pub struct ProofWork {
     pub disks: Vec<Backup>,
     /// The inventory knows an agent in the server.
     pub has_agent: bool,
+    /// As the machine said when it was backed up.
+    pub firmware: Option<Firmware>,
 }
 
 /// What the machine has shown.
@@ -45,6 +49,7 @@ pub async fn start_proof(app: &App, lease: &Lease) -> Result<ProofWork, Error> {
     let backup = backup.ok_or_else(|| Error::broken("a backup is gone, and its proof is not"))?;
     let disks = tx.disks_of_backup(&backup.id).await?;
     let server = tx.find_server(&backup.resource_id.clone().into()).await?;
+    let machine = tx.find_backup_machine(&backup.id).await?;
     tx.start_proof(&proof.id, now).await?;
     tx.commit().await?;
     Ok(ProofWork {
@@ -53,6 +58,7 @@ pub async fn start_proof(app: &App, lease: &Lease) -> Result<ProofWork, Error> {
         vault_id: backup.vault_id,
         disks,
         has_agent: server.is_some_and(|server| server.guest_agent_socket.is_some()),
+        firmware: machine.and_then(|machine| machine.firmware),
     })
 }
 
