@@ -1,8 +1,9 @@
 //! A Linux guest for tests, from Debian's packages: the kernel, and a memory disk with busybox, the guest agent and the
-//! first process that the tests wrote. Beside it a disk that firmware boots the same from. Nothing of it is installed here.
+//! first process that the tests wrote. Beside it disks that firmware boots the same from. Nothing of it is installed here.
 
 mod archive;
 mod disk;
+mod uefi;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,13 +28,16 @@ const MODULES: [&str; 6] = [
 ];
 /// Where Debian's package has the boot loader of PCs.
 pub(crate) const BOOT_LOADER: &str = "/usr/lib/grub/i386-pc";
+/// The same for UEFI.
+pub(crate) const EFI_BOOT_LOADER: &str = "/usr/lib/grub/x86_64-efi";
 /// How the packages are put together: another number makes the guest anew.
 const EDITION: u32 = 3;
 
 /// Tells tests and measurements where the guest is.
 pub(crate) const VARIABLE: &str = "STRONGROOM_TEST_GUEST";
 
-/// Where the kernel lies as `vmlinuz`, its memory disk as `initrd`, and the disk that firmware boots as `bootable.raw`.
+/// Where the kernel lies as `vmlinuz`, its memory disk as `initrd`, and the disks that firmware boots as `bootable.raw` and, for
+/// UEFI, `uefi.raw`.
 pub(crate) fn folder() -> PathBuf {
     shell::root().join(FOLDER)
 }
@@ -46,7 +50,8 @@ pub(crate) fn run() -> Result<()> {
         .with_context(|| format!("cannot read {}", first_process.display()))?;
     let stamp = folder().join("made-from");
     let edition = format!("{EDITION}\n");
-    let wanted = [edition.as_bytes(), &first_process, &disk::made_from()].concat();
+    let uefi = uefi::GRUB_SCRIPT.as_bytes();
+    let wanted = [edition.as_bytes(), &first_process, &disk::made_from(), uefi].concat();
     if fs::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
         return Ok(());
     }
@@ -86,6 +91,7 @@ fn make(first_process: &[u8]) -> Result<()> {
     fs::write(&initrd, memory_disk(first_process)?)
         .with_context(|| format!("cannot write {}", initrd.display()))?;
     disk::make(&folder(), &memory_disk(disk::FROM_ROOT)?)?;
+    uefi::make(&folder())?;
     fs::remove_dir_all(folder().join(UNPACKED)).context("cannot remove the packages")
 }
 

@@ -53,7 +53,7 @@ struct Need {
     is_here: fn() -> bool,
 }
 
-const NEEDS: [Need; 17] = [
+const NEEDS: [Need; 20] = [
     Need {
         package: "postgresql",
         is_here: || postgres::programs().is_some(),
@@ -117,6 +117,22 @@ const NEEDS: [Need; 17] = [
     Need {
         package: "grub-pc-bin",
         is_here: || Path::new(guest::BOOT_LOADER).join("boot.img").exists(),
+    },
+    Need {
+        package: "grub-efi-amd64-bin",
+        is_here: || {
+            Path::new(guest::EFI_BOOT_LOADER)
+                .join("kernel.img")
+                .exists()
+        },
+    },
+    Need {
+        package: "fdisk",
+        is_here: || has_program("sfdisk"),
+    },
+    Need {
+        package: "ovmf",
+        is_here: || Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd").exists(),
     },
     Need {
         package: "python3-venv",

@@ -220,6 +220,7 @@ pub(crate) const fn code_of_trouble(trouble: Trouble) -> Code {
         Trouble::ServerRunning => Code::ServerStateForbidsBackup,
         Trouble::ServerMissing => Code::ServerNotFound,
         Trouble::ServerWithoutDisks => Code::ServerWithoutDisks,
+        Trouble::GuestNotFrozen => Code::GuestNotFrozen,
         Trouble::DiskMissing => Code::DiskNotFound,
         Trouble::DiskUnsupported => Code::DiskUnsupported,
         Trouble::DiskUnreadable | Trouble::DiskInUse => Code::DiskStateForbidsBackup,

@@ -34,6 +34,7 @@ mod orders;
 mod organization_policies;
 mod params;
 mod policies;
+mod policy_options;
 mod proofs;
 mod protectables;
 mod ranges;

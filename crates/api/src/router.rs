@@ -21,7 +21,8 @@ use crate::{
     ApiError, ApiState, accounts, administration, attachments, audit_list, backup_machines,
     backups, checkpoints, contents, document, file_agents, identity, imports, inventory, link,
     machines, members, meta, metering, operation_logs, orders, organization_policies, policies,
-    proofs, protectables, replications, resources, vault_orders, vault_tags, vaults,
+    policy_options, proofs, protectables, replications, resources, vault_orders, vault_tags,
+    vaults,
 };
 
 /// Longer than any handler needs; a client gives up before.
@@ -180,6 +181,10 @@ fn extensions() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(backup_machines::show_machine))
         .routes(routes!(backup_machines::restore_new_server))
+        .routes(routes!(
+            policy_options::show_policy_options,
+            policy_options::update_policy_options
+        ))
         .routes(routes!(proofs::prove_backup, proofs::list_proofs))
         .routes(routes!(proofs::show_proof))
         .routes(routes!(proofs::show_proof_screen))

@@ -69,7 +69,9 @@ pub use operation_logs::{
 pub use orders::VaultOrder;
 pub use organization_policies::{Deployment, OrganizationPolicy};
 pub use page::{Listed, Page};
-pub use policies::{Destination, Policy, PolicyFilter, PolicyRules, VaultPolicy};
+pub use policies::{
+    Destination, Policy, PolicyFilter, PolicyOptions, PolicyRules, ProveOption, VaultPolicy,
+};
 pub use policy_runs::{AppliedPolicy, SinceFull};
 pub use proofs::{FileSystemCheck, Proof, ProofEnd};
 pub use replicas::{Replica, ReplicaDisk};

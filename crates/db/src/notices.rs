@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    BackupId, NoticeChannel, NoticeState, ProjectId, Timestamp, VaultId, VolumeId,
+    BackupId, NoticeChannel, NoticeState, ProjectId, ProofId, ResourceId, Timestamp, VaultId,
+    VolumeId,
 };
 
 use crate::tx::on;
@@ -47,6 +48,16 @@ pub enum NoticeEvent {
         volume_id: VolumeId,
         /// In the disk, bytes.
         offset: u64,
+    },
+    /// A machine that was run from a backup did not come up.
+    BackupDoesNotBoot {
+        project_id: ProjectId,
+        backup_id: BackupId,
+        /// What it is a backup of.
+        resource_id: ResourceId,
+        resource_name: String,
+        proof_id: ProofId,
+        reason: String,
     },
 }
 

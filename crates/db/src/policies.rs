@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    PolicyId, PolicyOperation, PolicyOrigin, ProjectId, Retention, Schedule, Timestamp, TriggerId,
-    VaultId,
+    FailedFreeze, PolicyId, PolicyOperation, PolicyOrigin, ProjectId, Retention, Schedule,
+    Timestamp, TriggerId, VaultId,
 };
 
 use crate::page::{Extent, stored};
@@ -26,6 +26,7 @@ pub struct Policy {
     pub schedule: JsonText<Schedule>,
     /// Starts are spread over so many minutes.
     pub start_window_minutes: Option<i64>,
+    pub options: JsonText<PolicyOptions>,
     /// Starts that were due before this moment do not run.
     pub schedule_since: Timestamp,
     /// Raised by whoever takes the row's lock.
@@ -42,6 +43,23 @@ pub struct PolicyRules {
     pub full_interval: Option<u32>,
     /// Of replication policies.
     pub destination: Option<Destination>,
+}
+
+/// What a backup policy chooses beyond its definition, which is CBR's. Kept as JSON, so fields are only ever added, with a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyOptions {
+    #[serde(default)]
+    pub on_failed_freeze: FailedFreeze,
+    /// Absent: nothing is proven by itself.
+    #[serde(default)]
+    pub prove: Option<ProveOption>,
+}
+
+/// Which backups of a server are proven by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProveOption {
+    /// The first of a day, so many days after the day of the one that was proven before it. At least 1.
+    pub every_days: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,12 +105,12 @@ const ORDER: &str = "created_at DESC, id DESC";
 impl Tx {
     pub async fn insert_policy(&mut self, policy: &Policy) -> Result<()> {
         const SQL: &str = "INSERT INTO policy (id, project_id, name, operation_type, policy_type, enabled, definition, rules, \
-             trigger_id, schedule, start_window_minutes, schedule_since, version, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+             trigger_id, schedule, start_window_minutes, options, schedule_since, version, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
         on!(self, c => sqlx::query(SQL)
             .bind(&policy.id).bind(&policy.project_id).bind(&policy.name).bind(policy.operation_type).bind(policy.policy_type)
             .bind(policy.enabled).bind(&policy.definition).bind(&policy.rules).bind(&policy.trigger_id).bind(&policy.schedule)
-            .bind(policy.start_window_minutes).bind(policy.schedule_since).bind(policy.version)
+            .bind(policy.start_window_minutes).bind(&policy.options).bind(policy.schedule_since).bind(policy.version)
             .bind(policy.created_at).bind(policy.updated_at)
             .execute(c).await.map(|_| ()))?;
         Ok(())
@@ -143,11 +161,11 @@ impl Tx {
     /// Writes what can change of a policy that was read under its lock; `false` when it has changed since.
     pub async fn update_policy(&mut self, policy: &Policy) -> Result<bool> {
         const SQL: &str = "UPDATE policy SET name = $3, policy_type = $4, enabled = $5, definition = $6, rules = $7, \
-             schedule = $8, start_window_minutes = $9, schedule_since = $10, updated_at = $11 WHERE id = $1 AND version = $2";
+             schedule = $8, start_window_minutes = $9, schedule_since = $10, updated_at = $11, options = $12 WHERE id = $1 AND version = $2";
         let changed = on!(self, c => sqlx::query(SQL)
             .bind(&policy.id).bind(policy.version).bind(&policy.name).bind(policy.policy_type).bind(policy.enabled)
             .bind(&policy.definition).bind(&policy.rules).bind(&policy.schedule).bind(policy.start_window_minutes)
-            .bind(policy.schedule_since).bind(policy.updated_at)
+            .bind(policy.schedule_since).bind(policy.updated_at).bind(&policy.options)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

@@ -151,6 +151,21 @@ impl Tx {
         Ok(changed == 1)
     }
 
+    /// Notes that the backup of a resource that was made at `made_at` is the one to prove; `false` when one was that was made
+    /// at `not_since` or later.
+    pub async fn take_up_proof(
+        &mut self,
+        id: &ResourceId,
+        made_at: Timestamp,
+        not_since: Timestamp,
+    ) -> Result<bool> {
+        const SQL: &str = "UPDATE vault_resource SET last_proven_backup_at = $1 WHERE resource_id = $2 \
+             AND (last_proven_backup_at IS NULL OR last_proven_backup_at < $3)";
+        let changed = on!(self, c => sqlx::query(SQL).bind(made_at).bind(id).bind(not_since)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(changed == 1)
+    }
+
     pub async fn delete_vault_resource(&mut self, id: &ResourceId) -> Result<bool> {
         const SQL: &str = "DELETE FROM vault_resource WHERE resource_id = $1";
         let changed = on!(self, c => sqlx::query(SQL).bind(id).execute(c).await.map(|done| done.rows_affected()))?;

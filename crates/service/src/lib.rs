@@ -81,10 +81,11 @@ pub mod rows {
         BackupSort, BackupSortKey, Capacity, Checkpoint, Direction, DiskReading, Domain,
         FileSystemCheck, IncludedVolume, JsonText, LastSaved, Member, MemberFilter, MemberSort,
         MemberSortKey, Membership, NameMatch, Notice, NoticeEvent, OperationExtra, OperationLog,
-        OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyRules, Project, Proof,
-        Quiesce, Replication, ReplicationTask, Restore, RestoreMapping, RetentionFilter, Server,
-        SkippedResource, Tag, TagMatch, Tagged, TaggedVaultFilter, UsageFilter, Vault, VaultFilter,
-        VaultOrder, VaultPolicy, VaultResource, Volume, WantedBackup,
+        OperationLogFilter, Ownership, Page, Policy, PolicyFilter, PolicyOptions, PolicyRules,
+        Project, Proof, ProveOption, Quiesce, Replication, ReplicationTask, Restore,
+        RestoreMapping, RetentionFilter, Server, SkippedResource, Tag, TagMatch, Tagged,
+        TaggedVaultFilter, UsageFilter, Vault, VaultFilter, VaultOrder, VaultPolicy, VaultResource,
+        Volume, WantedBackup,
     };
 }
 

@@ -263,6 +263,7 @@ fn as_policy(
         trigger_id: TriggerId::random(&*app.ids),
         schedule: JsonText(template.schedule.0.clone()),
         start_window_minutes: template.start_window_minutes,
+        options: JsonText::default(),
         schedule_since: now,
         version: 0,
         created_at: now,

@@ -1,10 +1,13 @@
 //! Policies: when something runs by itself, and which backups stay.
 
+mod options;
 mod rules;
 
+pub(crate) use options::options_of;
+pub use options::{OptionsChange, change_options, get_options};
 pub(crate) use rules::{apply, parse as rules_of, schedule as schedule_of, window as window_of};
 
-use strongroom_db::{Page, Policy, PolicyFilter, Tx, VaultPolicy};
+use strongroom_db::{JsonText, Page, Policy, PolicyFilter, Tx, VaultPolicy};
 use strongroom_types::{
     PolicyId, PolicyOperation, PolicyOrigin, ProjectId, RetentionTerms, Timestamp, TriggerId,
 };
@@ -103,6 +106,7 @@ pub(crate) async fn insert(
         trigger_id: TriggerId::random(&*app.ids),
         schedule: rules::schedule(new.patterns)?,
         start_window_minutes: rules::window(new.start_window_minutes)?,
+        options: JsonText::default(),
         schedule_since: now,
         version: 0,
         created_at: now,

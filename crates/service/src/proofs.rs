@@ -2,9 +2,12 @@
 //!
 //! One job sees to all of them, so that one machine runs at a time; those that are asked for meanwhile wait.
 
-use strongroom_db::{NewJob, Proof, Tx};
-use strongroom_types::{BackupId, BackupStatus, JobId, JobKind, ProjectId, ProofId, Timestamp};
+use strongroom_db::{Backup, NewJob, Proof, Tx};
+use strongroom_types::{
+    BackupId, BackupStatus, JobId, JobKind, ProjectId, ProofId, ResourceType, Timestamp,
+};
 
+use crate::policies::options_of;
 use crate::sharing;
 use crate::{Action, App, Caller, Error};
 
@@ -12,6 +15,7 @@ use crate::{Action, App, Caller, Error};
 const ALL: &str = "proofs";
 /// Of each backup so many proofs are kept that have ended.
 const KEPT: u64 = 10;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Answers at once with a proof that waits; a job runs the machine. Only the owner of a backup has it proven.
 pub async fn start(
@@ -105,6 +109,41 @@ async fn own(tx: &mut Tx, project: &ProjectId, backup_id: &BackupId) -> Result<(
         None => Ok(()),
         Some(_) => Err(Error::SharedBackup),
     }
+}
+
+/// Has the backup that a policy made of a server proven, where the policy wants that and it is the server's turn. In the
+/// transaction that publishes the backup, so that neither is without the other.
+pub(crate) async fn follow_policy(
+    app: &App,
+    tx: &mut Tx,
+    backup: &Backup,
+    request_id: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    // Most disks that are backed up by themselves hold data, and boot nothing.
+    if backup.policy_id.is_none() || backup.resource_type != ResourceType::Server {
+        return Ok(());
+    }
+    let policies = tx.applied_policies(&backup.vault_id).await?;
+    let Some(prove) = options_of(backup, &policies).prove else {
+        return Ok(());
+    };
+    let (made_at, server) = (backup.created_at, &backup.resource_id);
+    let not_since = first_moment(made_at, prove.every_days);
+    if !tx.take_up_proof(server, made_at, not_since).await? {
+        return Ok(());
+    }
+    let id = ProofId::random(&*app.ids);
+    tx.insert_proof(&id, &backup.project_id, &backup.id, now)
+        .await?;
+    want(app, tx, request_id, now).await
+}
+
+/// When the last so many days began, in UTC, of which that of `moment` is one. Counted in days, a daily policy is not put off
+/// by a start that comes a few seconds earlier than that of the day before.
+fn first_moment(moment: Timestamp, days: u32) -> Timestamp {
+    let day = moment.as_seconds().div_euclid(SECONDS_PER_DAY);
+    Timestamp::from_seconds((day + 1 - i64::from(days)) * SECONDS_PER_DAY)
 }
 
 /// Has the one job go on.

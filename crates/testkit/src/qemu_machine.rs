@@ -80,11 +80,12 @@ impl QemuMachine {
     /// first process `sbin/init`, which starts an agent and says `login:` on the serial port. False where there is none,
     /// which is said.
     pub fn bootable_disk(place: &Path) -> bool {
-        let Some(guest) = guest_folder() else {
-            return false;
-        };
-        fs::copy(guest.join("bootable.raw"), place).expect("the folder is the test's");
-        true
+        copy_of_guest("bootable.raw", place)
+    }
+
+    /// The same Linux on a disk that UEFI alone boots.
+    pub fn uefi_disk(place: &Path) -> bool {
+        copy_of_guest("uefi.raw", place)
     }
 
     /// A machine with a Linux that writes files to the ext4 file systems on `0.qcow2` and `1.raw`, which are made, without
@@ -303,12 +304,20 @@ impl Drop for QemuMachine {
     }
 }
 
+fn copy_of_guest(disk: &str, place: &Path) -> bool {
+    let Some(guest) = guest_folder() else {
+        return false;
+    };
+    fs::copy(guest.join(disk), place).expect("the folder is the test's");
+    true
+}
+
 /// The folder of the Linux guest; none where it was not made, which is said, and is a failure under `CI=true`.
 pub(crate) fn guest_folder() -> Option<PathBuf> {
     let guest = std::env::var_os(GUEST_VARIABLE)
         .map(PathBuf::from)
         .unwrap_or_default();
-    let is_here = guest.join("vmlinuz").exists() && guest.join("bootable.raw").exists();
+    let is_here = guest.join("vmlinuz").exists() && guest.join("uefi.raw").exists();
     if !is_here {
         tell(&format!(
             "{GUEST_VARIABLE} names no guest: `cargo xtask test` makes one"

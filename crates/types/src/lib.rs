@@ -40,11 +40,11 @@ pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
     Accelerator, AgentStatus, AttachmentStatus, AuditOutcome, BackupStatus, ChargingMode,
-    CheckpointStatus, CloudType, ConsistentLevel, DeploymentStatus, FileSystemState, ImageType,
-    JobKind, JobState, MemberStatus, NoticeChannel, NoticeState, ObjectType, OperationStatus,
-    OperationType, OrderKind, OrderStatus, PeriodType, PolicyOperation, PolicyOrigin, ProofState,
-    ProofVerdict, ProtectStatus, ProtectType, ReplicationStatus, ResourceType, Role, ServerStatus,
-    Trouble, VaultStatus, VolumeFormat,
+    CheckpointStatus, CloudType, ConsistentLevel, DeploymentStatus, FailedFreeze, FileSystemState,
+    ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState, ObjectType,
+    OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType, PolicyOperation,
+    PolicyOrigin, ProofState, ProofVerdict, ProtectStatus, ProtectType, ReplicationStatus,
+    ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -27,6 +27,21 @@ ObjectType {
 
 words!(ProtectType { Backup = "backup", Replication = "replication", Hybrid = "hybrid" });
 words!(ConsistentLevel { App = "app_consistent", Crash = "crash_consistent" });
+words!(/// What becomes of a backup that its policy started when the guest does not hold its file systems still.
+FailedFreeze {
+    /// It is made, as after a power cut, and says so.
+    CrashConsistent = "crash_consistent",
+    /// It fails.
+    Fail = "fail",
+});
+
+impl Default for FailedFreeze {
+    /// Who chose nothing has a backup.
+    fn default() -> Self {
+        Self::CrashConsistent
+    }
+}
+
 words!(CloudType { Public = "public", Hybrid = "hybrid" });
 words!(ChargingMode { PrePaid = "pre_paid", PostPaid = "post_paid" });
 words!(PeriodType { Year = "year", Month = "month" });
@@ -175,6 +190,8 @@ Trouble {
     /// The server is gone from the inventory.
     ServerMissing = "server_missing",
     ServerWithoutDisks = "server_without_disks",
+    /// The guest did not hold its file systems still, and the policy wants no backup without that.
+    GuestNotFrozen = "guest_not_frozen",
     /// The disk is gone from the inventory, or its file from the host.
     DiskMissing = "disk_missing",
     /// The file is of a format or shape this service does not read.

@@ -159,6 +159,8 @@ codes! {
     MachineNotRecorded = "Strongroom.1026", 404, "It is not known what the machine of the backup was made of.";
     NewServersNotOffered = "Strongroom.1027", 400, "This installation makes no new servers.";
 
+    GuestNotFrozen = "Strongroom.1028", 400, "The guest did not hold its file systems still.";
+
     /// Why a task failed, where the clouds have no code of their own.
     StorageUnavailable = "Strongroom.2001", 500, "The storage of the backups did not answer or is full.";
     DataDamaged = "Strongroom.2002", 500, "Backed-up data is missing or damaged.";

@@ -23,6 +23,7 @@ pub mod operation_logs;
 pub mod orders;
 pub mod organization_policies;
 pub mod policies;
+pub mod policy_options;
 pub mod proofs;
 pub mod protectables;
 pub mod replications;

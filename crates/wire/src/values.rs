@@ -7,8 +7,8 @@ mod texts;
 
 pub use numbers::{
     BackupNumber, DayOfMonthNumber, FullBackupInterval, KeptDays, KeptMonths, KeptWeeks, KeptYears,
-    Offset, OffsetText, PageLimit, PageLimitText, PeriodBackups, PeriodCount, RetentionDays,
-    StartWindow, Threshold, VaultSize, VaultSizeChange,
+    Offset, OffsetText, PageLimit, PageLimitText, PeriodBackups, PeriodCount, ProofDays,
+    RetentionDays, StartWindow, Threshold, VaultSize, VaultSizeChange,
 };
 pub use texts::{
     AvailabilityZone, BackupNamePrefix, Description, DiskPlace, InventoryName, Label, LibvirtUri,

@@ -142,5 +142,15 @@ fn sentence(event: &NoticeEvent) -> String {
         } => format!(
             "QEMU's bitmap of the disk {volume_id} does not mark what changed at byte {offset}. The backup {backup_id} is right: the disk was read whole. Others since the last full one may lack such changes: make a full backup, and find out what writes to the disk or its image behind QEMU's back."
         ),
+        NoticeEvent::BackupDoesNotBoot {
+            backup_id,
+            resource_id,
+            resource_name,
+            proof_id,
+            reason,
+            ..
+        } => format!(
+            "A machine that was run from the backup {backup_id} of {resource_name} ({resource_id}) does not boot: {reason}. The proof {proof_id} has what it showed."
+        ),
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use strongroom_repo::{PointId, Repository};
 use strongroom_service::progress::ProofOutcome;
 use strongroom_service::rows::FileSystemCheck;
-use strongroom_types::{Accelerator, IdSource, ProofId, ProofVerdict};
+use strongroom_types::{Accelerator, Firmware, IdSource, ProofId, ProofVerdict};
 use tokio_util::sync::CancellationToken;
 
 use disks::ServedDisks;
@@ -44,6 +44,10 @@ pub struct ProveOptions {
     pub time_limit: Duration,
     /// What a machine says on its serial port when it is up.
     pub console_sign: String,
+    /// The program of UEFI's firmware.
+    pub uefi_code: PathBuf,
+    /// Its variables as a new machine has them.
+    pub uefi_variables: PathBuf,
 }
 
 /// How machines see their disks; the guest must have a driver for it.
@@ -64,8 +68,20 @@ impl Default for ProveOptions {
             disk_bus: DiskBus::Virtio,
             time_limit: Duration::from_mins(5),
             console_sign: "login:".to_owned(),
+            // As Debian's package has them.
+            uefi_code: PathBuf::from("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+            uefi_variables: PathBuf::from("/usr/share/OVMF/OVMF_VARS_4M.fd"),
         }
     }
+}
+
+/// What is known of the machine that was backed up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// A guest agent is in it, so that silence tells something.
+    pub(crate) has_agent: bool,
+    /// Absent: its disk tells.
+    pub(crate) firmware: Option<Firmware>,
 }
 
 /// Why a proof came to no verdict.
@@ -125,14 +141,12 @@ impl Prover {
     }
 
     /// Runs one machine from the points, the system disk's first, until it has shown what becomes of it.
-    ///
-    /// `has_agent`: a guest agent is known to be in it, so that silence tells something.
     pub(crate) async fn prove(
         &self,
         proof: &ProofId,
         repository: &Repository,
         points: &[PointId],
-        has_agent: bool,
+        known: Known,
         cancel: &CancellationToken,
     ) -> Result<ProofOutcome, ProveError> {
         let emulator = process::find(&self.options.emulator)?;
@@ -144,15 +158,20 @@ impl Prover {
             checked = file_systems::check(&disks, &folder.0, time_limit) => checked,
             () = cancel.cancelled() => return Err(ProveError::Cancelled),
         };
-        let is_booted_by_uefi = disks.are_booted_by_uefi_alone().await;
+        let firmware = match known.firmware {
+            Some(firmware) => firmware,
+            None if disks.are_booted_by_uefi_alone().await => Firmware::Uefi,
+            None => Firmware::Bios,
+        };
         disks.end().await;
-        if is_booted_by_uefi {
+        if firmware == Firmware::Uefi && !self.has_uefi() {
             return Ok(without_machine(file_systems));
         }
         let disks = ServedDisks::serve(&folder.0, emulator::LETTER, repository, points).await?;
         let plan = Plan {
             options: &self.options,
             accelerator,
+            firmware,
             disks: points.len(),
         };
         let ran = async {
@@ -167,7 +186,7 @@ impl Prover {
         };
         disks.end().await;
         let (seen, screen) = ran?;
-        let (verdict, reason) = judge(&seen, has_agent);
+        let (verdict, reason) = judge(&seen, known.has_agent, firmware);
         Ok(ProofOutcome {
             verdict,
             reason,
@@ -176,6 +195,15 @@ impl Prover {
             console: seen.console,
             screen,
         })
+    }
+
+    fn has_uefi(&self) -> bool {
+        let ProveOptions {
+            uefi_code,
+            uefi_variables,
+            ..
+        } = &self.options;
+        uefi_code.is_file() && uefi_variables.is_file()
     }
 
     fn accelerator(&self) -> Accelerator {
@@ -191,7 +219,8 @@ impl Prover {
 fn without_machine(file_systems: Vec<FileSystemCheck>) -> ProofOutcome {
     ProofOutcome {
         verdict: ProofVerdict::Unknown,
-        reason: "its disk is booted by UEFI, which proofs do not have".to_owned(),
+        reason: "UEFI boots it, and this host has no firmware for that (Debian's package `ovmf`)"
+            .to_owned(),
         accelerator: None,
         file_systems,
         console: String::new(),
@@ -201,7 +230,7 @@ fn without_machine(file_systems: Vec<FileSystemCheck>) -> ProofOutcome {
 
 /// What was seen, in a word and a sentence. Only what a machine does is a proof; what it does not do is one where it is known
 /// to do it otherwise.
-fn judge(seen: &Seen, has_agent: bool) -> (ProofVerdict, String) {
+fn judge(seen: &Seen, has_agent: bool, firmware: Firmware) -> (ProofVerdict, String) {
     use signs::Sign;
     use watch::End;
     let (verdict, reason) = match &seen.end {
@@ -213,6 +242,11 @@ fn judge(seen: &Seen, has_agent: bool) -> (ProofVerdict, String) {
         End::Sign(Sign::NothingToBoot) => (
             ProofVerdict::DoesNotBoot,
             "its firmware found nothing to boot".to_owned(),
+        ),
+        End::Sign(Sign::NothingByDefault) => (
+            ProofVerdict::Unknown,
+            "its firmware found nothing in the default place (`EFI/BOOT`): what else boots it is named by the machine's variables, which are in no backup"
+                .to_owned(),
         ),
         End::Sign(Sign::Trouble(text)) => (
             ProofVerdict::DoesNotBoot,
@@ -226,6 +260,12 @@ fn judge(seen: &Seen, has_agent: bool) -> (ProofVerdict, String) {
         End::TimeOver if has_agent => (
             ProofVerdict::DoesNotBoot,
             "the time is over, and its guest agent has not answered".to_owned(),
+        ),
+        // Firmware and boot loaders speak there, whether or not the system behind them does.
+        End::TimeOver if firmware == Firmware::Uefi => (
+            ProofVerdict::Unknown,
+            "the time is over, and neither a guest agent nor its console says that it is up: look at its screen"
+                .to_owned(),
         ),
         End::TimeOver if !seen.console.trim().is_empty() => (
             ProofVerdict::DoesNotBoot,

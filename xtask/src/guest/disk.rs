@@ -15,12 +15,12 @@ use crate::shell;
 pub(super) const FROM_ROOT: &[u8] = include_bytes!("disk/from_root.sh");
 /// The first process of the root file system.
 const INIT: &[u8] = include_bytes!("disk/init.sh");
-const NAME: &str = "bootable.raw";
+pub(super) const NAME: &str = "bootable.raw";
 
-const SECTOR_BYTES: u64 = 512;
+pub(super) const SECTOR_BYTES: u64 = 512;
 /// Where the partition begins, as in all disks of the last fifteen years.
-const FIRST_SECTOR: u32 = 2048;
-const PARTITION_SECTORS: u32 = 62 * 2048;
+pub(super) const FIRST_SECTOR: u32 = 2048;
+pub(super) const PARTITION_SECTORS: u32 = 62 * 2048;
 /// The part of the first sector that is code.
 const CODE_BYTES: usize = 440;
 const TABLE: usize = 446;

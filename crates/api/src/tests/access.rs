@@ -24,9 +24,9 @@ fn is_for_peers(operation: &Operation) -> bool {
     operation.path.starts_with("/strongroom/v1/replication/")
 }
 
-/// What a project does with its own backups, beside CBR.
-fn is_of_backups(operation: &Operation) -> bool {
-    let parts = ["/attachments", "/proofs", "/machine"];
+/// What a project does with its own backups and policies, beside CBR.
+fn is_of_project(operation: &Operation) -> bool {
+    let parts = ["/attachments", "/proofs", "/machine", "/policies/"];
     parts.iter().any(|part| operation.path.contains(part))
 }
 
@@ -93,7 +93,7 @@ async fn readers_change_nothing_and_run_no_installation() {
                 // What an account pushes to all its projects is no single project's to see.
                 let of_account = operation.path.contains("/organization-policies");
                 let of_installation =
-                    operation.path.starts_with("/strongroom/") && !is_of_backups(operation);
+                    operation.path.starts_with("/strongroom/") && !is_of_project(operation);
                 if is_for_peers(operation) {
                     assert_eq!(answer.refusal(), "APIGW.0301 401", "{operation:?}");
                 } else if changes || of_account || of_installation {

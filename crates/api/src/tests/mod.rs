@@ -23,6 +23,7 @@ mod metrics;
 mod organization_policies;
 mod peer;
 mod policies;
+mod policy_options;
 mod policy_page;
 mod proofs;
 mod refusals;

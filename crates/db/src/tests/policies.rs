@@ -52,6 +52,10 @@ async fn applied(tx: &mut Tx, scene: &Scene) -> (Policy, VaultPolicy) {
         trigger_id: TriggerId::random(&scene.ids),
         schedule: JsonText(Schedule::try_from(vec![pattern]).unwrap()),
         start_window_minutes: Some(60),
+        options: JsonText(PolicyOptions {
+            on_failed_freeze: FailedFreeze::Fail,
+            prove: Some(ProveOption { every_days: 7 }),
+        }),
         schedule_since: NOW,
         version: 0,
         created_at: NOW,

@@ -3,12 +3,13 @@ use strongroom_db::{
     OperationExtra, Quiesce, Server, Tx, Vault, VaultResource, Volume,
 };
 use strongroom_types::{
-    BackupId, BackupStatus, ImageType, MachineRecord, OperationLogId, ProtectStatus, ResourceType,
-    ServerId, Timestamp, Trouble, VolumeId,
+    BackupId, BackupStatus, FailedFreeze, ImageType, MachineRecord, OperationLogId, ProtectStatus,
+    ResourceType, ServerId, Timestamp, Trouble, VolumeId,
 };
 
 use super::{Failure, VaultUsage};
-use crate::{App, Error, backups, notices};
+use crate::policies::options_of;
+use crate::{App, Error, backups, notices, proofs};
 
 #[derive(Debug, Clone)]
 pub struct BackupWork {
@@ -70,6 +71,13 @@ pub struct DiskSaved {
 }
 
 pub type DiskFailure = Failure;
+
+impl BackupWork {
+    /// What becomes of the backup if the guest does not hold its file systems still.
+    pub fn on_failed_freeze(&self) -> FailedFreeze {
+        options_of(&self.backup, &self.policies).on_failed_freeze
+    }
+}
 
 impl BackupOutcome {
     fn readings(&self) -> impl Iterator<Item = &DiskReading> {
@@ -195,6 +203,9 @@ pub async fn finish_backup(
     let log = super::log_of(&job)?;
     publish_end(&mut tx, log, &backup, failure.as_ref(), &outcome, now).await?;
     tell_of_wrong_bitmaps(app, &mut tx, &backup, &outcome, now).await?;
+    if failure.is_none() {
+        proofs::follow_policy(app, &mut tx, &backup, &job.request_id, now).await?;
+    }
     tx.commit().await?;
     Ok(())
 }

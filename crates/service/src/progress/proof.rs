@@ -1,8 +1,10 @@
-use strongroom_db::{Backup, FileSystemCheck, Job, Lease, Proof, ProofEnd, Tx};
-use strongroom_types::{Accelerator, ProjectId, ProofState, ProofVerdict, Timestamp, VaultId};
+use strongroom_db::{Backup, FileSystemCheck, Job, Lease, NoticeEvent, Proof, ProofEnd, Tx};
+use strongroom_types::{
+    Accelerator, Firmware, ProjectId, ProofState, ProofVerdict, Timestamp, VaultId,
+};
 
 use super::Failure;
-use crate::{App, Error, proofs};
+use crate::{App, Error, notices, proofs};
 
 /// A backup to run a machine from.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct ProofWork {
     pub disks: Vec<Backup>,
     /// The inventory knows an agent in the server.
     pub has_agent: bool,
+    /// As the machine said when it was backed up.
+    pub firmware: Option<Firmware>,
 }
 
 /// What the machine has shown.
@@ -45,6 +49,7 @@ pub async fn start_proof(app: &App, lease: &Lease) -> Result<ProofWork, Error> {
     let backup = backup.ok_or_else(|| Error::broken("a backup is gone, and its proof is not"))?;
     let disks = tx.disks_of_backup(&backup.id).await?;
     let server = tx.find_server(&backup.resource_id.clone().into()).await?;
+    let machine = tx.find_backup_machine(&backup.id).await?;
     tx.start_proof(&proof.id, now).await?;
     tx.commit().await?;
     Ok(ProofWork {
@@ -53,6 +58,7 @@ pub async fn start_proof(app: &App, lease: &Lease) -> Result<ProofWork, Error> {
         vault_id: backup.vault_id,
         disks,
         has_agent: server.is_some_and(|server| server.guest_agent_socket.is_some()),
+        firmware: machine.and_then(|machine| machine.firmware),
     })
 }
 
@@ -76,8 +82,32 @@ pub async fn finish_proof(
     let mut tx = app.db.begin().await?;
     let job = super::finish(&mut tx, lease, now).await?;
     // Deleted meanwhile, it has nobody to tell.
-    tx.end_proof(&proof.id, &end, now).await?;
+    if tx.end_proof(&proof.id, &end, now).await? && outcome.verdict == ProofVerdict::DoesNotBoot {
+        tell(app, &mut tx, proof, end.reason, now).await?;
+    }
     go_on(app, tx, &job, now).await
+}
+
+/// Many proofs have nobody who waits for them.
+async fn tell(
+    app: &App,
+    tx: &mut Tx,
+    proof: &Proof,
+    reason: String,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(backup) = tx.find_backup(&proof.backup_id).await? else {
+        return Ok(());
+    };
+    let event = NoticeEvent::BackupDoesNotBoot {
+        project_id: backup.project_id,
+        backup_id: backup.id,
+        resource_id: backup.resource_id,
+        resource_name: backup.resource_name,
+        proof_id: proof.id.clone(),
+        reason,
+    };
+    notices::tell(app, tx, &event, now).await
 }
 
 /// The proof under way has failed; the next one is gone on with.

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use strongroom_db::{AppliedPolicy, JsonText, Policy, PolicyRules, VaultPolicy};
+use strongroom_db::{AppliedPolicy, JsonText, Policy, PolicyOptions, PolicyRules, VaultPolicy};
 use strongroom_types::{
     PolicyId, PolicyOperation, PolicyOrigin, ProjectId, Schedule, Timestamp, TriggerId, VaultId,
 };
@@ -23,6 +23,8 @@ pub struct PolicyNote {
     pub created_at: Timestamp,
     /// Of replication policies: the vault in the other region.
     pub destination_vault_id: Option<VaultId>,
+    #[serde(default)]
+    pub options: PolicyOptions,
 }
 
 impl PolicyNote {
@@ -53,6 +55,7 @@ impl PolicyNote {
             start_window_minutes: policy.start_window_minutes,
             created_at: policy.created_at,
             destination_vault_id: applied.destination_vault_id.clone(),
+            options: policy.options.0.clone(),
         }
     }
 
@@ -70,6 +73,7 @@ impl PolicyNote {
             trigger_id: self.trigger_id.clone(),
             schedule: JsonText(self.schedule.clone()),
             start_window_minutes: self.start_window_minutes,
+            options: JsonText(self.options.clone()),
             schedule_since: now,
             version: 0,
             created_at: self.created_at,

@@ -17,6 +17,7 @@ mod notices;
 mod orders;
 mod organization_policies;
 mod policies;
+mod policy_options;
 mod progress;
 mod proofs;
 mod protectables;

@@ -12,7 +12,7 @@ use crate::vaults::VaultChange;
 use crate::{App, Settings, vaults};
 
 /// A world that tells through a log and a webhook.
-fn telling(mut world: World) -> World {
+pub(super) fn telling(mut world: World) -> World {
     let settings = Settings {
         notice_channels: vec![NoticeChannel::Log, NoticeChannel::Webhook],
         ..Settings::default()
@@ -24,7 +24,7 @@ fn telling(mut world: World) -> World {
     world
 }
 
-async fn told(world: &World) -> Vec<Notice> {
+pub(super) async fn told(world: &World) -> Vec<Notice> {
     let mut tx = world.app.db.read().await.unwrap();
     tx.list_notices(100).await.unwrap()
 }

@@ -6,6 +6,7 @@ use strongroom_types::{
 };
 
 use super::policies::{backup_policy, definition, instead};
+use super::policy_options::fail;
 use super::{World, on_each_database, refused};
 use crate::organization_policies::{
     self, NewOrganizationPolicy, OrganizationPolicyChange, OrganizationPolicyView,
@@ -224,6 +225,10 @@ async fn projects_cannot_change_or_delete_their_copies() {
         };
         let changed = policies::update(app, caller, project, &copy, off).await;
         refused!(changed, Error::PolicyOfOrganization);
+        refused!(
+            world.choose(&copy, fail()).await,
+            Error::PolicyOfOrganization
+        );
         let deleted = policies::delete(app, caller, project, &copy).await;
         refused!(deleted, Error::PolicyOfOrganization);
         let tenant = crate::Caller {

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use strongroom_db::{Backup, Proof};
 use strongroom_types::ProofState::{Done, Failed, Running, Waiting};
-use strongroom_types::{BackupId, JobKind, ProofState, ProofVerdict};
+use strongroom_types::{
+    BackupId, Firmware, JobKind, MachineRecord, MachineSource, ProofState, ProofVerdict,
+};
 
 use super::world::{World, failure};
 use super::{on_each_database, refused};
@@ -75,6 +77,32 @@ async fn one_machine_runs_at_a_time_and_the_next_proof_comes_by_itself() {
             (failed.verdict, &*failed.reason),
             (None, "input/output error")
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_is_run_with_the_firmware_that_its_backup_tells() {
+    on_each_database(async |world| {
+        let backups = world.two_backups().await;
+        let uefi = MachineRecord {
+            firmware: Some(Firmware::Uefi),
+            ..MachineRecord::unknown(MachineSource::Qemu)
+        };
+        let mut tx = world.app.db.begin().await.unwrap();
+        tx.insert_backup_machine(&backups[0].id, &uefi)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        for (backup, firmware) in backups.iter().zip([Some(Firmware::Uefi), None]) {
+            world.prove(&backup.id).await.unwrap();
+            let (_, lease) = world.claim_some().await;
+            let work = progress::start_proof(&world.app, &lease).await.unwrap();
+            assert_eq!(work.firmware, firmware);
+            progress::fail_proof(&world.app, &lease, failure())
+                .await
+                .unwrap();
+        }
     })
     .await;
 }

@@ -6,6 +6,7 @@ use strongroom_types::{Mark, MarkedDays, Periods, RetentionTerms, Weekday};
 
 use super::on_each_database;
 use super::policies::{backup_policy, beside};
+use super::policy_options::fail;
 use super::retention::{Kept, days, keeping, newest};
 use super::world::World;
 use crate::policies::Definition;
@@ -107,6 +108,7 @@ async fn a_policy_comes_back_as_it_was() {
     on_each_database(async |world| {
         let (_database, lost) = doomed().await;
         let kept = Kept::by(&lost, sundays()).await;
+        lost.choose(&kept.policy, fail()).await.unwrap();
         kept.days(2).await;
         let (policy, of_vault) = applied(&lost, &kept).await.unwrap();
         let world = recover(&lost, &world).await;

@@ -391,10 +391,7 @@ impl World {
         match job.kind {
             JobKind::BackUp | JobKind::ReceiveReplica => {
                 let id: BackupId = job.subject_id.parse().unwrap();
-                let (outcome, usage) = self.save(lease, &id).await;
-                progress::finish_backup(app, lease, &id, outcome, usage)
-                    .await
-                    .unwrap();
+                self.finish(lease, &id).await;
             }
             JobKind::Restore => {
                 let id: OperationLogId = job.subject_id.parse().unwrap();
@@ -545,6 +542,14 @@ impl World {
             machine: work.machine,
         };
         (outcome, usage)
+    }
+
+    /// Has every disk saved, and publishes that.
+    pub(super) async fn finish(&self, lease: &Lease, id: &BackupId) {
+        let (outcome, usage) = self.save(lease, id).await;
+        progress::finish_backup(&self.app, lease, id, outcome, usage)
+            .await
+            .unwrap();
     }
 
     /// Counts `STORED` for every point that the vault holds or is about to.

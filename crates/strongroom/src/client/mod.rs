@@ -16,6 +16,7 @@ mod orders;
 mod organization_policies;
 mod peers;
 mod policies;
+mod policy_options;
 mod proofs;
 mod sharing;
 mod tasks;

@@ -2,6 +2,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::names::policy_id;
+use super::policy_options::{self, Options};
 use super::{Column, Context, query};
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +22,8 @@ pub(crate) enum Verb {
     Show { policy: String },
     /// Change a policy; rules that are given replace all that it has.
     Update(Update),
+    /// Choose what a failed freeze means, and which backups are proven; or show what was chosen.
+    Options(Options),
     /// Delete a policy; the backups that it made stay.
     Delete { policy: String },
 }
@@ -127,6 +130,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> anyhow::Result<()> {
             let answer = context.connection.put(&path, &update.body()).await?;
             context.print(&answer, "/policy", COLUMNS)
         }
+        Verb::Options(options) => policy_options::run(context, options).await,
         Verb::Delete { policy } => {
             let path = path(context, &policy).await?;
             let answer = context.connection.delete(&path).await?;

@@ -21,6 +21,10 @@ pub(crate) struct Prove {
     pub(crate) time_limit_seconds: u64,
     /// What a machine says on its serial port when it is up.
     pub(crate) console_sign: String,
+    /// The program of UEFI's firmware, for machines that it boots.
+    pub(crate) uefi_code: PathBuf,
+    /// Its variables as a new machine has them; each proof has a copy.
+    pub(crate) uefi_variables: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +55,8 @@ impl Default for Prove {
             disk_bus: Bus::Virtio,
             time_limit_seconds: options.time_limit.as_secs(),
             console_sign: options.console_sign,
+            uefi_code: options.uefi_code,
+            uefi_variables: options.uefi_variables,
         }
     }
 }
@@ -89,6 +95,8 @@ impl Prove {
             },
             time_limit: Duration::from_secs(self.time_limit_seconds),
             console_sign: self.console_sign.clone(),
+            uefi_code: self.uefi_code.clone(),
+            uefi_variables: self.uefi_variables.clone(),
         }
     }
 }

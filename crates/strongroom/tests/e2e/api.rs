@@ -133,12 +133,18 @@ impl Api {
 
     /// Starts a checkpoint of the whole vault.
     pub(crate) async fn start_checkpoint(&self, vault: &str) -> String {
-        let (status, answer) = self
-            .post(
-                "/checkpoints",
-                json!({ "checkpoint": { "vault_id": vault } }),
-            )
-            .await;
+        self.start(json!({ "vault_id": vault })).await
+    }
+
+    /// Starts what the vault's policy would start by itself.
+    pub(crate) async fn start_automatic_checkpoint(&self, vault: &str) -> String {
+        self.start(json!({ "vault_id": vault, "parameters": { "auto_trigger": true } }))
+            .await
+    }
+
+    async fn start(&self, checkpoint: Value) -> String {
+        let body = json!({ "checkpoint": checkpoint });
+        let (status, answer) = self.post("/checkpoints", body).await;
         assert_eq!(status, 200, "{answer}");
         answer["checkpoint"]["id"].as_str().unwrap().to_owned()
     }

@@ -114,11 +114,7 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
     if QemuMachine::bare(folder.path()).is_none() {
         return;
     }
-    let mut command = Command::new(BINARY);
-    command.env("STRONGROOM__WORKER__PROVE__ACCELERATOR", "tcg");
-    command.env("STRONGROOM__WORKER__PROVE__MEMORY_MIB", "64");
-    command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "3");
-    let server = Server::start_by(command, &folder.path().join("data"));
+    let server = start_impatient(folder.path());
     let api = Api::sign_in(&server).await;
     let agent: &[&str] = &["--guest-agent", "/run/agent.sock"];
     for (name, code, flags, verdict) in [
@@ -127,10 +123,7 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
         ("resetting", &RESETTING, &[], "does_not_boot"),
     ] {
         let disk = folder.path().join(name);
-        let mut content = vec![0; 1 << 20];
-        content[..code.len()].copy_from_slice(code);
-        content[SECTOR_BYTES - 2..SECTOR_BYTES].copy_from_slice(&[0x55, 0xaa]);
-        fs::write(&disk, content).unwrap();
+        bootable(&disk, code);
         let words = ["server", "add", "--name", name, "--disk", text(&disk)];
         let added = server.verb(&[&words, flags].concat());
         let vault = api.make_vault("server", &[id(&added["server"])]).await;
@@ -153,34 +146,124 @@ async fn of_a_machine_that_shows_nothing_there_is_a_picture() {
     }
 }
 
-/// Other firmware would run whatever lies in the first sector of such a disk.
+/// Killed as soon as the backup is there: its proof is there with it, and is done once.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_machine_is_run_from_a_disk_that_uefi_boots() {
-    const EFI_SYSTEM: &[u8; 16] =
-        b"\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\x00\xa0\xc9\x3e\xc9\x3b";
+async fn a_policy_has_its_backups_proven() {
     let folder = tempfile::tempdir().unwrap();
     if QemuMachine::bare(folder.path()).is_none() {
         return;
     }
+    let disk = folder.path().join("silent");
+    bootable(&disk, &SILENT);
+    let server = start_impatient(folder.path());
+    let api = Api::sign_in(&server).await;
+    let resource = add(&server, "silent", &disk);
+    let vault = api.make_vault("server", &[&resource]).await;
+    let pattern = "FREQ=DAILY;INTERVAL=1;BYHOUR=0;BYMINUTE=0";
+    server.verb(&[
+        "policy",
+        "create",
+        "--name",
+        "daily",
+        "--disabled",
+        "--pattern",
+        pattern,
+    ]);
+    server.verb(&["policy", "options", "daily", "--prove-every-days", "7"]);
+    server.verb(&["vault", "associate", &vault, "daily"]);
+    let checkpoint = api.start_automatic_checkpoint(&vault).await;
+    assert_eq!(api.wait_for_checkpoint(&checkpoint).await, "available");
+    server.kill();
+    let server = start_impatient(folder.path());
+    let api = api.at(&server);
+    let backup = api.only_backup_of(&checkpoint).await;
+    let all = proofs(&api, id(&backup));
+    let first = |status: u16, answer: &Value| {
+        assert_eq!(status, 200, "{answer}");
+        let proof = &answer["proofs"][0];
+        proof["ended_at"].is_string().then(|| answer.clone())
+    };
+    let answer = api.wait_for(&all, first).await;
+    assert_eq!(
+        (&answer["count"], &answer["proofs"][0]["verdict"]),
+        (&json!(1), &json!("unknown"))
+    );
+
+    // Its turn is in a week.
+    let checkpoint = api.start_automatic_checkpoint(&vault).await;
+    assert_eq!(api.wait_for_checkpoint(&checkpoint).await, "available");
+    let backup = api.only_backup_of(&checkpoint).await;
+    let (_, answer) = api.get(&proofs(&api, id(&backup))).await;
+    assert_eq!(answer["count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_uefi_boots_is_proven_with_firmware_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("boots");
+    if !QemuMachine::uefi_disk(&disk) {
+        return;
+    }
+    let server = start(folder.path());
+    let api = Api::sign_in(&server).await;
+    let resource = add(&server, "boots", &disk);
+    let vault = api.make_vault("server", &[&resource]).await;
+    let backup = api.back_up(&vault).await;
+    server.verb(&["backup", "prove", &backup, "--wait"]);
+    let listed = server.verb(&["backup", "proofs", &backup]);
+    assert_eq!(listed["proofs"][0]["verdict"], "boots");
+    assert_eq!(state_of_file_system(&listed["proofs"][0]), "clean");
+
+    // What boots it lies elsewhere, where the machine's own variables may lead.
+    empty_of_uefi(&disk);
+    let backup = api.back_up(&vault).await;
+    let told = is_unknown(&server, &backup);
+    assert!(told.contains("nothing in the default place"), "{told}");
+}
+
+/// Other firmware would run whatever lies in the first sector of such a disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_firmware_no_machine_is_run_from_a_disk_that_uefi_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    if QemuMachine::bare(folder.path()).is_none() {
+        return;
+    }
+    let disk = folder.path().join("uefi");
+    empty_of_uefi(&disk);
+    let mut command = Command::new(BINARY);
+    command.env("STRONGROOM__WORKER__PROVE__UEFI_CODE", "/nowhere");
+    let server = Server::start_by(command, &folder.path().join("data"));
+    let api = Api::sign_in(&server).await;
+    let resource = add(&server, "uefi", &disk);
+    let vault = api.make_vault("server", &[&resource]).await;
+    let backup = api.back_up(&vault).await;
+    let told = is_unknown(&server, &backup);
+    assert!(
+        told.contains("this host has no firmware for that"),
+        "{told}"
+    );
+}
+
+/// A disk with a partition that UEFI's firmware reads by its table, and finds nothing in.
+fn empty_of_uefi(disk: &Path) {
+    const EFI_SYSTEM: &[u8; 16] =
+        b"\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\x00\xa0\xc9\x3e\xc9\x3b";
     let mut content = vec![0; 1 << 20];
     content[SECTOR_BYTES..SECTOR_BYTES + 8].copy_from_slice(b"EFI PART");
     for (at, value) in [(72, 2), (80, 1), (84, 128)] {
         content[SECTOR_BYTES + at] = value;
     }
     content[2 * SECTOR_BYTES..2 * SECTOR_BYTES + 16].copy_from_slice(EFI_SYSTEM);
-    let disk = folder.path().join("uefi");
-    fs::write(&disk, content).unwrap();
-    let server = start(folder.path());
-    let api = Api::sign_in(&server).await;
-    let resource = add(&server, "uefi", &disk);
-    let vault = api.make_vault("server", &[&resource]).await;
-    let backup = api.back_up(&vault).await;
-    let output = server.try_verb(&["backup", "prove", &backup, "--wait"]);
+    fs::write(disk, content).unwrap();
+}
+
+/// What is told of a backup whose proof tells nothing.
+fn is_unknown(server: &Server, backup: &str) -> String {
+    let output = server.try_verb(&["backup", "prove", backup, "--wait"]);
+    assert!(!output.status.success());
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        told.contains("is unknown: its disk is booted by UEFI"),
-        "{told}"
-    );
+    assert!(told.contains("is unknown: "), "{told}");
+    told
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,6 +312,23 @@ fn start(folder: &Path) -> Server {
     command.env("STRONGROOM__WORKER__PROVE__MEMORY_MIB", "384");
     command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "120");
     Server::start_by(command, &folder.join("data"))
+}
+
+/// For machines of which nothing is to come.
+fn start_impatient(folder: &Path) -> Server {
+    let mut command = Command::new(BINARY);
+    command.env("STRONGROOM__WORKER__PROVE__ACCELERATOR", "tcg");
+    command.env("STRONGROOM__WORKER__PROVE__MEMORY_MIB", "64");
+    command.env("STRONGROOM__WORKER__PROVE__TIME_LIMIT_SECONDS", "3");
+    Server::start_by(command, &folder.join("data"))
+}
+
+/// A disk whose first sector has this code.
+fn bootable(disk: &Path, code: &[u8]) {
+    let mut content = vec![0; 1 << 20];
+    content[..code.len()].copy_from_slice(code);
+    content[SECTOR_BYTES - 2..SECTOR_BYTES].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(disk, content).unwrap();
 }
 
 fn add(server: &Server, name: &str, disk: &Path) -> String {

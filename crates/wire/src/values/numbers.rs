@@ -74,6 +74,8 @@ number!(/// Months that a marked backup is kept: 0 or -1 for a rule that is off.
     KeptMonths, -1..=1200);
 number!(/// Years that a marked backup is kept: 0 or -1 for a rule that is off.
     KeptYears, -1..=100);
+number!(/// Days from the day of one proof to that of the next.
+    ProofDays, 1..=365);
 number!(/// Rows of one page.
     PageLimit, 1..=1000);
 number!(/// Rows to leave out before the page. The end of the range is what a database can count.

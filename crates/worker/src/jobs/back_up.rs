@@ -8,12 +8,13 @@ use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskSaved, DiskWork, Failure, fail_backup,
     finish_backup, start_backup,
 };
-use strongroom_service::rows::DiskReading;
-use strongroom_types::{BackupId, Chain, VolumeId};
+use strongroom_service::rows::{DiskReading, Quiesce};
+use strongroom_types::{BackupId, Chain, FailedFreeze, VolumeId};
 
 use super::error::disk_trouble;
 use super::usage::{self, Change};
 use super::{Context, JobError};
+use crate::live::Instant;
 use crate::transfer::{BackedUp, TransferError};
 
 /// Backs up one resource: a disk, or every disk of a server.
@@ -34,9 +35,21 @@ pub(super) async fn run(context: &Context, backup_id: &BackupId) -> Result<(), J
     if let Some(mut instant) = crate::live::begin(&context.live, &work).await? {
         // What it says now goes before what it said last.
         work.machine = instant.machine.take().or(work.machine);
+        if let Some(reason) = forbidden(&work, &instant) {
+            instant.abandon().await;
+            return live::refuse(context, &repository, &work, asked_at, reason).await;
+        }
         return live::run(context, &repository, &work, asked_at, instant).await;
     }
     at_rest::run(context, &repository, &work).await
+}
+
+/// The guest's answer, where the policy wants no backup without file systems that stood still.
+fn forbidden(work: &BackupWork, instant: &Instant) -> Option<String> {
+    match (&instant.quiesce, work.on_failed_freeze()) {
+        (Some(Quiesce::Failed { reason }), FailedFreeze::Fail) => Some(reason.clone()),
+        _ => None,
+    }
 }
 
 pub(super) async fn fail(

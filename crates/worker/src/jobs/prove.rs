@@ -5,7 +5,7 @@ use strongroom_service::progress::{Failure, fail_proof, finish_proof, start_proo
 use strongroom_types::Trouble;
 
 use super::{Context, JobError};
-use crate::prove::ProveError;
+use crate::prove::{Known, ProveError};
 
 pub(super) async fn run(context: &Context) -> Result<(), JobError> {
     let (app, lease) = (&context.app, &context.lease);
@@ -20,7 +20,11 @@ pub(super) async fn run(context: &Context) -> Result<(), JobError> {
         .collect::<Result<_, strongroom_repo::Error>>()?;
     let (proof, cancel) = (&work.proof, &context.cancel);
     let prover = &context.prover;
-    let proving = prover.prove(&proof.id, &repository, &points, work.has_agent, cancel);
+    let known = Known {
+        has_agent: work.has_agent,
+        firmware: work.firmware,
+    };
+    let proving = prover.prove(&proof.id, &repository, &points, known, cancel);
     Ok(finish_proof(app, lease, proof, proving.await?).await?)
 }
 

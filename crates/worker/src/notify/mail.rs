@@ -134,5 +134,8 @@ fn subject(event: &NoticeEvent) -> String {
         NoticeEvent::ChangesMissed { volume_id, .. } => {
             format!("Changes of the disk {volume_id} were missed")
         }
+        NoticeEvent::BackupDoesNotBoot { resource_name, .. } => {
+            format!("A backup of {resource_name} does not boot")
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use strongroom_qemu::Qmp;
-use strongroom_types::Accelerator;
+use strongroom_types::{Accelerator, Firmware};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::process::Process;
@@ -18,6 +18,7 @@ const MONITOR: &str = "monitor";
 const AGENT: &str = "agent";
 const CONSOLE: &str = "console";
 const FIRMWARE: &str = "firmware";
+const VARIABLES: &str = "variables";
 const SCREEN: &str = "screen.png";
 /// From the process to its sockets, which come before the guest does anything.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resour
 pub(super) struct Plan<'a> {
     pub(super) options: &'a ProveOptions,
     pub(super) accelerator: Accelerator,
+    pub(super) firmware: Firmware,
     pub(super) disks: usize,
 }
 
@@ -52,6 +54,11 @@ impl Emulator {
         plan: &Plan<'_>,
         folder: &Path,
     ) -> Result<Self, ProveError> {
+        if plan.firmware == Firmware::Uefi {
+            // A copy would keep that it is not to be written.
+            let template = fs::read(&plan.options.uefi_variables)?;
+            fs::write(folder.join(VARIABLES), template)?;
+        }
         let console = UnixListener::bind(folder.join(CONSOLE))?;
         let firmware = UnixListener::bind(folder.join(FIRMWARE))?;
         let mut process = Process::start(program, arguments(plan), folder).await?;
@@ -110,7 +117,7 @@ fn arguments(plan: &Plan<'_>) -> Vec<String> {
         Accelerator::Tcg => ("tcg", "max"),
     };
     let fixed = format!(
-        "-name strongroom-proof -machine pc -accel {accelerator} -cpu {cpu} -m {} -smp {} \
+        "-name strongroom-proof -accel {accelerator} -cpu {cpu} -m {} -smp {} \
          -nodefaults -no-user-config -display none -sandbox {SANDBOX} \
          -action reboot=shutdown,shutdown=pause,panic=pause \
          -device VGA -device pvpanic -device virtio-rng-pci \
@@ -123,6 +130,7 @@ fn arguments(plan: &Plan<'_>) -> Vec<String> {
     );
     let mut arguments: Vec<_> = fixed.split_whitespace().map(str::to_owned).collect();
     let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
+    add_machine(plan, &mut add);
     match options.disk_bus {
         DiskBus::Virtio => {}
         DiskBus::Scsi => add("-device", "virtio-scsi-pci".to_owned()),
@@ -147,4 +155,19 @@ fn arguments(plan: &Plan<'_>) -> Vec<String> {
         );
     }
     arguments
+}
+
+/// A PC, with a BIOS unless it is given other firmware.
+fn add_machine(plan: &Plan<'_>, add: &mut impl FnMut(&str, String)) {
+    match plan.firmware {
+        Firmware::Bios => add("-machine", "pc".to_owned()),
+        Firmware::Uefi => {
+            let code = json!({"driver": "file", "node-name": "code", "filename": plan.options.uefi_code, "read-only": true});
+            let variables =
+                json!({"driver": "file", "node-name": "variables", "filename": VARIABLES});
+            add("-blockdev", code.to_string());
+            add("-blockdev", variables.to_string());
+            add("-machine", "pc,pflash0=code,pflash1=variables".to_owned());
+        }
+    }
 }

@@ -16,6 +16,12 @@ const TROUBLES: [&str; 8] = [
 /// What SeaBIOS tells its debugging port.
 const NOTHING_TO_BOOT: &str = "No bootable device";
 
+/// What UEFI's firmware says on the serial port when it has nothing left to try but itself.
+const NOTHING_BY_DEFAULT: [&str; 2] = [
+    "UEFI Interactive Shell",
+    "No bootable option or device was found",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sign {
     /// The guest agent answered.
@@ -24,6 +30,8 @@ pub(super) enum Sign {
     Console(String),
     /// The firmware gave up.
     NothingToBoot,
+    /// The firmware gave up, without knowing what the machine's own knew.
+    NothingByDefault,
     /// It is not up and will not be, by what it said.
     Trouble(&'static str),
     /// The guest told QEMU so.
@@ -37,6 +45,12 @@ pub(super) fn of_console(console: &Tail, up: &str) -> Option<Sign> {
     let trouble = TROUBLES.into_iter().find(|text| console.holds(text));
     if let Some(text) = trouble {
         return Some(Sign::Trouble(text));
+    }
+    if NOTHING_BY_DEFAULT
+        .into_iter()
+        .any(|text| console.holds(text))
+    {
+        return Some(Sign::NothingByDefault);
     }
     console.holds(up).then(|| Sign::Console(up.to_owned()))
 }

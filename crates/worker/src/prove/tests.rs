@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_nbd::{Allocation, Export, Fault, Stretch};
-use strongroom_types::{ProofVerdict, SystemIds};
+use strongroom_types::{Firmware, ProofVerdict, SystemIds};
 
 use super::partitions::{ext_file_systems, is_booted_by_uefi_alone};
 use super::signs::{self, Sign};
@@ -29,6 +29,14 @@ fn a_machine_is_up_when_it_says_so_however_its_words_arrive() {
     let panics = said(&["lab login: ", "Kernel panic - not syncing: no init"]);
     let trouble = signs::of_console(&panics, "login:");
     assert_eq!(trouble, Some(Sign::Trouble("Kernel panic - not syncing")));
+    let shell = said(&[
+        "BdsDxe: starting Boot0002",
+        "\u{1b}[01;01HUEFI Interactive Shell v2.2",
+    ]);
+    assert_eq!(
+        signs::of_console(&shell, "login:"),
+        Some(Sign::NothingByDefault)
+    );
 }
 
 #[test]
@@ -49,10 +57,14 @@ fn silence_is_a_verdict_only_of_a_machine_that_is_known_to_speak() {
         end: End::TimeOver,
         console: console.to_owned(),
     };
-    let verdict = |console, has_agent| judge(&seen(console), has_agent).0;
+    let verdict = |console, has_agent| judge(&seen(console), has_agent, Firmware::Bios).0;
     assert_eq!(verdict(" \n", false), ProofVerdict::Unknown);
     assert_eq!(verdict(" \n", true), ProofVerdict::DoesNotBoot);
     assert_eq!(verdict("Starting", false), ProofVerdict::DoesNotBoot);
+    // UEFI's firmware speaks for the system, too.
+    let by_uefi = |has_agent| judge(&seen("BdsDxe: starting"), has_agent, Firmware::Uefi).0;
+    assert_eq!(by_uefi(false), ProofVerdict::Unknown);
+    assert_eq!(by_uefi(true), ProofVerdict::DoesNotBoot);
 }
 
 /// What `sfdisk` and `sgdisk` write: the kinds lie in the entries of the table, whose length and place the header tells.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use strongroom_db::Db;
 use strongroom_service::identity::{bootstrap, prepare_bootstrap};
 use strongroom_service::peers::NoPeers;
+use strongroom_service::policies::{Definition, NewPolicy};
 use strongroom_service::resources::NewResource;
 use strongroom_service::vaults::{Charging, NewVault};
 use strongroom_service::{App, Caller, Machines, SecretSeal, Settings};
 use strongroom_testkit::{MockClock, SeededIds};
 use strongroom_types::{
-    CloudType, ConsistentLevel, ObjectType, ProjectId, ProtectType, ResourceId, ResourceType, Role,
-    SystemIds,
+    CloudType, ConsistentLevel, ObjectType, PolicyOperation, PolicyOrigin, ProjectId, ProtectType,
+    ResourceId, ResourceType, RetentionTerms, Role, SystemIds,
 };
 
 use crate::{LocalDisks, LocalGuests};
@@ -86,5 +87,25 @@ pub(super) fn whole(id: ResourceId, resource_type: ResourceType) -> NewResource 
         name: None,
         exclude_volumes: None,
         include_volumes: None,
+    }
+}
+
+/// Backs up at three.
+pub(super) fn daily_policy() -> NewPolicy {
+    NewPolicy {
+        name: "daily".to_owned(),
+        operation_type: PolicyOperation::Backup,
+        policy_type: PolicyOrigin::Custom,
+        enabled: true,
+        definition: Definition {
+            text: "{}".to_owned(),
+            retention: RetentionTerms::default(),
+            full_interval: None,
+            destination_region: None,
+            destination_project_id: None,
+            accelerate: false,
+        },
+        patterns: vec!["FREQ=DAILY;BYHOUR=3;BYMINUTE=0".to_owned()],
+        start_window_minutes: None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod failures;
+mod freezing;
 mod installation;
 mod midway;
 mod resets;

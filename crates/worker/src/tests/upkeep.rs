@@ -6,10 +6,10 @@ use std::time::Duration;
 use strongroom_db::Db;
 use strongroom_service::NoMachines;
 use strongroom_service::inventory::{self, NewVolume};
-use strongroom_service::policies::{self, Definition, NewPolicy};
+use strongroom_service::policies;
 use strongroom_service::vaults::{self, NewVault};
 use strongroom_testkit::{MockClock, test_databases};
-use strongroom_types::{JobKind, PolicyOperation, PolicyOrigin, RetentionTerms};
+use strongroom_types::JobKind;
 use tokio_util::sync::CancellationToken;
 
 use super::fixtures;
@@ -17,26 +17,6 @@ use crate::upkeep;
 
 /// Far longer than a look takes; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Backs up at three.
-fn new_policy() -> NewPolicy {
-    NewPolicy {
-        name: "daily".to_owned(),
-        operation_type: PolicyOperation::Backup,
-        policy_type: PolicyOrigin::Custom,
-        enabled: true,
-        definition: Definition {
-            text: "{}".to_owned(),
-            retention: RetentionTerms::default(),
-            full_interval: None,
-            destination_region: None,
-            destination_project_id: None,
-            accelerate: false,
-        },
-        patterns: vec!["FREQ=DAILY;BYHOUR=3;BYMINUTE=0".to_owned()],
-        start_window_minutes: None,
-    }
-}
 
 #[tokio::test]
 async fn a_policy_that_is_due_wakes_the_workers() {
@@ -55,7 +35,7 @@ async fn a_policy_that_is_due_wakes_the_workers() {
             tags: Vec::new(),
         };
         let volume = inventory::add_volume(&app, &caller, &project, new).await;
-        let policy = policies::create(&app, &caller, &project, new_policy()).await;
+        let policy = policies::create(&app, &caller, &project, fixtures::daily_policy()).await;
         let new = NewVault {
             backup_policy_id: Some(policy.unwrap().policy.id),
             ..fixtures::vault(volume.unwrap().volume.id.into())

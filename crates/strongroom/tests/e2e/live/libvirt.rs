@@ -61,6 +61,7 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
         reached = highest;
     }
 
+    needs_a_guest_that_freezes(&server, &site, &libvirt, &vault).await;
     let ended = || server.log().matches("job ended").count();
     let before = ended();
     let checkpoint = site.api.start_checkpoint(&vault).await;
@@ -85,6 +86,40 @@ async fn a_linux_of_libvirts_is_backed_up_and_restored() {
     let after = site.back_up(&server, &vault).await;
     site.check(&after, &[0, CORRECTED]).await;
     becomes_a_new_domain(&server, &site, &libvirt, &last).await;
+}
+
+/// With this choice of its policy, a guest that does not answer has no backup, and its machine nothing of one.
+async fn needs_a_guest_that_freezes(server: &Server, site: &Site, libvirt: &Libvirt, vault: &str) {
+    let pattern = "FREQ=DAILY;INTERVAL=1;BYHOUR=0;BYMINUTE=0";
+    server.verb(&[
+        "policy",
+        "create",
+        "--name",
+        "strict",
+        "--disabled",
+        "--pattern",
+        pattern,
+    ]);
+    server.verb(&["policy", "options", "strict", "--on-failed-freeze", "fail"]);
+    server.verb(&["vault", "associate", vault, "strict"]);
+    libvirt.virsh(&["suspend", "linux"]);
+    let checkpoint = site.api.start_automatic_checkpoint(vault).await;
+    assert_eq!(site.api.wait_for_checkpoint(&checkpoint).await, "error");
+    let refused = site.api.only_backup_of(&checkpoint).await;
+    let refused = site.backup(refused["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&refused["status"], consistency(&refused)),
+        (&json!("error"), ("1", "0")),
+        "{refused}"
+    );
+    let (_, answer) = site.api.get("/operation-logs?status=failed").await;
+    let task = &answer["operation_logs"][0];
+    assert_eq!(task["error_info"]["code"], "Strongroom.1028", "{answer}");
+    assert!(!libvirt.has_backup("linux"));
+    libvirt.virsh(&["resume", "linux"]);
+    let checkpoint = site.api.start_automatic_checkpoint(vault).await;
+    assert_eq!(site.api.wait_for_checkpoint(&checkpoint).await, "available");
+    server.verb(&["vault", "dissociate", vault, "strict"]);
 }
 
 /// Requests of a guest that has begun to write files.

@@ -2,8 +2,11 @@
 
 use strongroom_repo::{Error, Repository};
 use strongroom_service::Provenance;
-use strongroom_service::progress::{BackupOutcome, BackupWork, DiskOutcome, DiskSaved, DiskWork};
-use strongroom_types::Timestamp;
+use strongroom_service::progress::{
+    BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork,
+};
+use strongroom_service::rows::Quiesce;
+use strongroom_types::{Timestamp, Trouble};
 
 use super::{ReadWhole, disk_failure, new_point, publish, saved};
 use crate::jobs::{Context, JobError, reporting};
@@ -39,6 +42,33 @@ pub(super) async fn run(
         Err(_) => instant.abandon().await,
     }
     published
+}
+
+/// Ends a backup of which nothing was read, for the guest did not hold still.
+pub(super) async fn refuse(
+    context: &Context,
+    repository: &Repository,
+    work: &BackupWork,
+    asked_at: Timestamp,
+    reason: String,
+) -> Result<(), JobError> {
+    let failure = DiskFailure {
+        trouble: Trouble::GuestNotFrozen,
+        message: format!(
+            "the guest did not hold its file systems still, which the policy asks for: {reason}"
+        ),
+    };
+    let disks = work.disks.iter().map(|disk| DiskOutcome {
+        backup_id: disk.backup.id.clone(),
+        result: Err(failure.clone()),
+    });
+    let outcome = BackupOutcome {
+        disks: disks.collect(),
+        protected_at: asked_at,
+        quiesce: Some(Quiesce::Failed { reason }),
+        machine: work.machine.clone(),
+    };
+    publish(context, repository, work, outcome).await
 }
 
 async fn save(

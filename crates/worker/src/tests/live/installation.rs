@@ -10,15 +10,17 @@ use strongroom_db::Db;
 use strongroom_repo::{CollectOptions, Env};
 use strongroom_service::checkpoints::{self, NewCheckpoint, Selection};
 use strongroom_service::inventory::{self, NewServer};
+use strongroom_service::policies::{self, OptionsChange};
 use strongroom_service::rows::{Backup, DiskReading, OperationExtra, OperationLogFilter, Page};
+use strongroom_service::vault_policies::{self, NewAssociation};
 use strongroom_service::vaults::{self, NewVault, VaultCreation};
 use strongroom_service::{Caller, Error};
 use strongroom_testkit::{
     MockClock, MonitorFault, MonitorProxy, QemuMachine, SeededIds, TestDatabase, test_databases,
 };
 use strongroom_types::{
-    BackupStatus, CheckpointId, ConsistentLevel, ObjectType, ProjectId, ResourceId, ResourceType,
-    SystemIds, VaultId, VolumeFormat,
+    BackupStatus, CheckpointId, ConsistentLevel, FailedFreeze, ObjectType, PolicyId, ProjectId,
+    ResourceId, ResourceType, ServerId, SystemIds, VaultId, VolumeFormat,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +42,7 @@ pub(super) struct Installation {
     caller: Caller,
     project: ProjectId,
     clock: Arc<MockClock>,
+    server: ServerId,
     vault: VaultId,
     /// What the guest sees.
     disks: [Vec<u8>; 2],
@@ -88,7 +91,8 @@ impl Installation {
         };
         let server = inventory::add_server(&app, &caller, &project, new).await;
         let server = server.unwrap().server.id;
-        let vault = vaults::create(&app, &caller, &project, vault_of(server.into())).await;
+        let new = vault_of(server.clone().into());
+        let vault = vaults::create(&app, &caller, &project, new).await;
         let keys = folder.path().join("keys");
         fs::create_dir(&keys).unwrap();
         let repositories = Repositories::new(
@@ -121,6 +125,7 @@ impl Installation {
             caller,
             project,
             clock,
+            server,
             vault: vault_id(vault.unwrap()),
             disks: [vec![0; SIZE], vec![0; SIZE]],
             folder,
@@ -217,15 +222,26 @@ impl Installation {
 
     pub(super) async fn try_checkpoint_of(&self, incremental: bool) -> Result<CheckpointId, Error> {
         let new = NewCheckpoint {
+            incremental,
+            ..self.new_checkpoint()
+        };
+        self.try_start(new).await
+    }
+
+    fn new_checkpoint(&self) -> NewCheckpoint {
+        NewCheckpoint {
             vault_id: self.vault.clone(),
             name: None,
             description: String::new(),
-            incremental,
+            incremental: true,
             auto_trigger: false,
             policy_id: None,
             retention_days: -1,
             selection: Selection::WholeVault,
-        };
+        }
+    }
+
+    async fn try_start(&self, new: NewCheckpoint) -> Result<CheckpointId, Error> {
         let app = &self.worker.app;
         let view = checkpoints::create(app, &self.caller, &self.project, new).await?;
         Ok(view.checkpoint.id)
@@ -233,6 +249,48 @@ impl Installation {
 
     pub(super) async fn checkpoint(&self) -> CheckpointId {
         self.try_checkpoint().await.unwrap()
+    }
+
+    /// One that belongs to the vault's policy.
+    pub(super) async fn automatic_checkpoint(&self) -> CheckpointId {
+        let new = NewCheckpoint {
+            auto_trigger: true,
+            ..self.new_checkpoint()
+        };
+        self.try_start(new).await.unwrap()
+    }
+
+    /// A policy of the vault, whose starts nobody takes up here.
+    pub(super) async fn policy(&self) -> PolicyId {
+        let (app, caller, project) = (&self.worker.app, &self.caller, &self.project);
+        let made = policies::create(app, caller, project, fixtures::daily_policy()).await;
+        let id = made.unwrap().policy.id;
+        let new = NewAssociation {
+            policy_id: Some(id.clone()),
+            ..NewAssociation::default()
+        };
+        let applied = vault_policies::associate(app, caller, project, &self.vault, new).await;
+        applied.unwrap();
+        id
+    }
+
+    pub(super) async fn choose(&self, policy: &PolicyId, on_failed_freeze: FailedFreeze) {
+        let change = OptionsChange {
+            on_failed_freeze: Some(on_failed_freeze),
+            prove: None,
+        };
+        let (app, caller, project) = (&self.worker.app, &self.caller, &self.project);
+        let chosen = policies::change_options(app, caller, project, policy, change).await;
+        chosen.unwrap();
+    }
+
+    /// Where the guest's agent is asked from now on.
+    pub(super) async fn has_agent(&self, socket: &Path) {
+        let mut tx = self.worker.app.db.begin().await.unwrap();
+        let mut server = tx.find_server(&self.server).await.unwrap().unwrap();
+        server.guest_agent_socket = Some(socket.to_str().unwrap().to_owned());
+        tx.update_server_sockets(&server).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     pub(super) async fn only_backup_of(&self, id: &CheckpointId) -> Backup {
