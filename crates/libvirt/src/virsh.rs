@@ -142,8 +142,9 @@ fn text(command: &str, printed: Vec<u8>) -> Result<String> {
 
 /// What virsh complains of.
 fn reasons(said: &str) -> String {
-    let lines = said.lines().map(|line| line.trim_end());
-    let lines = lines.map(|line| line.strip_prefix("error:").unwrap_or(line).trim());
+    let lines = said
+        .lines()
+        .map(|line| line.strip_prefix("error:").unwrap_or(line).trim());
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     lines.join("; ")
 }
