@@ -1,5 +1,7 @@
 //! Resources in their vaults.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use strongroom_types::{ProtectStatus, ResourceId, ResourceType, Timestamp, VaultId, VolumeId};
@@ -152,7 +154,7 @@ impl Tx {
     }
 
     /// Notes that the backup of a resource that was made at `made_at` is the one to prove; `false` when one was that was made
-    /// at `not_since` or later.
+    /// at `not_since` or later, but for one more than a day after `made_at`: then a clock stood ahead.
     pub async fn take_up_proof(
         &mut self,
         id: &ResourceId,
@@ -160,8 +162,9 @@ impl Tx {
         not_since: Timestamp,
     ) -> Result<bool> {
         const SQL: &str = "UPDATE vault_resource SET last_proven_backup_at = $1 WHERE resource_id = $2 \
-             AND (last_proven_backup_at IS NULL OR last_proven_backup_at < $3)";
-        let changed = on!(self, c => sqlx::query(SQL).bind(made_at).bind(id).bind(not_since)
+             AND (last_proven_backup_at IS NULL OR last_proven_backup_at < $3 OR last_proven_backup_at > $4)";
+        let ahead = made_at.plus(Duration::from_hours(24));
+        let changed = on!(self, c => sqlx::query(SQL).bind(made_at).bind(id).bind(not_since).bind(ahead)
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(changed == 1)
     }

@@ -26,7 +26,7 @@ pub(crate) fn parse(xml: &str, disks: &[(VolumeId, String)]) -> Result<MachineRe
     };
     record.architecture = word("arch");
     record.machine_type = word("machine");
-    record.firmware = Some(firmware(domain));
+    record.firmware = firmware(domain);
     record.cpus = text(domain, "vcpu").and_then(|count| count.parse().ok());
     record.memory_mib = child(domain, "memory").and_then(memory_mib);
     let devices = child(domain, "devices");
@@ -57,17 +57,16 @@ fn text(node: Node<'_, '_>, name: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// QEMU's own firmware is SeaBIOS, unless the domain says otherwise.
-fn firmware(domain: Node<'_, '_>) -> Firmware {
+/// QEMU's own firmware is SeaBIOS. Another that is no flash memory may be anything.
+fn firmware(domain: Node<'_, '_>) -> Option<Firmware> {
     let os = child(domain, "os");
     let is_wanted = os.and_then(|os| os.attribute("firmware")) == Some("efi");
     let loader = os.and_then(|os| child(os, "loader"));
     let is_flash = loader.and_then(|loader| loader.attribute("type")) == Some("pflash");
     if is_wanted || is_flash {
-        Firmware::Uefi
-    } else {
-        Firmware::Bios
+        return Some(Firmware::Uefi);
     }
+    loader.is_none().then_some(Firmware::Bios)
 }
 
 /// None in other units: libvirt itself prints KiB.

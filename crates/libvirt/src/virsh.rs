@@ -61,10 +61,15 @@ impl Virsh {
         }
         let answers = names.iter().zip(printed).zip(said.split(END));
         let answers = answers.map(|((name, printed), said)| {
-            if reasons(said).is_empty() {
-                Ok(printed.trim().to_owned())
-            } else {
+            // The mark itself comes as an error: without words, once it is cut off.
+            let is_refused = said.lines().any(|line| {
+                let reason = line.strip_prefix("error:");
+                reason.is_some_and(|reason| !reason.trim().is_empty())
+            });
+            if is_refused {
                 Err(refusal(name, said))
+            } else {
+                Ok(printed.trim().to_owned())
             }
         });
         Ok(Answers(answers.collect::<Vec<_>>().into_iter()))

@@ -120,8 +120,9 @@ pub(crate) async fn follow_policy(
     request_id: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    // Most disks that are backed up by themselves hold data, and boot nothing.
-    if backup.policy_id.is_none() || backup.resource_type != ResourceType::Server {
+    // Most disks that are backed up by themselves hold data, and boot nothing; neither does a server without its system disk.
+    let may_boot = backup.resource_type == ResourceType::Server && backup.system_disk;
+    if backup.policy_id.is_none() || !may_boot {
         return Ok(());
     }
     let policies = tx.applied_policies(&backup.vault_id).await?;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use strongroom_qemu::{Agent, Error, LastPoint, Qmp, Result};
 use strongroom_service::progress::DiskWork;
-use strongroom_service::rows::LastSaved;
+use strongroom_service::rows::{LastSaved, Quiesce};
 use strongroom_types::{Chain, IdSource, ServerId, Trouble};
 
 use crate::guests;
@@ -145,6 +145,13 @@ fn last_point(saved: &LastSaved) -> LastPoint {
 
 fn not_recorded(error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error = %Chain(error), "a machine does not say what it is made of");
+}
+
+/// What a freeze of no file systems is worth: agents leave out those that cannot stand still.
+fn nothing_stood_still() -> Quiesce {
+    Quiesce::Failed {
+        reason: "the guest has no file system that can stand still".to_owned(),
+    }
 }
 
 fn missing(disk: &DiskWork) -> JobError {

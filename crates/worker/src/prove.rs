@@ -248,6 +248,12 @@ fn judge(seen: &Seen, has_agent: bool, firmware: Firmware) -> (ProofVerdict, Str
             "its firmware found nothing in the default place (`EFI/BOOT`): what else boots it is named by the machine's variables, which are in no backup"
                 .to_owned(),
         ),
+        // The machine's own variables may name another than the one in the default place.
+        End::Sign(Sign::Trouble(text)) if firmware == Firmware::Uefi && *text == signs::LOADER_ALONE => (
+            ProofVerdict::Unknown,
+            "the boot loader in the default place (`EFI/BOOT`) does not find its system: what else boots it is named by the machine's variables, which are in no backup"
+                .to_owned(),
+        ),
         End::Sign(Sign::Trouble(text)) => (
             ProofVerdict::DoesNotBoot,
             format!("it said `{text}` on its console"),
@@ -257,15 +263,15 @@ fn judge(seen: &Seen, has_agent: bool, firmware: Firmware) -> (ProofVerdict, Str
             ProofVerdict::DoesNotBoot,
             "it reset itself or shut down before it was up".to_owned(),
         ),
-        End::TimeOver if has_agent => (
-            ProofVerdict::DoesNotBoot,
-            "the time is over, and its guest agent has not answered".to_owned(),
-        ),
         // Firmware and boot loaders speak there, whether or not the system behind them does.
         End::TimeOver if firmware == Firmware::Uefi => (
             ProofVerdict::Unknown,
-            "the time is over, and neither a guest agent nor its console says that it is up: look at its screen"
+            "the time is over, and neither its guest agent nor its console has said that it is up: look at its screen"
                 .to_owned(),
+        ),
+        End::TimeOver if has_agent => (
+            ProofVerdict::DoesNotBoot,
+            "the time is over, and its guest agent has not answered".to_owned(),
         ),
         End::TimeOver if !seen.console.trim().is_empty() => (
             ProofVerdict::DoesNotBoot,

@@ -1,9 +1,12 @@
+use std::fs;
 use std::ops::Range;
 
 use strongroom_testkit::QemuMachine;
 
 use super::world::{Lab, point};
-use crate::{Changes, Domain, Error, Freeze, Quiesced, Snapshot, State, Virsh, Whole, leftovers};
+use crate::{
+    Changes, Domain, Error, Freeze, Quiesced, Snapshot, State, Virsh, Whole, leftovers, settle,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -117,6 +120,23 @@ async fn checkpoints_outlive_a_machine_that_ends_and_not_a_power_cut() {
         lab.checkpoints("bare"),
         [format!("strongroom-{}", point(40))]
     );
+}
+
+#[tokio::test]
+async fn a_domain_may_have_a_name_with_all_that_virsh_reads_otherwise() {
+    let Some(lab) = Lab::open() else { return };
+    let xml = "<domain type='qemu'><name>it&apos;s; a \"b\" \\c $d</name><memory>65536</memory>\
+               <os><type arch='x86_64'>hvm</type></os><devices/></domain>";
+    let file = lab.path("odd.xml");
+    fs::write(&file, xml).unwrap();
+    crate::define(lab.libvirt.uri().as_str(), &file)
+        .await
+        .unwrap();
+    let virsh = lab.virsh("it's; a \"b\" \\c $d");
+    let domain = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(domain.state, State::Off);
+    leftovers(&virsh, &lab.path("scratch")).await.unwrap();
+    settle(&virsh, &[]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use super::Connection;
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Pauses of a tenth of what was waited before.
+/// Pauses of a twentieth of what was waited before.
 struct Pauses {
     waited: Duration,
 }
@@ -24,7 +24,7 @@ impl Pauses {
     }
 
     async fn next(&mut self) {
-        let pause = (self.waited / 10).clamp(SHORTEST, LONGEST);
+        let pause = (self.waited / 20).clamp(SHORTEST, LONGEST);
         tokio::time::sleep(pause).await;
         self.waited += pause;
     }

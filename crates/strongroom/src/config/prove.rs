@@ -75,6 +75,12 @@ impl Prove {
         if self.console_sign.is_empty() || self.console_sign.len() > 255 {
             bail!("`worker.prove.console_sign` must have 1 to 255 bytes");
         }
+        // QEMU runs in a folder of its own.
+        if !(self.uefi_code.is_absolute() && self.uefi_variables.is_absolute()) {
+            bail!(
+                "`worker.prove.uefi_code` and `worker.prove.uefi_variables` must be absolute paths"
+            );
+        }
         Ok(())
     }
 

@@ -96,11 +96,14 @@ impl Instant {
         };
         let unchanged = served.size.saturating_sub(marked);
         let audit = Audit::new(Arc::clone(&self.ids), self.audit_permille, unchanged);
-        let open = move || {
-            let changes = ExportChanges::open(&served.uri, &bitmap)?;
-            Ok((changes, ExportAgain::open(&served.uri)?))
-        };
-        let exports = self.opened(disk, open).await?;
+        let uri = served.uri;
+        let again = uri.clone();
+        // Not together: the machine is asked after each whether it goes on.
+        let changes = self.opened(disk, move || ExportChanges::open(&uri, &bitmap));
+        let exports = (
+            changes.await?,
+            self.opened(disk, move || ExportAgain::open(&again)).await?,
+        );
         Ok(Served::Changed(Box::new(Changed {
             since: since.to_string(),
             exports,

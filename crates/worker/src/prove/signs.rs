@@ -10,9 +10,11 @@ const TROUBLES: [&str; 8] = [
     "You are in emergency mode",
     "Give root password for maintenance",
     "Press Enter for maintenance",
-    "grub rescue>",
+    LOADER_ALONE,
     "Dropping to a shell!",
 ];
+/// Where GRUB ends that does not find the rest of itself.
+pub(super) const LOADER_ALONE: &str = "grub rescue>";
 /// What SeaBIOS tells its debugging port.
 const NOTHING_TO_BOOT: &str = "No bootable device";
 

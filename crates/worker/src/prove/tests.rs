@@ -64,7 +64,14 @@ fn silence_is_a_verdict_only_of_a_machine_that_is_known_to_speak() {
     // UEFI's firmware speaks for the system, too.
     let by_uefi = |has_agent| judge(&seen("BdsDxe: starting"), has_agent, Firmware::Uefi).0;
     assert_eq!(by_uefi(false), ProofVerdict::Unknown);
-    assert_eq!(by_uefi(true), ProofVerdict::DoesNotBoot);
+    assert_eq!(by_uefi(true), ProofVerdict::Unknown);
+    let lost = |firmware| {
+        let end = End::Sign(Sign::Trouble(signs::LOADER_ALONE));
+        let console = String::new();
+        judge(&Seen { end, console }, true, firmware).0
+    };
+    assert_eq!(lost(Firmware::Uefi), ProofVerdict::Unknown);
+    assert_eq!(lost(Firmware::Bios), ProofVerdict::DoesNotBoot);
 }
 
 /// What `sfdisk` and `sgdisk` write: the kinds lie in the entries of the table, whose length and place the header tells.
