@@ -16,9 +16,11 @@ pub enum Address {
     Unix(PathBuf),
     /// A name or an IP address (without brackets), and a port.
     Tcp(String, u16),
+    /// The same with TLS, in which both sides show certificates.
+    Tls(String, u16),
 }
 
-/// An export of a server; as text, an NBD URI without TLS.
+/// An export of a server; as text, an NBD URI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub address: Address,
@@ -38,7 +40,8 @@ impl Target {
 impl FromStr for Target {
     type Err = Error;
 
-    /// Takes `nbd://HOST[:PORT]/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`; [`Error::Address`] for all else.
+    /// Takes `nbd://HOST[:PORT]/EXPORT`, `nbds://HOST[:PORT]/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`;
+    /// [`Error::Address`] for all else.
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|why| Error::Address {
             text: text.to_owned(),
@@ -56,13 +59,20 @@ fn parse(text: &str) -> Result<Target, String> {
     let (authority, export) = rest.split_once('/').unwrap_or((rest, ""));
     let socket = socket_of(query)?;
     let address = match (scheme, socket) {
-        ("nbd", None) => tcp_address(authority)?,
+        ("nbd", None) => {
+            let (host, port) = host_and_port(authority)?;
+            Address::Tcp(host, port)
+        }
+        ("nbds", None) => {
+            let (host, port) = host_and_port(authority)?;
+            Address::Tls(host, port)
+        }
         ("nbd+unix", Some(path)) if authority.is_empty() => Address::Unix(path.into()),
         ("nbd+unix", Some(_)) => return Err("a host and a socket exclude each other".to_owned()),
         ("nbd+unix", None) => return Err("socket=PATH is missing".to_owned()),
-        ("nbd", Some(_)) => return Err("a socket needs the scheme nbd+unix".to_owned()),
-        ("nbds" | "nbds+unix", _) => return Err("TLS is not supported".to_owned()),
-        _ => return Err("the scheme is neither nbd nor nbd+unix".to_owned()),
+        ("nbd" | "nbds", Some(_)) => return Err("a socket needs the scheme nbd+unix".to_owned()),
+        ("nbds+unix", _) => return Err("TLS is not spoken over sockets".to_owned()),
+        _ => return Err("the scheme is none of nbd, nbds and nbd+unix".to_owned()),
     };
     let export = decode(export)?;
     if export.contains('\0') || export.len() > STRING_BYTES_MAX {
@@ -88,9 +98,9 @@ fn socket_of(query: &str) -> Result<Option<String>, String> {
     }
 }
 
-fn tcp_address(authority: &str) -> Result<Address, String> {
+fn host_and_port(authority: &str) -> Result<(String, u16), String> {
     if authority.contains('@') {
-        return Err("a user means nothing without TLS".to_owned());
+        return Err("a user means nothing here".to_owned());
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -113,7 +123,7 @@ fn tcp_address(authority: &str) -> Result<Address, String> {
         None | Some("") => DEFAULT_PORT,
         Some(port) => port.parse().map_err(|_| "the port is no number")?,
     };
-    Ok(Address::Tcp(host, port))
+    Ok((host, port))
 }
 
 /// Resolves `%41` to `A`.
@@ -153,6 +163,19 @@ impl fmt::Display for Encoded<'_> {
     }
 }
 
+/// A name, or an address in the brackets that keep it from its port.
+struct Host<'a>(&'a str);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') {
+            write!(f, "[{}]", self.0)
+        } else {
+            f.write_str(self.0)
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let export = Encoded(&self.export);
@@ -161,10 +184,8 @@ impl fmt::Display for Target {
                 let path = path.to_string_lossy();
                 write!(f, "nbd+unix:///{export}?socket={}", Encoded(&path))
             }
-            Address::Tcp(host, port) if host.contains(':') => {
-                write!(f, "nbd://[{host}]:{port}/{export}")
-            }
-            Address::Tcp(host, port) => write!(f, "nbd://{host}:{port}/{export}"),
+            Address::Tcp(host, port) => write!(f, "nbd://{}:{port}/{export}", Host(host)),
+            Address::Tls(host, port) => write!(f, "nbds://{}:{port}/{export}", Host(host)),
         }
     }
 }

@@ -9,6 +9,13 @@ fn tcp(host: &str, port: u16, export: &str) -> Target {
     }
 }
 
+fn tls(host: &str, port: u16, export: &str) -> Target {
+    Target {
+        address: Address::Tls(host.to_owned(), port),
+        export: export.to_owned(),
+    }
+}
+
 #[test]
 fn uris_of_the_specification_are_understood() {
     let cases = [
@@ -24,6 +31,7 @@ fn uris_of_the_specification_are_understood() {
             tcp("example.com", 10809, "hello world"),
         ),
         ("nbd://[::1]:1234/a", tcp("::1", 1234, "a")),
+        ("nbds://example.com/disk", tls("example.com", 10809, "disk")),
         ("nbd://[::1]", tcp("::1", 10809, "")),
         ("nbd+unix:///disk?socket=sock", Target::unix("sock", "disk")),
         (
@@ -37,7 +45,7 @@ fn uris_of_the_specification_are_understood() {
 }
 
 #[test]
-fn what_is_no_address_or_wants_tls_is_refused() {
+fn what_is_no_address_is_refused() {
     for text in [
         "disk.qcow2",
         "http://example.com/",
@@ -59,7 +67,8 @@ fn what_is_no_address_or_wants_tls_is_refused() {
         "nbd+unix:///disk?socket=%00abstract",
         "nbd+unix:///disk?socket=a&socket=b",
         "nbd+unix://host/disk?socket=a",
-        "nbds://host/",
+        "nbds://user@host/",
+        "nbds://host/?tls-certificates=/etc",
         "nbds+unix:///?socket=a",
     ] {
         let parsed = text.parse::<Target>();
@@ -72,6 +81,7 @@ fn an_address_as_text_is_the_same_address() {
     let targets = [
         tcp("host", 1, "größe/?&#% x"),
         tcp("::1", 10809, ""),
+        tls("::1", 10810, "x"),
         Target::unix("/run/a b&c?d", "/x"),
     ];
     for target in targets {
