@@ -192,6 +192,7 @@ const fn code_of(error: &Error) -> Code {
         Error::SharedOnward => Code::SharedOnward,
 
         Error::AttachmentNotFound { .. } => Code::AttachmentNotFound,
+        Error::TlsNotOffered => Code::TlsNotOffered,
         Error::TooManyAttached { .. } | Error::TooManyReaders { .. } => Code::AttachmentsExceeded,
 
         Error::AgentNotFound => Code::AgentNotFound,

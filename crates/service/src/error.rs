@@ -152,6 +152,10 @@ pub enum Error {
     BackupNotAttachable { message: String },
     #[error("at most {max} disks can be attached at a time")]
     TooManyAttached { max: u64 },
+    #[error(
+        "this installation serves no disks over TLS: its owner has to configure `worker.attach_tls`"
+    )]
+    TlsNotOffered,
     #[error("at most {max} disks can be copied out at a time")]
     TooManyReaders { max: usize },
     #[error("the attachment {attachment_id} does not exist")]

@@ -33,6 +33,8 @@ pub struct Settings {
     pub new_servers_dir: Option<String>,
     /// The folder for sockets of attached backups, and for what is written over them; absolute.
     pub attach_dir: String,
+    /// Where clients reach the server with TLS, as `HOST:PORT`. Without it no backup is attached that way.
+    pub attach_tls: Option<String>,
     /// Each has its share of memory and of the host's disk.
     pub attached_disks_max: u64,
     /// Disks that are copied out at a time, each with what is read ahead in memory.
@@ -63,6 +65,7 @@ impl Default for Settings {
             stops_machines: false,
             new_servers_dir: None,
             attach_dir: "/var/lib/strongroom/attached".to_owned(),
+            attach_tls: None,
             attached_disks_max: 64,
             readers_max: 16,
         }

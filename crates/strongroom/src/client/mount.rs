@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, mount: &Mount) -> anyhow::Result<()> 
         folder.display()
     );
     let mut signals = Signals::handle()?;
-    let id = attachments::ask(context, &mount.backup, true).await?;
+    let id = attachments::ask(context, &mount.backup, &json!({ "read_only": true })).await?;
     let shown = show(context, &id, folder, &mut signals).await;
     // Also when nothing was shown: nobody else knows of it.
     let ended = attachments::end(context, &id).await;
