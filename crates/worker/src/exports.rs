@@ -61,6 +61,19 @@ fn disk_error(uri: &str, error: strongroom_nbd::Error) -> Error {
     }
 }
 
+/// Whether QEMU has given up the instant that was read: once a filter cannot keep what the guest overwrites, it answers each read with
+/// EACCES, which has no code in NBD. The words are those of the C locale; elsewhere the error is told as it is.
+pub(crate) fn is_of_lost_instant(error: &Error) -> bool {
+    let Error::Io { source, .. } = error else {
+        return false;
+    };
+    let of_nbd = source
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<strongroom_nbd::Error>());
+    matches!(of_nbd, Some(strongroom_nbd::Error::Failed { code: ErrorCode::INVALID, message, .. })
+        if message.ends_with("Permission denied"))
+}
+
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -6,8 +6,9 @@ use strongroom_service::progress::{BackupOutcome, BackupWork, DiskOutcome, DiskS
 use strongroom_types::Timestamp;
 
 use super::{ReadWhole, disk_failure, new_point, publish, saved};
+use crate::exports::is_of_lost_instant;
 use crate::jobs::{Context, JobError, reporting};
-use crate::live::{Changed, Instant, Served};
+use crate::live::{Changed, Instant, Served, too_small};
 use crate::transfer::{self, BackedUp, Progress, TransferError};
 
 /// Removes points that earlier attempts made: they are of other instants than this one's will be.
@@ -154,6 +155,7 @@ impl Saver<'_> {
 
     fn job_error(&self, error: TransferError) -> JobError {
         match error {
+            TransferError::Disk(error) if is_of_lost_instant(&error) => too_small(),
             // What is read comes from QEMU: the disk itself may be sound.
             TransferError::Disk(error) => {
                 JobError::Retry(disk_failure(self.disk, &error).message.into())
