@@ -61,8 +61,8 @@ fn disk_error(uri: &str, error: strongroom_nbd::Error) -> Error {
     }
 }
 
-/// Whether QEMU has given up the instant that was read: once a filter cannot keep what the guest overwrites, it answers each read with
-/// EACCES, which has no code in NBD. The words are those of the C locale; elsewhere the error is told as it is.
+/// Whether the server finds a request invalid. Ours lie inside the disk; so it means an error that has no code in NBD, above all the EACCES with
+/// which QEMU answers each read of an instant that it has given up, because it could not keep what the guest overwrites.
 pub(crate) fn is_of_lost_instant(error: &Error) -> bool {
     let Error::Io { source, .. } = error else {
         return false;
@@ -70,8 +70,11 @@ pub(crate) fn is_of_lost_instant(error: &Error) -> bool {
     let of_nbd = source
         .get_ref()
         .and_then(|error| error.downcast_ref::<strongroom_nbd::Error>());
-    matches!(of_nbd, Some(strongroom_nbd::Error::Failed { code: ErrorCode::INVALID, message, .. })
-        if message.ends_with("Permission denied"))
+    let code = of_nbd.and_then(|error| match error {
+        strongroom_nbd::Error::Failed { code, .. } => Some(*code),
+        _ => None,
+    });
+    code == Some(ErrorCode::INVALID)
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -30,7 +30,7 @@ use crate::jobs::JobError;
 use crate::shared_folder::make_folder_like_parent;
 use crate::transfer::Audit;
 
-pub(crate) use backup::{Changed, Instant, Served, begin, too_small};
+pub(crate) use backup::{Changed, Instant, Served, begin};
 pub use machines::LocalMachines;
 pub(crate) use pace::Pace;
 pub(crate) use sweep::sweep;

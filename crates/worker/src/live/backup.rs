@@ -171,7 +171,7 @@ impl Instant {
     }
 }
 
-pub(crate) fn too_small() -> JobError {
+fn too_small() -> JobError {
     JobError::Retry("the scratch folder was too small for what the guest overwrote".into())
 }
 

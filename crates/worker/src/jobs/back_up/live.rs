@@ -3,12 +3,12 @@
 use strongroom_repo::{Error, Repository};
 use strongroom_service::Provenance;
 use strongroom_service::progress::{BackupOutcome, BackupWork, DiskOutcome, DiskSaved, DiskWork};
-use strongroom_types::Timestamp;
+use strongroom_types::{Chain, Timestamp};
 
 use super::{ReadWhole, disk_failure, new_point, publish, saved};
 use crate::exports::is_of_lost_instant;
 use crate::jobs::{Context, JobError, reporting};
-use crate::live::{Changed, Instant, Served, too_small};
+use crate::live::{Changed, Instant, Served};
 use crate::transfer::{self, BackedUp, Progress, TransferError};
 
 /// Removes points that earlier attempts made: they are of other instants than this one's will be.
@@ -154,8 +154,19 @@ impl Saver<'_> {
     }
 
     fn job_error(&self, error: TransferError) -> JobError {
+        let of_disk = match &error {
+            TransferError::Disk(error) => Some(error),
+            TransferError::Repository(Error::Reread { source, .. }) => source.downcast_ref(),
+            _ => None,
+        };
+        if let Some(of_disk) = of_disk
+            && is_of_lost_instant(of_disk)
+        {
+            tracing::warn!(error = %Chain(of_disk), "QEMU does not serve a disk any more");
+            let why = "most likely the scratch folder was too small for what the guest overwrote";
+            return JobError::Retry(why.into());
+        }
         match error {
-            TransferError::Disk(error) if is_of_lost_instant(&error) => too_small(),
             // What is read comes from QEMU: the disk itself may be sound.
             TransferError::Disk(error) => {
                 JobError::Retry(disk_failure(self.disk, &error).message.into())
