@@ -193,7 +193,9 @@ const fn code_of(error: &Error) -> Code {
 
         Error::AttachmentNotFound { .. } => Code::AttachmentNotFound,
         Error::TlsNotOffered => Code::TlsNotOffered,
-        Error::TooManyAttached { .. } | Error::TooManyReaders { .. } => Code::AttachmentsExceeded,
+        Error::TooManyAttached { .. }
+        | Error::TooManyReaders { .. }
+        | Error::TooManyReadersOfProject { .. } => Code::AttachmentsExceeded,
 
         Error::AgentNotFound => Code::AgentNotFound,
         Error::AgentIdTaken => Code::BadAgentId,

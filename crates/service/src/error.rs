@@ -158,6 +158,8 @@ pub enum Error {
     TlsNotOffered,
     #[error("at most {max} disks can be copied out at a time")]
     TooManyReaders { max: usize },
+    #[error("at most {max} disks of a project can be copied out at a time")]
+    TooManyReadersOfProject { max: usize },
     #[error("the attachment {attachment_id} does not exist")]
     AttachmentNotFound { attachment_id: AttachmentId },
 

@@ -39,6 +39,8 @@ pub struct Settings {
     pub attached_disks_max: u64,
     /// Disks that are copied out at a time, each with what is read ahead in memory.
     pub readers_max: usize,
+    /// So many of them for one project, so that others have their turn.
+    pub readers_of_project_max: usize,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -68,6 +70,7 @@ impl Default for Settings {
             attach_tls: None,
             attached_disks_max: 64,
             readers_max: 16,
+            readers_of_project_max: 8,
         }
     }
 }
