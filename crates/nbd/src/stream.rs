@@ -30,7 +30,7 @@ impl Stream {
     pub(crate) fn connect(address: &Address, silence: Duration) -> io::Result<Self> {
         let stream = match address {
             Address::Unix(path) => Self::Unix(connect_unix(path, silence)?),
-            Address::Tcp(host, port) | Address::Tls(host, port) => {
+            Address::Tcp(host, port) | Address::Tls { host, port, .. } => {
                 Self::Tcp(connect_tcp(host, *port, silence)?)
             }
         };

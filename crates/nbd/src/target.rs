@@ -17,7 +17,13 @@ pub enum Address {
     /// A name or an IP address (without brackets), and a port.
     Tcp(String, u16),
     /// The same with TLS, in which both sides show certificates.
-    Tls(String, u16),
+    Tls {
+        host: String,
+        port: u16,
+        /// An absolute folder with the client's `ca-cert.pem`, `client-cert.pem` and `client-key.pem`. Without one there is nothing to show,
+        /// and no connection.
+        certificates: Option<PathBuf>,
+    },
 }
 
 /// An export of a server; as text, an NBD URI.
@@ -40,8 +46,8 @@ impl Target {
 impl FromStr for Target {
     type Err = Error;
 
-    /// Takes `nbd://HOST[:PORT]/EXPORT`, `nbds://HOST[:PORT]/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`;
-    /// [`Error::Address`] for all else.
+    /// Takes `nbd://HOST[:PORT]/EXPORT`, `nbds://HOST[:PORT]/EXPORT?tls-certificates=FOLDER` and
+    /// `nbd+unix:///EXPORT?socket=PATH`; [`Error::Address`] for all else.
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|why| Error::Address {
             text: text.to_owned(),
@@ -57,21 +63,33 @@ fn parse(text: &str) -> Result<Target, String> {
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, export) = rest.split_once('/').unwrap_or((rest, ""));
-    let socket = socket_of(query)?;
-    let address = match (scheme, socket) {
-        ("nbd", None) => {
+    let address = match scheme {
+        "nbd" => {
             let (host, port) = host_and_port(authority)?;
+            no_parameter(query)?;
             Address::Tcp(host, port)
         }
-        ("nbds", None) => {
+        "nbds" => {
             let (host, port) = host_and_port(authority)?;
-            Address::Tls(host, port)
+            let certificates = path_of("tls-certificates", query)?;
+            if certificates
+                .as_ref()
+                .is_some_and(|folder| !folder.is_absolute())
+            {
+                return Err("tls-certificates must be an absolute path".to_owned());
+            }
+            Address::Tls {
+                host,
+                port,
+                certificates,
+            }
         }
-        ("nbd+unix", Some(path)) if authority.is_empty() => Address::Unix(path.into()),
-        ("nbd+unix", Some(_)) => return Err("a host and a socket exclude each other".to_owned()),
-        ("nbd+unix", None) => return Err("socket=PATH is missing".to_owned()),
-        ("nbd" | "nbds", Some(_)) => return Err("a socket needs the scheme nbd+unix".to_owned()),
-        ("nbds+unix", _) => return Err("TLS is not spoken over sockets".to_owned()),
+        "nbd+unix" if authority.is_empty() => {
+            let socket = path_of("socket", query)?;
+            Address::Unix(socket.ok_or("socket=PATH is missing")?)
+        }
+        "nbd+unix" => return Err("a host and a socket exclude each other".to_owned()),
+        "nbds+unix" => return Err("TLS is not spoken over sockets".to_owned()),
         _ => return Err("the scheme is none of nbd, nbds and nbd+unix".to_owned()),
     };
     let export = decode(export)?;
@@ -81,21 +99,27 @@ fn parse(text: &str) -> Result<Target, String> {
     Ok(Target { address, export })
 }
 
-/// What the query says, which may be the socket and nothing else: a parameter that is ignored might be one that protects.
-fn socket_of(query: &str) -> Result<Option<String>, String> {
-    let mut socket = None;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        match parameter.split_once('=') {
-            Some(("socket", path)) if socket.is_none() => socket = Some(decode(path)?),
-            _ => return Err(format!("the parameter {parameter:?} is not understood")),
-        }
+/// The path that a query says under this name, if anything. It says nothing else: a parameter that is ignored might be one that
+/// protects.
+fn path_of(name: &str, query: &str) -> Result<Option<PathBuf>, String> {
+    if query.is_empty() {
+        return Ok(None);
     }
-    match socket {
-        Some(path) if path.is_empty() || path.contains('\0') => {
-            Err("the socket has no name in the file system".to_owned())
-        }
-        socket => Ok(socket),
+    let path = match query.split_once('=') {
+        Some((told, path)) if told == name && !path.contains('&') => decode(path)?,
+        _ => return Err(format!("{query:?} is not understood")),
+    };
+    if path.is_empty() || path.contains('\0') {
+        return Err(format!("{name} has no name in the file system"));
     }
+    Ok(Some(path.into()))
+}
+
+fn no_parameter(query: &str) -> Result<(), String> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{query:?} is not understood"))
 }
 
 fn host_and_port(authority: &str) -> Result<(String, u16), String> {
@@ -185,7 +209,17 @@ impl fmt::Display for Target {
                 write!(f, "nbd+unix:///{export}?socket={}", Encoded(&path))
             }
             Address::Tcp(host, port) => write!(f, "nbd://{}:{port}/{export}", Host(host)),
-            Address::Tls(host, port) => write!(f, "nbds://{}:{port}/{export}", Host(host)),
+            Address::Tls {
+                host,
+                port,
+                certificates,
+            } => {
+                write!(f, "nbds://{}:{port}/{export}", Host(host))?;
+                let folder = certificates.as_ref().map(|folder| folder.to_string_lossy());
+                folder.map_or(Ok(()), |folder| {
+                    write!(f, "?tls-certificates={}", Encoded(&folder))
+                })
+            }
         }
     }
 }

@@ -44,6 +44,10 @@ fn disk_error(uri: &str, error: strongroom_nbd::Error) -> Error {
     let path = PathBuf::from(uri);
     match error {
         Nbd::Address { why, .. } => Error::Unsupported { path, what: why },
+        Nbd::Credentials { why, .. } => Error::Unsupported {
+            path,
+            what: format!("its certificates are of no use: {why}"),
+        },
         Nbd::Refused { message, .. } => Error::Unsupported {
             path,
             what: format!("its server says: {message}"),

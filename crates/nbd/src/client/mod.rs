@@ -27,8 +27,6 @@ pub struct ClientOptions {
     pub silence: Duration,
     /// The contexts to ask for: [`BASE_ALLOCATION`], `qemu:dirty-bitmap:NAME`.
     pub contexts: Vec<String>,
-    /// What servers with TLS are shown; without any, none of them can be reached.
-    pub credentials: Option<Credentials>,
 }
 
 impl Default for ClientOptions {
@@ -36,7 +34,6 @@ impl Default for ClientOptions {
         Self {
             silence: Duration::from_mins(1),
             contexts: vec![BASE_ALLOCATION.to_owned()],
-            credentials: None,
         }
     }
 }
@@ -146,14 +143,18 @@ pub fn list(target: &Target, options: &ClientOptions) -> Result<Vec<Listed>> {
 
 /// A stream on which options can be haggled over, under TLS where the target says so.
 fn connect(target: &Target, options: &ClientOptions) -> Result<Box<dyn Duplex>> {
-    let Address::Tls(host, _) = &target.address else {
+    let Address::Tls {
+        host, certificates, ..
+    } = &target.address
+    else {
         return Ok(Box::new(connect_plainly(target, options)?));
     };
-    let credentials = options.credentials.as_ref();
-    let credentials = credentials.ok_or_else(|| Error::Address {
+    let certificates = certificates.as_ref();
+    let certificates = certificates.ok_or_else(|| Error::Address {
         text: target.to_string(),
-        why: "there is no certificate to show to servers with TLS".to_owned(),
+        why: "tls-certificates=FOLDER is missing".to_owned(),
     })?;
+    let credentials = Credentials::of_client_in(certificates);
     let mut stream = connect_plainly(target, options)?;
     Haggling::over(&mut stream).ask_for_tls()?;
     credentials.connect(host, stream)

@@ -9,9 +9,13 @@ fn tcp(host: &str, port: u16, export: &str) -> Target {
     }
 }
 
-fn tls(host: &str, port: u16, export: &str) -> Target {
+fn tls(host: &str, port: u16, export: &str, certificates: Option<&str>) -> Target {
     Target {
-        address: Address::Tls(host.to_owned(), port),
+        address: Address::Tls {
+            host: host.to_owned(),
+            port,
+            certificates: certificates.map(Into::into),
+        },
         export: export.to_owned(),
     }
 }
@@ -31,7 +35,14 @@ fn uris_of_the_specification_are_understood() {
             tcp("example.com", 10809, "hello world"),
         ),
         ("nbd://[::1]:1234/a", tcp("::1", 1234, "a")),
-        ("nbds://example.com/disk", tls("example.com", 10809, "disk")),
+        (
+            "nbds://example.com/disk",
+            tls("example.com", 10809, "disk", None),
+        ),
+        (
+            "nbds://example.com/disk?tls-certificates=/etc/a%20b",
+            tls("example.com", 10809, "disk", Some("/etc/a b")),
+        ),
         ("nbd://[::1]", tcp("::1", 10809, "")),
         ("nbd+unix:///disk?socket=sock", Target::unix("sock", "disk")),
         (
@@ -68,7 +79,10 @@ fn what_is_no_address_is_refused() {
         "nbd+unix:///disk?socket=a&socket=b",
         "nbd+unix://host/disk?socket=a",
         "nbds://user@host/",
-        "nbds://host/?tls-certificates=/etc",
+        "nbds://host/?tls-certificates=",
+        "nbds://host/?tls-certificates=etc",
+        "nbds://host/?tls-certificates=/etc&tls-verify-peer=0",
+        "nbds://host/?socket=s",
         "nbds+unix:///?socket=a",
     ] {
         let parsed = text.parse::<Target>();
@@ -81,7 +95,8 @@ fn an_address_as_text_is_the_same_address() {
     let targets = [
         tcp("host", 1, "größe/?&#% x"),
         tcp("::1", 10809, ""),
-        tls("::1", 10810, "x"),
+        tls("::1", 10810, "x", None),
+        tls("host", 10810, "", Some("/etc/a b&c")),
         Target::unix("/run/a b&c?d", "/x"),
     ];
     for target in targets {

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use strongroom_testkit::Authority;
+use strongroom_testkit::{Authority, NbdPeer};
 
 use super::fixtures::{KIB, Lab, MIB, Memory, noise, text, wait_until};
 use crate::{
@@ -50,22 +51,35 @@ impl Served {
         self.server.offer(NAME, export).unwrap()
     }
 
-    fn target(&self, host: &str, export: &str) -> Target {
+    /// As somebody who shows what lies in a folder.
+    fn target(&self, host: &str, export: &str, certificates: &Path) -> Target {
         Target {
-            address: Address::Tls(host.to_owned(), self.port),
+            address: Address::Tls {
+                host: host.to_owned(),
+                port: self.port,
+                certificates: Some(certificates.to_owned()),
+            },
             export: export.to_owned(),
         }
     }
 
     fn connect(&self) -> Result<Client, Error> {
-        connect(&self.target("localhost", NAME), &self.authority)
+        self.connect_to(NAME)
+    }
+
+    fn connect_to(&self, export: &str) -> Result<Client, Error> {
+        connect(&self.target("localhost", export, self.authority.folder()))
+    }
+
+    /// To the export as somebody else.
+    fn connect_with(&self, certificates: &Path) -> Result<Client, Error> {
+        connect(&self.target("localhost", NAME, certificates))
     }
 
     /// The address for libnbd's programs, which show what lies in the folder.
     fn uri(&self, certificates: &str) -> String {
-        let target = self.target("localhost", NAME);
         let folder = self.lab.path(certificates);
-        format!("{target}?tls-certificates={}", text(&folder))
+        self.target("localhost", NAME, &folder).to_string()
     }
 
     /// The same for QEMU's.
@@ -101,12 +115,8 @@ fn credentials(authority: &Authority, whose: &str) -> Credentials {
     }
 }
 
-fn connect(target: &Target, authority: &Authority) -> Result<Client, Error> {
-    let options = ClientOptions {
-        credentials: Some(credentials(authority, "client")),
-        ..ClientOptions::default()
-    };
-    Client::connect(target, &options)
+fn connect(target: &Target) -> Result<Client, Error> {
+    Client::connect(target, &ClientOptions::default())
 }
 
 #[test]
@@ -125,8 +135,9 @@ fn what_is_written_over_tls_is_read_over_it() {
     assert!(read[(1 << 20) + 512..][..written.len()] == written);
 
     // Another name of the server's certificate, and one that it does not have.
-    connect(&served.target("127.0.0.1", NAME), &served.authority).unwrap();
-    let misnamed = connect(&served.target("127.0.0.2", NAME), &served.authority);
+    let certificates = served.authority.folder();
+    connect(&served.target("127.0.0.1", NAME, certificates)).unwrap();
+    let misnamed = connect(&served.target("127.0.0.2", NAME, certificates));
     assert!(misnamed.is_err(), "{misnamed:?}");
 }
 
@@ -180,14 +191,19 @@ fn whoever_has_no_certificate_of_the_authority_is_kept_out() {
         stranger.file("ca-cert.pem"),
     )
     .unwrap();
-    let refused = connect(&served.target("localhost", NAME), &stranger);
+    let refused = served.connect_with(stranger.folder());
     assert!(refused.is_err(), "{refused:?}");
     // The server's own certificate is none for clients.
-    let options = ClientOptions {
-        credentials: Some(credentials(&served.authority, "server")),
-        ..ClientOptions::default()
-    };
-    let refused = Client::connect(&served.target("localhost", NAME), &options);
+    let disguised = served.lab.path("disguised");
+    fs::create_dir(&disguised).unwrap();
+    for (file, name) in [
+        ("ca-cert.pem", "ca-cert.pem"),
+        ("server-cert.pem", "client-cert.pem"),
+        ("server-key.pem", "client-key.pem"),
+    ] {
+        fs::copy(served.authority.file(file), disguised.join(name)).unwrap();
+    }
+    let refused = served.connect_with(&disguised);
     assert!(refused.is_err(), "{refused:?}");
 
     fs::create_dir(served.lab.path("bare")).unwrap();
@@ -269,7 +285,7 @@ fn nothing_is_told_before_tls_nor_the_names_behind_it() {
         !listed.status.success() || !said.contains("export="),
         "{said}"
     );
-    let unknown = connect(&served.target("localhost", "other"), &served.authority);
+    let unknown = served.connect_to("other");
     assert!(matches!(unknown, Err(Error::Refused { .. })), "{unknown:?}");
 }
 
@@ -284,8 +300,7 @@ fn an_offer_that_is_withdrawn_ends_its_connections_and_no_others() {
     let _other = served.server.offer("other", other.clone()).unwrap();
     assert!(served.server.offer("other", other).is_err(), "it is taken");
     let mut client = served.connect().unwrap();
-    let other = connect(&served.target("localhost", "other"), &served.authority);
-    let mut other = other.unwrap();
+    let mut other = served.connect_to("other").unwrap();
     offer.withdraw();
     let lost = client.read_at(0, &mut [0; 512]).unwrap_err();
     assert!(matches!(lost, Error::Lost { .. }), "{lost}");
@@ -313,14 +328,13 @@ fn files_that_were_renewed_count_from_the_next_connection_on() {
     }
     early.read_at(0, &mut [0; 512]).unwrap();
     assert!(served.connect().is_err(), "of the old authority");
-    let target = served.target("localhost", NAME);
-    connect(&target, &next).unwrap();
+    served.connect_with(next.folder()).unwrap();
 
     let key = fs::File::options()
         .write(true)
         .open(served.authority.file("server-key.pem"));
     key.unwrap().write_all_at(b"nonsense", 0).unwrap();
-    let refused = connect(&target, &next);
+    let refused = served.connect_with(next.folder());
     assert!(refused.is_err(), "{refused:?}");
     let wrong = credentials(&served.authority, "server").check_for_server();
     assert!(matches!(wrong, Err(Error::Credentials { .. })), "{wrong:?}");
@@ -329,7 +343,7 @@ fn files_that_were_renewed_count_from_the_next_connection_on() {
         served.authority.file("server-key.pem"),
     )
     .unwrap();
-    connect(&target, &next).unwrap();
+    served.connect_with(next.folder()).unwrap();
     early.read_at(0, &mut [0; 512]).unwrap();
 }
 
@@ -393,4 +407,31 @@ fn several_clients_write_while_they_are_answered() {
             });
         }
     });
+}
+
+#[test]
+fn a_server_of_others_is_read_and_written_over_tls() {
+    let Some(lab) = Lab::open() else { return };
+    let authority = Authority::new(&lab.path("tls"));
+    authority.sign_server();
+    authority.sign_client();
+    fs::write(lab.path("disk.raw"), noise(22, 4 * MIB)).unwrap();
+    let arguments = ["-f", "raw", "-x", "disk", "disk.raw"];
+    let peer = NbdPeer::qemu_over_tls(&lab.path(""), &authority, &arguments);
+    let uri = peer.uri("disk");
+    let mut client = connect(&uri.parse().unwrap()).unwrap();
+    let written = noise(23, MIB);
+    client.write_at(MIB, &written).unwrap();
+    client.flush().unwrap();
+    let mut read = vec![0; 4 << 20];
+    client.read_at(0, &mut read).unwrap();
+    assert!(read[1 << 20..2 << 20] == written);
+    assert!(read == fs::read(lab.path("disk.raw")).unwrap());
+
+    let (bare, _) = uri.split_once('?').unwrap();
+    let nothing = connect(&bare.parse().unwrap()).unwrap_err();
+    assert!(matches!(nothing, Error::Address { .. }), "{nothing}");
+    let nobody = format!("{bare}?tls-certificates={}", text(&lab.path("nobody")));
+    let nothing = connect(&nobody.parse().unwrap()).unwrap_err();
+    assert!(matches!(nothing, Error::Credentials { .. }), "{nothing}");
 }

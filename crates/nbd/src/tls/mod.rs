@@ -35,6 +35,15 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// A client's, under the names that QEMU and libnbd have for them.
+    pub fn of_client_in(folder: &Path) -> Self {
+        Self {
+            certificate: folder.join("client-cert.pem"),
+            key: folder.join("client-key.pem"),
+            authorities: folder.join("ca-cert.pem"),
+        }
+    }
+
     /// [`Error::Credentials`] if no server could serve with them.
     pub fn check_for_server(&self) -> Result<()> {
         self.of_server().map(drop)
