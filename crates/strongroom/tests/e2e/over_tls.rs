@@ -96,8 +96,11 @@ async fn a_machine_runs_from_its_backup_over_tls_and_outlives_the_service() {
     let machine = QemuMachine::linux_over_tls(&run_in, certificates, site.port, exports).unwrap();
     wait_until_written(&run_in, STEP).await;
     server.kill();
-    let server = site.start();
+    let mut server = site.start();
     wait_until_written(&run_in, 3 * STEP).await;
+    assert!(server.stop().success());
+    let server = site.start();
+    wait_until_written(&run_in, 5 * STEP).await;
     drop(machine);
 
     // The backup is as it was, beside what the machine wrote over it.
