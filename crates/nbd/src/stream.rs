@@ -59,6 +59,17 @@ impl Stream {
         Ok((Box::new(self.try_clone()?), Box::new(self.try_clone()?)))
     }
 
+    /// Who is at the other end, for logs.
+    pub(crate) fn peer(&self) -> String {
+        match self {
+            Self::Unix(_) => "of this host".to_owned(),
+            Self::Tcp(stream) => match stream.peer_addr() {
+                Ok(address) => address.to_string(),
+                Err(_) => "one that has gone".to_owned(),
+            },
+        }
+    }
+
     /// Ends both directions, for all clones: whoever waits on one of them wakes up.
     pub(crate) fn shut_down(&self) {
         // It fails where the peer was faster, which is as good.

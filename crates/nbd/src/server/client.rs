@@ -93,11 +93,19 @@ impl Shared {
             if !handshake::wait_for_tls(&mut reader, &mut writer)? {
                 return Ok(None);
             }
-            (reader, writer) = credentials.accept(stream)?;
+            let agreed = credentials.accept(stream);
+            (reader, writer) = agreed.inspect_err(|error| tell(stream, error))?;
         }
         let (table, limits) = (&self.table, &self.limits);
         let session = handshake::choose(&mut reader, &mut writer, greeted, table, limits)?;
         Ok(session.map(|session| (session, (reader, writer))))
+    }
+}
+
+/// Why somebody is not believed: he himself often sees no more than a connection that ends.
+fn tell(stream: &Stream, error: &Error) {
+    if let Error::Lost { source, .. } = error {
+        tracing::info!(peer = %stream.peer(), error = %source, "an NBD client is not served over TLS");
     }
 }
 

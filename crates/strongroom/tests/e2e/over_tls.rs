@@ -144,6 +144,16 @@ async fn what_nobody_configured_is_refused_and_what_cannot_be_used_is_no_start()
     let attached = server.verb(&["backup", "attach", &backup, "--tls"]);
     let place = site.with_certificate(uri(&attached, 0));
     assert_eq!(run("nbdinfo", &["--size", &place]).trim(), "3145728");
+    let stranger = Authority::new(&folder.path().join("stranger"));
+    stranger.sign_client();
+    let ca = site.authority.file("ca-cert.pem");
+    std::fs::copy(ca, stranger.file("ca-cert.pem")).unwrap();
+    let certificates = text(stranger.folder());
+    let place = format!("{}?tls-certificates={certificates}", uri(&attached, 0));
+    let refused = Command::new("nbdinfo").arg(place).output().unwrap();
+    assert!(!refused.status.success());
+    let is_told = || server.log().contains("not served over TLS");
+    until("the log says why", is_told).await;
     assert!(server.stop().success());
 
     let mut server = Server::start_in(&site.data_dir());
