@@ -351,7 +351,7 @@ fn files_that_were_renewed_count_from_the_next_connection_on() {
 fn those_who_show_nothing_keep_few_places_and_not_for_long() {
     let limits = Limits {
         haggling: 2,
-        handshake: Duration::from_secs(2),
+        handshake: Duration::from_secs(4),
         ..Limits::default()
     };
     let Some(served) = Served::start(limits) else {
