@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use strongroom_service::attachments::{self, AttachmentView, NewAttachment};
-use strongroom_types::nbd_uri;
+use strongroom_service::attachments::{self, AttachmentView, NewAttachment, Place};
+use strongroom_types::{AttachmentTransport, nbd_uri, nbds_uri};
 use strongroom_wire::CbrTime;
 use strongroom_wire::attachments::{
     AttachBackupRequest, AttachedDisk, Attachment, AttachmentAnswer, AttachmentList,
@@ -36,6 +36,10 @@ async fn attach_backup(
 ) -> Result<(StatusCode, Json<AttachmentAnswer>), ApiError> {
     let new = NewAttachment {
         read_only: request.attachment.read_only.unwrap_or(false),
+        transport: request
+            .attachment
+            .transport
+            .unwrap_or(AttachmentTransport::Unix),
     };
     let view = attachments::attach(&state.app, &caller, &project, &path.backup_id, new).await?;
     let answer = AttachmentAnswer {
@@ -92,20 +96,30 @@ async fn detach_backup(
 
 fn attachment(view: AttachmentView) -> Attachment {
     let row = view.attachment;
-    let disks = view.disks.into_iter().map(|disk| AttachedDisk {
-        backup_id: disk.backup.id,
-        resource_id: disk.backup.resource_id,
-        resource_name: disk.backup.resource_name,
-        size_bytes: disk.backup.size_bytes,
-        bootable: disk.backup.system_disk,
-        uri: nbd_uri(&disk.socket),
-        socket: disk.socket,
+    let disks = view.disks.into_iter().map(|disk| {
+        let (socket, uri) = match disk.place {
+            Place::Socket(socket) => (socket.clone(), nbd_uri(&socket)),
+            Place::Tls { export, server } => {
+                let uri = server.map(|server| nbds_uri(&server, &export));
+                (String::new(), uri.unwrap_or_default())
+            }
+        };
+        AttachedDisk {
+            backup_id: disk.backup.id,
+            resource_id: disk.backup.resource_id,
+            resource_name: disk.backup.resource_name,
+            size_bytes: disk.backup.size_bytes,
+            bootable: disk.backup.system_disk,
+            socket,
+            uri,
+        }
     });
     Attachment {
         id: row.id,
         project_id: row.project_id,
         backup_id: row.backup_id,
         read_only: row.read_only,
+        transport: row.transport,
         status: row.status,
         reason: row.reason,
         disks: disks.collect(),

@@ -192,7 +192,10 @@ const fn code_of(error: &Error) -> Code {
         Error::SharedOnward => Code::SharedOnward,
 
         Error::AttachmentNotFound { .. } => Code::AttachmentNotFound,
-        Error::TooManyAttached { .. } | Error::TooManyReaders { .. } => Code::AttachmentsExceeded,
+        Error::TlsNotOffered => Code::TlsNotOffered,
+        Error::TooManyAttached { .. }
+        | Error::TooManyReaders { .. }
+        | Error::TooManyReadersOfProject { .. } => Code::AttachmentsExceeded,
 
         Error::AgentNotFound => Code::AgentNotFound,
         Error::AgentIdTaken => Code::BadAgentId,

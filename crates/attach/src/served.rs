@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use strongroom_nbd::{Export, Fault, Limits, Listener, Server, Writable};
+use strongroom_nbd::{Export, Fault, Limits, Listener, Offer, Server, Writable};
 use strongroom_repo::{PointId, PointView, Repository};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -25,16 +25,22 @@ const AREAS_AT_ONCE: usize = 4;
 /// Where and how a point is to be served.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Its path may have about 100 bytes.
-    pub socket: PathBuf,
-    /// Permissions of the socket.
-    pub socket_mode: u32,
+    pub place: Place,
     /// Keeps what is written, new or from the last time; without one, the disk is read-only.
     pub overlay: Option<PathBuf>,
     /// What is kept of the point in memory at most.
     pub cache_bytes: usize,
     /// Remembers what machines read of this disk when they start; what is written there is fetched ahead, and written anew.
     pub start: Option<PathBuf>,
+}
+
+/// Where clients find a point.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// The default export at a socket of its own, whose path may have about 100 bytes; and the socket's permissions.
+    Socket { path: PathBuf, mode: u32 },
+    /// One of the exports of a server that runs already.
+    Export { server: Arc<Server>, name: String },
 }
 
 /// Why a point cannot be served, or not any more.
@@ -46,6 +52,8 @@ pub enum ServeError {
     Overlay(#[from] overlay::Error),
     #[error("the socket {} cannot be made", path.display())]
     Socket { path: PathBuf, source: io::Error },
+    #[error("the export {name} cannot be offered")]
+    Export { name: String, source: io::Error },
     #[error("no thread could be started")]
     Thread(#[source] io::Error),
     /// What was written last may be lost.
@@ -67,9 +75,15 @@ pub struct OpenPoint {
 /// the socket over the same overlay.
 pub struct ServedPoint {
     view: Arc<PointView>,
-    server: Server,
+    serving: Serving,
     export: Arc<dyn Export>,
     upkeep: JoinSet<()>,
+}
+
+#[derive(Debug)]
+enum Serving {
+    Socket(Server),
+    Export(Offer),
 }
 
 impl fmt::Debug for OpenPoint {
@@ -80,7 +94,7 @@ impl fmt::Debug for OpenPoint {
 
 impl fmt::Debug for ServedPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServedPoint({:?})", self.server)
+        write!(f, "ServedPoint({:?})", self.serving)
     }
 }
 
@@ -113,14 +127,7 @@ impl OpenPoint {
 
     /// Takes the place of what an ended process has left at the socket.
     pub fn serve(self) -> Result<ServedPoint, ServeError> {
-        let path = &self.plan.socket;
-        let listener = bind(path, self.plan.socket_mode).map_err(|source| ServeError::Socket {
-            path: path.clone(),
-            source,
-        })?;
-        let exports = [(String::new(), Arc::clone(&self.export))];
-        let server = Server::start(Listener::Unix(listener), exports, Limits::default())
-            .map_err(ServeError::Thread)?;
+        let serving = Serving::begin(&self.plan.place, Arc::clone(&self.export))?;
         let mut upkeep = JoinSet::new();
         upkeep.spawn(let_collections_go(Arc::clone(&self.view)));
         if let Some(file) = self.plan.start {
@@ -134,7 +141,7 @@ impl OpenPoint {
             upkeep,
             view: self.view,
             export: self.export,
-            server,
+            serving,
         })
     }
 }
@@ -143,9 +150,9 @@ impl ServedPoint {
     /// Closes the connections and flushes what was written. Collections need not wait any more.
     pub async fn end(mut self) -> Result<(), ServeError> {
         self.upkeep.shutdown().await;
-        let (server, export) = (self.server, self.export);
+        let (serving, export) = (self.serving, self.export);
         let stopping = tokio::task::spawn_blocking(move || {
-            server.stop();
+            serving.end();
             export.writable().map_or(Ok(()), Writable::flush)
         });
         let flushed = stopping.await.map_err(|_| ServeError::Panicked)?;
@@ -153,6 +160,40 @@ impl ServedPoint {
             view.end().await;
         }
         flushed.map_err(|Fault { message, .. }| ServeError::NotFlushed(message))
+    }
+}
+
+impl Serving {
+    fn begin(place: &Place, export: Arc<dyn Export>) -> Result<Self, ServeError> {
+        match place {
+            Place::Socket { path, mode } => {
+                let listener = bind(path, *mode).map_err(|source| ServeError::Socket {
+                    path: path.clone(),
+                    source,
+                })?;
+                let exports = [(String::new(), export)];
+                Server::start(Listener::Unix(listener), exports, Limits::default())
+                    .map(Self::Socket)
+                    .map_err(ServeError::Thread)
+            }
+            Place::Export { server, name } => {
+                let offer = server.offer(name, export);
+                offer
+                    .map(Self::Export)
+                    .map_err(|source| ServeError::Export {
+                        name: name.clone(),
+                        source,
+                    })
+            }
+        }
+    }
+
+    /// Closes the connections, and waits for what their requests are doing just now.
+    fn end(self) {
+        match self {
+            Self::Socket(server) => server.stop(),
+            Self::Export(offer) => offer.withdraw(),
+        }
     }
 }
 

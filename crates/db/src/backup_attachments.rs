@@ -2,7 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 use strongroom_types::{
-    AttachmentId, AttachmentStatus, BackupId, ProjectId, ResourceId, Timestamp, VaultId,
+    AttachmentId, AttachmentStatus, AttachmentTransport, BackupId, ProjectId, ResourceId,
+    Timestamp, VaultId,
 };
 
 use crate::page::{Extent, stored};
@@ -16,7 +17,8 @@ pub struct BackupAttachment {
     /// A server's, whose disks are served together, or a disk's.
     pub backup_id: BackupId,
     pub read_only: bool,
-    /// Holds a socket for each disk and, unless it is read-only, what is written over each; absolute.
+    pub transport: AttachmentTransport,
+    /// Holds a socket for each disk, if they are reached so, and, unless it is read-only, what is written over each; absolute.
     pub folder: String,
     pub status: AttachmentStatus,
     /// Why it is in error; empty otherwise.
@@ -28,10 +30,11 @@ pub struct BackupAttachment {
 impl Tx {
     pub async fn insert_backup_attachment(&mut self, new: &BackupAttachment) -> Result<()> {
         const SQL: &str = "INSERT INTO backup_attachment (id, project_id, backup_id, read_only, folder, status, reason, created_at, \
-             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+             updated_at, transport) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         on!(self, c => sqlx::query(SQL)
             .bind(&new.id).bind(&new.project_id).bind(&new.backup_id).bind(new.read_only).bind(&new.folder)
             .bind(new.status).bind(&new.reason).bind(new.created_at).bind(new.updated_at)
+            .bind(new.transport)
             .execute(c).await.map(|_| ()))?;
         Ok(())
     }

@@ -1,16 +1,21 @@
 use std::io;
+use std::path::PathBuf;
 
 use crate::ErrorCode;
 
 /// Why an export could not be reached, read or written; one variant for each thing a caller can do.
 ///
-/// All but the first two say which bytes were meant and not where the export is: their sentences can be shown to those
+/// All but the first three say which bytes were meant and not where the export is: their sentences can be shown to those
 /// who may use a disk and need not know its place.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is no address of an export.
     #[error("{text:?} is no NBD address: {why}")]
     Address { text: String, why: String },
+
+    /// What this side shows for TLS, or whom it believes, cannot be read, or does not fit together.
+    #[error("{} is of no use for TLS: {why}", file.display())]
+    Credentials { file: PathBuf, why: String },
 
     /// Nobody answers there.
     #[error("cannot connect to {place}")]

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use crate::proto::{Command, NO_ZEROES, OptionCode, Request, context_query, go, option};
-use crate::server::converse_over;
+use crate::server::{Names, Table, converse_before_tls, converse_over};
 use crate::{
     Ahead, Allocation, BASE_ALLOCATION, Client, ClientOptions, Export, Fault, Limits, Reader,
     Result, Selection, Stretch,
@@ -20,6 +20,7 @@ const CHANGE_BYTES: usize = 3;
 /// Takes `bytes` as what a peer says, for both ends; and as changes to what a sound peer says.
 pub fn hear(bytes: &[u8]) {
     hear_client(bytes);
+    let _ = converse_before_tls(&mut &bytes[..], &mut io::sink());
     // What comes of it is of no interest, only that it ends.
     let _ = hear_server(bytes);
     let (mut asked, mut told) = (sound_client(), sound_server());
@@ -78,9 +79,10 @@ pub fn hear_client(bytes: &[u8]) -> Vec<u8> {
         ..Limits::default()
     };
     let export: Arc<dyn Export> = Arc::new(HalfFull);
-    let exports = [(String::new(), export)].into_iter().collect();
+    let table = Table::new(Names::Listed);
+    table.offer("", export);
     let mut said = Vec::new();
-    converse_over(&mut &bytes[..], &mut said, &exports, &limits);
+    converse_over(&mut &bytes[..], &mut said, &table, &limits);
     said
 }
 

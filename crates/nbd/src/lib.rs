@@ -4,7 +4,7 @@
 //! requests in flight. A [`Server`] serves what implements [`Export`]. All calls block; there is no runtime here.
 //!
 //! The protocol is that of <https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md>: fixed newstyle with
-//! structured replies and block status where both sides know them, without TLS.
+//! structured replies and block status where both sides know them, and TLS with certificates of both sides.
 
 mod client;
 mod error;
@@ -14,6 +14,7 @@ mod proto;
 mod server;
 mod stream;
 mod target;
+mod tls;
 
 pub use client::{
     Ahead, Client, ClientOptions, Content, ExportInfo, Extents, LeftOut, Piece, Reader, Selection,
@@ -21,8 +22,9 @@ pub use client::{
 };
 pub use error::{Error, Result};
 pub use proto::{BASE_ALLOCATION, BlockSizes, ErrorCode, Listed, TransmissionFlags};
-pub use server::{Allocation, Export, Fault, Limits, Listener, Server, Stretch, Writable};
+pub use server::{Allocation, Export, Fault, Limits, Listener, Offer, Server, Stretch, Writable};
 pub use target::{Address, Target};
+pub use tls::Credentials;
 
 #[cfg(test)]
 mod tests;

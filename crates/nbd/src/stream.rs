@@ -16,6 +16,9 @@ pub(crate) trait Duplex: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Duplex for T {}
 
+/// The two directions of a connection, which different threads use.
+pub(crate) type Halves = (Box<dyn Read + Send>, Box<dyn Write + Send>);
+
 #[derive(Debug)]
 pub(crate) enum Stream {
     Unix(UnixStream),
@@ -27,7 +30,9 @@ impl Stream {
     pub(crate) fn connect(address: &Address, silence: Duration) -> io::Result<Self> {
         let stream = match address {
             Address::Unix(path) => Self::Unix(connect_unix(path, silence)?),
-            Address::Tcp(host, port) => Self::Tcp(connect_tcp(host, *port, silence)?),
+            Address::Tcp(host, port) | Address::Tls { host, port, .. } => {
+                Self::Tcp(connect_tcp(host, *port, silence)?)
+            }
         };
         match &stream {
             Self::Unix(stream) => {
@@ -48,6 +53,21 @@ impl Stream {
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
         })
+    }
+
+    pub(crate) fn halves(&self) -> io::Result<Halves> {
+        Ok((Box::new(self.try_clone()?), Box::new(self.try_clone()?)))
+    }
+
+    /// Who is at the other end, for logs.
+    pub(crate) fn peer(&self) -> String {
+        match self {
+            Self::Unix(_) => "of this host".to_owned(),
+            Self::Tcp(stream) => match stream.peer_addr() {
+                Ok(address) => address.to_string(),
+                Err(_) => "one that has gone".to_owned(),
+            },
+        }
     }
 
     /// Ends both directions, for all clones: whoever waits on one of them wakes up.

@@ -16,9 +16,17 @@ pub enum Address {
     Unix(PathBuf),
     /// A name or an IP address (without brackets), and a port.
     Tcp(String, u16),
+    /// The same with TLS, in which both sides show certificates.
+    Tls {
+        host: String,
+        port: u16,
+        /// An absolute folder with the client's `ca-cert.pem`, `client-cert.pem` and `client-key.pem`. Without one there is nothing to show,
+        /// and no connection.
+        certificates: Option<PathBuf>,
+    },
 }
 
-/// An export of a server; as text, an NBD URI without TLS.
+/// An export of a server; as text, an NBD URI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub address: Address,
@@ -38,7 +46,8 @@ impl Target {
 impl FromStr for Target {
     type Err = Error;
 
-    /// Takes `nbd://HOST[:PORT]/EXPORT` and `nbd+unix:///EXPORT?socket=PATH`; [`Error::Address`] for all else.
+    /// Takes `nbd://HOST[:PORT]/EXPORT`, `nbds://HOST[:PORT]/EXPORT?tls-certificates=FOLDER` and
+    /// `nbd+unix:///EXPORT?socket=PATH`; [`Error::Address`] for all else.
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|why| Error::Address {
             text: text.to_owned(),
@@ -54,15 +63,34 @@ fn parse(text: &str) -> Result<Target, String> {
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, export) = rest.split_once('/').unwrap_or((rest, ""));
-    let socket = socket_of(query)?;
-    let address = match (scheme, socket) {
-        ("nbd", None) => tcp_address(authority)?,
-        ("nbd+unix", Some(path)) if authority.is_empty() => Address::Unix(path.into()),
-        ("nbd+unix", Some(_)) => return Err("a host and a socket exclude each other".to_owned()),
-        ("nbd+unix", None) => return Err("socket=PATH is missing".to_owned()),
-        ("nbd", Some(_)) => return Err("a socket needs the scheme nbd+unix".to_owned()),
-        ("nbds" | "nbds+unix", _) => return Err("TLS is not supported".to_owned()),
-        _ => return Err("the scheme is neither nbd nor nbd+unix".to_owned()),
+    let address = match scheme {
+        "nbd" => {
+            let (host, port) = host_and_port(authority)?;
+            no_parameter(query)?;
+            Address::Tcp(host, port)
+        }
+        "nbds" => {
+            let (host, port) = host_and_port(authority)?;
+            let certificates = path_of("tls-certificates", query)?;
+            if certificates
+                .as_ref()
+                .is_some_and(|folder| !folder.is_absolute())
+            {
+                return Err("tls-certificates must be an absolute path".to_owned());
+            }
+            Address::Tls {
+                host,
+                port,
+                certificates,
+            }
+        }
+        "nbd+unix" if authority.is_empty() => {
+            let socket = path_of("socket", query)?;
+            Address::Unix(socket.ok_or("socket=PATH is missing")?)
+        }
+        "nbd+unix" => return Err("a host and a socket exclude each other".to_owned()),
+        "nbds+unix" => return Err("TLS is not spoken over sockets".to_owned()),
+        _ => return Err("the scheme is none of nbd, nbds and nbd+unix".to_owned()),
     };
     let export = decode(export)?;
     if export.contains('\0') || export.len() > STRING_BYTES_MAX {
@@ -71,26 +99,32 @@ fn parse(text: &str) -> Result<Target, String> {
     Ok(Target { address, export })
 }
 
-/// What the query says, which may be the socket and nothing else: a parameter that is ignored might be one that protects.
-fn socket_of(query: &str) -> Result<Option<String>, String> {
-    let mut socket = None;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        match parameter.split_once('=') {
-            Some(("socket", path)) if socket.is_none() => socket = Some(decode(path)?),
-            _ => return Err(format!("the parameter {parameter:?} is not understood")),
-        }
+/// The path that a query says under this name, if anything. It says nothing else: a parameter that is ignored might be one that
+/// protects.
+fn path_of(name: &str, query: &str) -> Result<Option<PathBuf>, String> {
+    if query.is_empty() {
+        return Ok(None);
     }
-    match socket {
-        Some(path) if path.is_empty() || path.contains('\0') => {
-            Err("the socket has no name in the file system".to_owned())
-        }
-        socket => Ok(socket),
+    let path = match query.split_once('=') {
+        Some((told, path)) if told == name && !path.contains('&') => decode(path)?,
+        _ => return Err(format!("{query:?} is not understood")),
+    };
+    if path.is_empty() || path.contains('\0') {
+        return Err(format!("{name} has no name in the file system"));
     }
+    Ok(Some(path.into()))
 }
 
-fn tcp_address(authority: &str) -> Result<Address, String> {
+fn no_parameter(query: &str) -> Result<(), String> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{query:?} is not understood"))
+}
+
+fn host_and_port(authority: &str) -> Result<(String, u16), String> {
     if authority.contains('@') {
-        return Err("a user means nothing without TLS".to_owned());
+        return Err("a user means nothing here".to_owned());
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -113,7 +147,7 @@ fn tcp_address(authority: &str) -> Result<Address, String> {
         None | Some("") => DEFAULT_PORT,
         Some(port) => port.parse().map_err(|_| "the port is no number")?,
     };
-    Ok(Address::Tcp(host, port))
+    Ok((host, port))
 }
 
 /// Resolves `%41` to `A`.
@@ -153,6 +187,19 @@ impl fmt::Display for Encoded<'_> {
     }
 }
 
+/// A name, or an address in the brackets that keep it from its port.
+struct Host<'a>(&'a str);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') {
+            write!(f, "[{}]", self.0)
+        } else {
+            f.write_str(self.0)
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let export = Encoded(&self.export);
@@ -161,10 +208,18 @@ impl fmt::Display for Target {
                 let path = path.to_string_lossy();
                 write!(f, "nbd+unix:///{export}?socket={}", Encoded(&path))
             }
-            Address::Tcp(host, port) if host.contains(':') => {
-                write!(f, "nbd://[{host}]:{port}/{export}")
+            Address::Tcp(host, port) => write!(f, "nbd://{}:{port}/{export}", Host(host)),
+            Address::Tls {
+                host,
+                port,
+                certificates,
+            } => {
+                write!(f, "nbds://{}:{port}/{export}", Host(host))?;
+                let folder = certificates.as_ref().map(|folder| folder.to_string_lossy());
+                folder.map_or(Ok(()), |folder| {
+                    write!(f, "?tls-certificates={}", Encoded(&folder))
+                })
             }
-            Address::Tcp(host, port) => write!(f, "nbd://{host}:{port}/{export}"),
         }
     }
 }

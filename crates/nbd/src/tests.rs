@@ -5,4 +5,5 @@ mod qemu;
 mod round_trip;
 mod served;
 mod target;
+mod tls;
 mod words;

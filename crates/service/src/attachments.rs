@@ -3,18 +3,19 @@
 
 use strongroom_db::{Backup, BackupAttachment, Page, Tx, Vault};
 use strongroom_types::{
-    AttachmentId, AttachmentStatus, BackupId, BackupStatus, ProjectId, ProtectStatus, ResourceType,
-    VaultStatus,
+    AttachmentId, AttachmentStatus, AttachmentTransport, BackupId, BackupStatus, ProjectId,
+    ProtectStatus, ResourceType, VaultStatus,
 };
 
 use crate::sharing::{self, Seen};
 use crate::{Action, App, Caller, Error, audit, backups, vaults};
 
-/// What is to become of writes: the backup stays as it is in any case.
+/// The backup stays as it is in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewAttachment {
-    /// They are refused; otherwise they are kept beside it until it is detached.
+    /// Writes are refused; otherwise they are kept beside it until it is detached.
     pub read_only: bool,
+    pub transport: AttachmentTransport,
 }
 
 #[derive(Debug, Clone)]
@@ -27,10 +28,22 @@ pub struct AttachmentView {
 #[derive(Debug, Clone)]
 pub struct AttachedDisk {
     pub backup: Backup,
-    /// Where it is served, once it is.
-    pub socket: String,
+    pub place: Place,
     /// Keeps what is written.
     pub overlay: String,
+}
+
+/// Where a disk is served, once it is; the same in every process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A socket of the service's host.
+    Socket(String),
+    /// An export of the server with TLS.
+    Tls {
+        export: String,
+        /// `HOST:PORT`; none while it is not configured any more.
+        server: Option<String>,
+    },
 }
 
 /// Answers at once; the worker begins to serve.
@@ -42,6 +55,9 @@ pub async fn attach(
     new: NewAttachment,
 ) -> Result<AttachmentView, Error> {
     caller.authorise(Action::AttachmentsCreate, project)?;
+    if new.transport == AttachmentTransport::Tls && app.settings.attach_tls.is_none() {
+        return Err(Error::TlsNotOffered);
+    }
     let now = app.now();
     let mut tx = app.db.begin().await?;
     let (backup, _) = lock_readable(&mut tx, project, backup_id).await?;
@@ -50,6 +66,7 @@ pub async fn attach(
         project_id: project.clone(),
         backup_id: backup.id,
         read_only: new.read_only,
+        transport: new.transport,
         folder: format!("{}/{id}", app.settings.attach_dir),
         status: AttachmentStatus::Attaching,
         reason: String::new(),
@@ -63,7 +80,7 @@ pub async fn attach(
         return Err(Error::TooManyAttached { max });
     }
     audit::made("attachment", &attachment.id);
-    let view = view(&mut tx, attachment).await?;
+    let view = view(app, &mut tx, attachment).await?;
     tx.commit().await?;
     app.attachments_changed.notify_one();
     Ok(view)
@@ -135,7 +152,7 @@ pub async fn list(
     caller.authorise(Action::AttachmentsList, project)?;
     let mut tx = app.db.read().await?;
     let listed = tx.list_backup_attachments(project, backup, page).await?;
-    Ok((views(&mut tx, listed.rows).await?, listed.total))
+    Ok((views(app, &mut tx, listed.rows).await?, listed.total))
 }
 
 pub async fn get(
@@ -147,7 +164,7 @@ pub async fn get(
     caller.authorise(Action::AttachmentsList, project)?;
     let mut tx = app.db.read().await?;
     let attachment = find(&mut tx, project, id).await?;
-    view(&mut tx, attachment).await
+    view(app, &mut tx, attachment).await
 }
 
 /// Answers at once; the worker ends serving, and what was written is gone with the row.
@@ -181,14 +198,25 @@ async fn find(
         })
 }
 
-async fn view(tx: &mut Tx, attachment: BackupAttachment) -> Result<AttachmentView, Error> {
+async fn view(
+    app: &App,
+    tx: &mut Tx,
+    attachment: BackupAttachment,
+) -> Result<AttachmentView, Error> {
     let backups = tx.disks_of_backup(&attachment.backup_id).await?;
     let disks = backups.into_iter().enumerate().map(|(n, backup)| {
-        let place = |end: &str| format!("{}/{n}.{end}", attachment.folder);
+        let place = match attachment.transport {
+            AttachmentTransport::Unix => Place::Socket(format!("{}/{n}.sock", attachment.folder)),
+            // Whoever may connect has to know its name as well, and the id is random.
+            AttachmentTransport::Tls => Place::Tls {
+                export: format!("{}-{n}", attachment.id),
+                server: app.settings.attach_tls.clone(),
+            },
+        };
         AttachedDisk {
             backup,
-            socket: place("sock"),
-            overlay: place("overlay"),
+            place,
+            overlay: format!("{}/{n}.overlay", attachment.folder),
         }
     });
     Ok(AttachmentView {
@@ -197,10 +225,14 @@ async fn view(tx: &mut Tx, attachment: BackupAttachment) -> Result<AttachmentVie
     })
 }
 
-async fn views(tx: &mut Tx, rows: Vec<BackupAttachment>) -> Result<Vec<AttachmentView>, Error> {
+async fn views(
+    app: &App,
+    tx: &mut Tx,
+    rows: Vec<BackupAttachment>,
+) -> Result<Vec<AttachmentView>, Error> {
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
-        views.push(view(tx, row).await?);
+        views.push(view(app, tx, row).await?);
     }
     Ok(views)
 }
@@ -209,7 +241,7 @@ async fn views(tx: &mut Tx, rows: Vec<BackupAttachment>) -> Result<Vec<Attachmen
 pub async fn all(app: &App) -> Result<Vec<AttachmentView>, Error> {
     let mut tx = app.db.read().await?;
     let rows = tx.all_backup_attachments().await?;
-    views(&mut tx, rows).await
+    views(app, &mut tx, rows).await
 }
 
 /// Nothing is served yet by a process that starts.

@@ -13,7 +13,7 @@ use strongroom_db::{Backup, Tx, Vault};
 use strongroom_types::{BackupId, ProjectId, ResourceId, VolumeFormat};
 
 use crate::attachments;
-use crate::{Action, App, Caller, Error};
+use crate::{Action, App, Caller, Error, Settings};
 
 /// Bytes in their order; of no use behind an error.
 pub type ContentStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -39,15 +39,21 @@ pub trait DiskContent: Debug + Send {
     fn read(self: Box<Self>, range: Range<u64>) -> ContentStream;
 }
 
-/// Backups that are being read by this process, each as often as it is.
+/// Whoever reads a backup in this process.
 #[derive(Debug, Default)]
-pub struct Readers(Mutex<Vec<BackupId>>);
+pub struct Readers(Mutex<Vec<Reader>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reader {
+    project: ProjectId,
+    backup: BackupId,
+}
 
 /// Keeps a backup from being deleted, until it is dropped.
 #[derive(Debug)]
 pub struct Hold {
     readers: Arc<Readers>,
-    backup: BackupId,
+    reader: Reader,
 }
 
 /// An image that can be read, as long as it is kept.
@@ -77,7 +83,11 @@ pub async fn hold(
         resource_id: disk.clone(),
     })?;
     // Before whoever deletes the backup can look.
-    let hold = app.readers.enter(&backup.id, app.settings.readers_max)?;
+    let reader = Reader {
+        project: project.clone(),
+        backup: backup.id.clone(),
+    };
+    let hold = app.readers.enter(reader, &app.settings)?;
     tx.commit().await?;
     let content = store.find(app, &backup, format).await?;
     Ok(HeldContent {
@@ -115,24 +125,34 @@ pub(crate) async fn are_read(
 }
 
 impl Readers {
-    fn enter(self: &Arc<Self>, backup: &BackupId, max: usize) -> Result<Hold, Error> {
+    fn enter(self: &Arc<Self>, reader: Reader, settings: &Settings) -> Result<Hold, Error> {
         let mut readers = self.lock();
+        let (max, max_of_project) = (settings.readers_max, settings.readers_of_project_max);
         if readers.len() >= max {
             return Err(Error::TooManyReaders { max });
         }
-        readers.push(backup.clone());
+        let of_project = readers
+            .iter()
+            .filter(|other| other.project == reader.project);
+        if of_project.count() >= max_of_project {
+            return Err(Error::TooManyReadersOfProject {
+                max: max_of_project,
+            });
+        }
+        readers.push(reader.clone());
         Ok(Hold {
             readers: Arc::clone(self),
-            backup: backup.clone(),
+            reader,
         })
     }
 
     fn backups(&self) -> Vec<BackupId> {
-        self.lock().clone()
+        let readers = self.lock();
+        readers.iter().map(|reader| reader.backup.clone()).collect()
     }
 
     /// A panic under the lock leaves a list that is whole all the same.
-    fn lock(&self) -> MutexGuard<'_, Vec<BackupId>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Reader>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,7 +160,7 @@ impl Readers {
 impl Drop for Hold {
     fn drop(&mut self) {
         let mut readers = self.readers.lock();
-        if let Some(place) = readers.iter().position(|id| *id == self.backup) {
+        if let Some(place) = readers.iter().position(|reader| *reader == self.reader) {
             readers.swap_remove(place);
         }
     }

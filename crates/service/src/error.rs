@@ -152,8 +152,14 @@ pub enum Error {
     BackupNotAttachable { message: String },
     #[error("at most {max} disks can be attached at a time")]
     TooManyAttached { max: u64 },
+    #[error(
+        "this installation serves no disks over TLS: its owner has to configure `worker.attach_tls`"
+    )]
+    TlsNotOffered,
     #[error("at most {max} disks can be copied out at a time")]
     TooManyReaders { max: usize },
+    #[error("at most {max} disks of a project can be copied out at a time")]
+    TooManyReadersOfProject { max: usize },
     #[error("the attachment {attachment_id} does not exist")]
     AttachmentNotFound { attachment_id: AttachmentId },
 

@@ -33,10 +33,14 @@ pub struct Settings {
     pub new_servers_dir: Option<String>,
     /// The folder for sockets of attached backups, and for what is written over them; absolute.
     pub attach_dir: String,
+    /// Where clients reach the server with TLS, as `HOST:PORT`. Without it no backup is attached that way.
+    pub attach_tls: Option<String>,
     /// Each has its share of memory and of the host's disk.
     pub attached_disks_max: u64,
     /// Disks that are copied out at a time, each with what is read ahead in memory.
     pub readers_max: usize,
+    /// So many of them for one project, so that others have their turn.
+    pub readers_of_project_max: usize,
 }
 
 /// A repository that another installation writes, and the one project that may list what lies there.
@@ -63,8 +67,10 @@ impl Default for Settings {
             stops_machines: false,
             new_servers_dir: None,
             attach_dir: "/var/lib/strongroom/attached".to_owned(),
+            attach_tls: None,
             attached_disks_max: 64,
             readers_max: 16,
+            readers_of_project_max: 8,
         }
     }
 }

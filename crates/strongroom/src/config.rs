@@ -1,5 +1,6 @@
 //! Settings of `serve`: defaults, then a TOML file, then the environment, then flags; the last word wins.
 
+mod attach_tls;
 mod notify;
 mod peers;
 mod prove;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_service::StorageUnitSetting;
 use strongroom_service::locks::LockedTime;
 
+pub(crate) use attach_tls::AttachTls;
 pub(crate) use notify::Notify;
 use strongroom_store::{Limits, Place};
 use strongroom_types::ProjectId;

@@ -1,8 +1,9 @@
 //! Fixtures that several crates' tests share: databases of both kinds, stores and a proxy that fail, an S3
-//! server, NBD servers of others, running machines and monitors that fail, a clock that tests move, known ids.
+//! server, NBD servers of others, certificates, running machines and monitors that fail, a clock that tests move, known ids.
 
 mod aging_store;
 mod bad_sectors;
+mod certificates;
 mod counting_store;
 mod database;
 mod failing_store;
@@ -19,6 +20,7 @@ mod seaweedfs;
 
 pub use aging_store::AgingStore;
 pub use bad_sectors::BadSectors;
+pub use certificates::Authority;
 pub use counting_store::{Call, CountingStore};
 pub use database::{TestDatabase, test_databases};
 pub use failing_store::{FailingStore, Fault};

@@ -1,43 +1,102 @@
 use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::Authority;
+
 /// How often, and how long in between, somebody looks whether a server listens: ten seconds.
 const ATTEMPTS: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Somebody else's NBD server on a unix socket, killed by its own process id when dropped.
+/// Somebody else's NBD server, on a unix socket or at a port of this host, killed by its own process id when dropped.
 #[derive(Debug)]
 pub struct NbdPeer {
     process: Child,
-    socket: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Socket(PathBuf),
+    /// With TLS, of those who show what lies in the folder.
+    Port(u16, PathBuf),
+}
+
+impl Place {
+    fn answers(&self) -> bool {
+        match self {
+            Self::Socket(path) => UnixStream::connect(path).is_ok(),
+            Self::Port(port, _) => TcpStream::connect(("localhost", *port)).is_ok(),
+        }
+    }
 }
 
 impl NbdPeer {
     /// `qemu-nbd` that stays when its clients leave; `arguments` end with the image, which is looked for in `folder`.
     pub fn qemu(folder: &Path, arguments: &[&str]) -> Self {
-        let fixed = ["--persistent", "--shared=8", "--socket"];
-        Self::start("qemu-nbd", &fixed, folder, arguments)
+        let socket = folder.join("qemu-nbd.socket");
+        let fixed = ["--persistent", "--shared=8", "--socket", text(&socket)];
+        Self::start(
+            "qemu-nbd",
+            &fixed,
+            folder,
+            arguments,
+            Place::Socket(socket.clone()),
+        )
+    }
+
+    /// The same over TLS, for clients that the authority has signed as it has the server.
+    pub fn qemu_over_tls(folder: &Path, authority: &Authority, arguments: &[&str]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("this host has ports").port();
+        let certificates = authority.folder();
+        let credentials = format!(
+            "tls-creds-x509,id=tls0,endpoint=server,verify-peer=yes,dir={}",
+            text(certificates)
+        );
+        let number = port.to_string();
+        let fixed = [
+            "--persistent",
+            "--shared=8",
+            "--bind=127.0.0.1",
+            "--port",
+            &number,
+        ];
+        let fixed = [&fixed[..], &["--object", &credentials, "--tls-creds=tls0"]].concat();
+        let place = Place::Port(port, certificates.to_owned());
+        Self::start("qemu-nbd", &fixed, folder, arguments, place)
     }
 
     /// nbdkit in the foreground; `arguments` are filters, a plugin, and what they are told.
     pub fn nbdkit(folder: &Path, arguments: &[&str]) -> Self {
-        let fixed = ["--foreground", "--unix"];
-        Self::start("nbdkit", &fixed, folder, arguments)
+        let socket = folder.join("nbdkit.socket");
+        let fixed = ["--foreground", "--unix", text(&socket)];
+        Self::start(
+            "nbdkit",
+            &fixed,
+            folder,
+            arguments,
+            Place::Socket(socket.clone()),
+        )
     }
 
     /// Returns when the server takes connections.
-    fn start(program: &str, fixed: &[&str], folder: &Path, arguments: &[&str]) -> Self {
+    fn start(
+        program: &str,
+        fixed: &[&str],
+        folder: &Path,
+        arguments: &[&str],
+        place: Place,
+    ) -> Self {
         let log = folder.join(format!("{program}.log"));
-        let socket = folder.join(format!("{program}.socket"));
         let file = File::create(&log).expect("a folder of our own");
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", program])
             .args(fixed)
-            .arg(&socket)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -45,10 +104,10 @@ impl NbdPeer {
             .stderr(file)
             .spawn()
             .expect("setpriv is part of every Linux");
-        let mut peer = Self { process, socket };
+        let mut peer = Self { process, place };
         let (_keep, never) = mpsc::channel::<()>();
         for _ in 0..ATTEMPTS {
-            if UnixStream::connect(&peer.socket).is_ok() {
+            if peer.place.answers() {
                 return peer;
             }
             let ended = peer.process.try_wait().expect("a process of our own");
@@ -62,13 +121,23 @@ impl NbdPeer {
         panic!("{program} {arguments:?} does not listen: {said}; run `cargo xtask setup`");
     }
 
+    /// Of one that has a socket.
     pub fn socket(&self) -> &Path {
-        &self.socket
+        match &self.place {
+            Place::Socket(socket) => socket,
+            Place::Port(..) => panic!("it has no socket"),
+        }
     }
 
     /// The URI of one of its exports, whose name needs no escaping.
     pub fn uri(&self, export: &str) -> String {
-        format!("nbd+unix:///{export}?socket={}", self.socket.display())
+        match &self.place {
+            Place::Socket(socket) => format!("nbd+unix:///{export}?socket={}", socket.display()),
+            Place::Port(port, certificates) => format!(
+                "nbds://localhost:{port}/{export}?tls-certificates={}",
+                certificates.display()
+            ),
+        }
     }
 
     /// `kill -9`.
@@ -78,6 +147,10 @@ impl NbdPeer {
             .expect("a process of our own can be killed");
         self.process.wait().expect("what was killed has ended");
     }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a folder of our own")
 }
 
 impl Drop for NbdPeer {

@@ -117,6 +117,25 @@ impl QemuMachine {
         Some(Self::start_linux(folder, &guest, &disks))
     }
 
+    /// The same over TLS, from exports of the server at this port of `localhost`, which is shown the client's certificate in `certificates`.
+    pub fn linux_over_tls(
+        folder: &Path,
+        certificates: &Path,
+        port: u16,
+        exports: [&str; 2],
+    ) -> Option<Self> {
+        let guest = guest_folder()?;
+        let certificates = certificates.display();
+        let disks = [0, 1].map(|n: usize| {
+            let export = exports[n];
+            format!(
+                "-object tls-creds-x509,id=tls{n},endpoint=client,dir={certificates} \
+                 -blockdev driver=nbd,node-name=disk{n},server.type=inet,server.host=localhost,server.port={port},export={export},tls-creds=tls{n},reconnect-delay=60"
+            )
+        });
+        Some(Self::start_linux(folder, &guest, &disks))
+    }
+
     fn start_linux(folder: &Path, guest: &Path, disks: &[String; 2]) -> Self {
         let (guest, [first, second]) = (guest.display(), disks);
         let arguments = format!(

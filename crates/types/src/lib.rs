@@ -30,7 +30,7 @@ pub use machine::{
     Firmware, MachineDiskBus, MachineRecord, MachineSource, NetworkCard, NewMachine,
     NewMachineDisk, RecordedDisk,
 };
-pub use place::{is_nbd_uri, nbd_uri};
+pub use place::{is_nbd_uri, nbd_uri, nbds_uri};
 pub use random::{IdSource, SystemIds};
 pub use retention::{
     DayOfMonth, InvalidUtcOffset, Mark, MarkedDays, Month, MonthUnit, Periods, Retention,
@@ -39,12 +39,12 @@ pub use retention::{
 pub use schedule::{InvalidSchedule, Schedule, Weekday};
 pub use sizes::{GIB, KIB, MIB, gib_ceil, mib_ceil};
 pub use states::{
-    Accelerator, AgentStatus, AttachmentStatus, AuditOutcome, BackupStatus, ChargingMode,
-    CheckpointStatus, CloudType, ConsistentLevel, DeploymentStatus, FailedFreeze, FileSystemState,
-    ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState, ObjectType,
-    OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType, PolicyOperation,
-    PolicyOrigin, ProofState, ProofVerdict, ProtectStatus, ProtectType, ReplicationStatus,
-    ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
+    Accelerator, AgentStatus, AttachmentStatus, AttachmentTransport, AuditOutcome, BackupStatus,
+    ChargingMode, CheckpointStatus, CloudType, ConsistentLevel, DeploymentStatus, FailedFreeze,
+    FileSystemState, ImageType, JobKind, JobState, MemberStatus, NoticeChannel, NoticeState,
+    ObjectType, OperationStatus, OperationType, OrderKind, OrderStatus, PeriodType,
+    PolicyOperation, PolicyOrigin, ProofState, ProofVerdict, ProtectStatus, ProtectType,
+    ReplicationStatus, ResourceType, Role, ServerStatus, Trouble, VaultStatus, VolumeFormat,
 };
 pub use text::UnknownWord;
 pub use timestamp::{InvalidTimestamp, Timestamp};

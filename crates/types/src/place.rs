@@ -1,4 +1,4 @@
-/// The schemes of NBD URIs. Those with TLS are known, so that they are refused with a reason.
+/// The schemes of NBD URIs. Those that are not supported are known, so that they are refused with a reason.
 const NBD_SCHEMES: [&str; 4] = ["nbd://", "nbd+unix://", "nbds://", "nbds+unix://"];
 
 /// Is this place of a disk an export of an NBD server, and not a path of this host?
@@ -16,6 +16,11 @@ pub fn nbd_uri(socket: &str) -> String {
         }
     });
     format!("nbd+unix:///?socket={}", encoded.collect::<String>())
+}
+
+/// The URI of an export at `HOST:PORT`, where TLS is spoken. The name has letters, digits and `-` alone.
+pub fn nbds_uri(server: &str, export: &str) -> String {
+    format!("nbds://{server}/{export}")
 }
 
 #[test]

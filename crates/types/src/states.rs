@@ -330,6 +330,14 @@ AttachmentStatus {
     Error = "error",
 });
 
+words!(/// How an attached backup's disks are reached.
+AttachmentTransport {
+    /// By sockets of the service's host.
+    Unix = "unix",
+    /// From other hosts, by TCP with TLS and certificates of both sides.
+    Tls = "tls",
+});
+
 words!(JobState {
     Waiting = "waiting",
     Running = "running",

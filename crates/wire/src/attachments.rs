@@ -1,7 +1,9 @@
 //! Our own extension: backups that are served as disks.
 
 use serde::{Deserialize, Serialize};
-use strongroom_types::{AttachmentId, AttachmentStatus, BackupId, ProjectId, ResourceId};
+use strongroom_types::{
+    AttachmentId, AttachmentStatus, AttachmentTransport, BackupId, ProjectId, ResourceId,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::time::CbrTime;
@@ -16,6 +18,8 @@ pub struct AttachBackupRequest {
 pub struct NewAttachment {
     /// Refuse writes, instead of keeping them beside the backup until it is detached.
     pub read_only: Option<bool>,
+    /// How the disks are reached; `unix` when absent. `tls` needs an installation that offers it.
+    pub transport: Option<AttachmentTransport>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -38,6 +42,7 @@ pub struct Attachment {
     pub project_id: ProjectId,
     pub backup_id: BackupId,
     pub read_only: bool,
+    pub transport: AttachmentTransport,
     pub status: AttachmentStatus,
     /// Why it is in `error`; empty otherwise.
     pub reason: String,
@@ -57,9 +62,10 @@ pub struct AttachedDisk {
     pub size_bytes: u64,
     /// It is a system disk.
     pub bootable: bool,
-    /// Of the service's host; connected to while the attachment is `attached`.
+    /// Of the service's host; connected to while the attachment is `attached`. Empty where the transport is `tls`.
     pub socket: String,
-    /// The same as clients of NBD write it.
+    /// The place as clients of NBD write it: `nbd+unix://`, or `nbds://` where the transport is `tls`. Empty while that is not
+    /// configured any more.
     pub uri: String,
 }
 

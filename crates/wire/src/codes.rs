@@ -158,6 +158,7 @@ codes! {
     RangeNotSatisfiable = "Strongroom.1025", 416, "The range lies beyond the end.";
     MachineNotRecorded = "Strongroom.1026", 404, "It is not known what the machine of the backup was made of.";
     NewServersNotOffered = "Strongroom.1027", 400, "This installation makes no new servers.";
+    TlsNotOffered = "Strongroom.1030", 400, "This installation serves no disks over TLS.";
 
     GuestNotFrozen = "Strongroom.1028", 400, "The guest did not hold its file systems still.";
 

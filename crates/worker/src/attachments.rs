@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use strongroom_attach::{OpenPoint, Plan, ServeError, ServedPoint, remove_socket};
+use strongroom_attach::{OpenPoint, Place, Plan, ServeError, ServedPoint, remove_socket};
+use strongroom_nbd::Server;
 use strongroom_repo::{PointId, Repository};
 use strongroom_service::attachments::{self, AttachedDisk, AttachmentView};
 use strongroom_service::{App, Error};
@@ -36,6 +37,8 @@ pub struct AttachmentKeeper {
     pub repositories: Arc<Repositories>,
     /// What is kept of each disk in memory at most.
     pub cache_bytes: usize,
+    /// Serves disks to other hosts, where that is configured.
+    pub tls: Option<Arc<Server>>,
 }
 
 /// The tasks, and how to end each.
@@ -56,6 +59,8 @@ enum AttachError {
     Folder { path: PathBuf, source: io::Error },
     #[error("the service failed")]
     Service(#[from] Error),
+    #[error("`worker.attach_tls` is not configured any more")]
+    NoTls,
     #[error("the backup has no point")]
     NoPoint,
 }
@@ -156,20 +161,32 @@ impl AttachmentKeeper {
             source,
         })?;
         let repository = self.repository_of(view).await?;
-        let opening = view.disks.iter().map(|disk| {
+        let opening = view.disks.iter().map(async |disk| {
             let overlay = (!view.attachment.read_only).then(|| disk.overlay.clone().into());
             let plan = Plan {
-                socket: disk.socket.clone().into(),
-                socket_mode,
+                place: self.place_of(disk, socket_mode)?,
                 overlay,
                 cache_bytes: self.cache_bytes,
                 start: start_of(view, disk),
             };
-            open(&repository, disk, plan)
+            open(&repository, disk, plan).await
         });
         let open = try_join_all(opening).await?;
         let served: Result<_, ServeError> = open.into_iter().map(OpenPoint::serve).collect();
         Ok(served?)
+    }
+
+    fn place_of(&self, disk: &AttachedDisk, mode: u32) -> Result<Place, AttachError> {
+        match &disk.place {
+            attachments::Place::Socket(path) => Ok(Place::Socket {
+                path: path.into(),
+                mode,
+            }),
+            attachments::Place::Tls { export, .. } => Ok(Place::Export {
+                server: self.tls.clone().ok_or(AttachError::NoTls)?,
+                name: export.clone(),
+            }),
+        }
     }
 
     async fn repository_of(&self, view: &AttachmentView) -> Result<Repository, AttachError> {
@@ -273,7 +290,9 @@ fn remove_files(view: &AttachmentView) -> io::Result<()> {
         _ => Ok(()),
     };
     for disk in &view.disks {
-        remove_socket(Path::new(&disk.socket))?;
+        if let attachments::Place::Socket(socket) = &disk.place {
+            remove_socket(Path::new(socket))?;
+        }
         gone(fs::remove_file(&disk.overlay))?;
     }
     gone(fs::remove_dir(&view.attachment.folder))

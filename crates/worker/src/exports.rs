@@ -45,6 +45,10 @@ fn disk_error(uri: &str, error: strongroom_nbd::Error) -> Error {
     let path = PathBuf::from(uri);
     match error {
         Nbd::Address { why, .. } => Error::Unsupported { path, what: why },
+        Nbd::Credentials { why, .. } => Error::Unsupported {
+            path,
+            what: format!("its certificates are of no use: {why}"),
+        },
         Nbd::Refused { message, .. } => Error::Unsupported {
             path,
             what: format!("its server says: {message}"),
@@ -60,6 +64,22 @@ fn disk_error(uri: &str, error: strongroom_nbd::Error) -> Error {
             source: io::Error::other(error),
         },
     }
+}
+
+/// Whether the server finds a request invalid. Ours lie inside the disk; so it means an error that has no code in NBD, above all the EACCES with
+/// which QEMU answers each read of an instant that it has given up, because it could not keep what the guest overwrites.
+pub(crate) fn is_of_lost_instant(error: &Error) -> bool {
+    let Error::Io { source, .. } = error else {
+        return false;
+    };
+    let of_nbd = source
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<strongroom_nbd::Error>());
+    let code = of_nbd.and_then(|error| match error {
+        strongroom_nbd::Error::Failed { code, .. } => Some(*code),
+        _ => None,
+    });
+    code == Some(ErrorCode::INVALID)
 }
 
 fn is_absent(error: &io::Error) -> bool {

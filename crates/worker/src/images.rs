@@ -1,6 +1,7 @@
 //! Images at rest whose own bitmaps tell what has changed since the last backup.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strongroom_block::{BlockSource, Extent, ExtentKind, Known, Marks, Result, open_marked};
 use strongroom_nbd::{Content, Piece};
@@ -28,6 +29,41 @@ pub(crate) struct OpenedImage {
 pub(crate) fn open(path: &Path, since: &BackupId) -> Result<OpenedImage> {
     let (source, marks) = open_marked(path, &format!("strongroom-{since}"))?;
     Ok(OpenedImage { source, marks })
+}
+
+/// An image that is open once, under one lock, and read from several threads in turn.
+#[derive(Clone)]
+pub(crate) struct SharedSource {
+    size_bytes: u64,
+    source: Arc<Mutex<Box<dyn BlockSource>>>,
+}
+
+impl SharedSource {
+    pub(crate) fn new(source: Box<dyn BlockSource>) -> Self {
+        Self {
+            size_bytes: source.size_bytes(),
+            source: Arc::new(Mutex::new(source)),
+        }
+    }
+
+    /// Sources keep nothing between two reads but caches, which a panic leaves whole.
+    fn lock(&self) -> MutexGuard<'_, Box<dyn BlockSource>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BlockSource for SharedSource {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn next_extent(&mut self, offset: u64) -> Result<Extent> {
+        self.lock().next_extent(offset)
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.lock().read_at(offset, buffer)
+    }
 }
 
 impl ImageChanges {

@@ -33,7 +33,7 @@ const OURS: [(&str, &[&str]); 18] = [
 const TESTKIT: &str = "strongroom-testkit";
 
 /// Libraries whose use marks a responsibility, and the crates that have it. Dev-dependencies are free.
-const FOREIGN: [(&str, &[&str]); 7] = [
+const FOREIGN: [(&str, &[&str]); 8] = [
     ("sqlx", &["strongroom-db", TESTKIT]),
     ("axum", &["strongroom-api", "strongroom"]),
     (
@@ -44,6 +44,7 @@ const FOREIGN: [(&str, &[&str]); 7] = [
     ("reqwest", &["strongroom", "strongroom-worker"]),
     ("fuser", &["strongroom"]),
     ("lettre", &["strongroom-worker"]),
+    ("rustls", &["strongroom-nbd"]),
 ];
 
 /// Crates that are pure functions and vocabulary: no runtime, so no clock, socket or task.

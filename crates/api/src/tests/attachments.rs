@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use strongroom_service::attachments;
 
 use super::golden::backed_up;
-use super::server::{TestServer, on_each_server};
+use super::server::{ATTACH_TLS, TestServer, on_each_server};
 
 const ROOT: &str = "/strongroom/v1/{project_id}";
 
@@ -29,6 +29,7 @@ async fn a_backup_is_attached_shown_and_detached() {
         let attached = attach(&server, &backup, json!({})).await;
         assert_eq!(attached["status"], "attaching");
         assert_eq!(attached["read_only"], false);
+        assert_eq!(attached["transport"], "unix");
         assert_eq!(attached["project_id"], server.project.as_str());
         let disk = &attached["disks"][0];
         assert_eq!(disk["bootable"], true);
@@ -94,6 +95,20 @@ async fn a_backup_is_attached_shown_and_detached() {
 }
 
 #[tokio::test]
+async fn disks_that_go_over_tls_have_an_address_and_no_socket() {
+    on_each_server(async |server| {
+        backed_up(&server).await;
+        let backup = only_backup(&server).await;
+        let attached = attach(&server, &backup, json!({"transport": "tls"})).await;
+        assert_eq!(attached["transport"], "tls");
+        let (id, disk) = (attached["id"].as_str().unwrap(), &attached["disks"][0]);
+        assert_eq!(disk["socket"], "");
+        assert_eq!(disk["uri"], format!("nbds://{ATTACH_TLS}/{id}-0"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_attached_is_refused() {
     on_each_server(async |server| {
         backed_up(&server).await;
@@ -106,6 +121,11 @@ async fn what_cannot_be_attached_is_refused() {
             (
                 &backup,
                 json!({"attachment": {"read_only": "yes"}}),
+                "9900 400",
+            ),
+            (
+                &backup,
+                json!({"attachment": {"transport": "tcp"}}),
                 "9900 400",
             ),
         ];

@@ -95,6 +95,9 @@ impl ReplicaStore for NoReplicas {
 /// What other installations write for the project.
 pub(crate) const UNITS: [&str; 2] = ["unit-a", "unit-b"];
 
+/// Where attached disks are reached over TLS.
+pub(crate) const ATTACH_TLS: &str = "backup.example:10809";
+
 /// Whose credentials a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -334,6 +337,7 @@ fn settings_for(first: &FirstCredentials) -> Settings {
     Settings {
         storage_units: UNITS.into_iter().map(unit).collect(),
         peers: vec![peer::setting(first.project_id.clone())],
+        attach_tls: Some(ATTACH_TLS.to_owned()),
         ..Settings::default()
     }
 }

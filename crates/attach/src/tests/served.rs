@@ -11,7 +11,7 @@ use strongroom_nbd::{Client, ClientOptions, Target};
 use strongroom_repo::{Env, NewPoint, Options, PointId, Repository, Secret, generate_key_file};
 use strongroom_testkit::{Call, CountingStore, MockClock, SeededIds};
 
-use crate::{OpenPoint, Plan};
+use crate::{OpenPoint, Place, Plan};
 
 const DISK_BYTES: usize = 4 << 20;
 const AREA_BYTES: usize = 256 << 10;
@@ -77,8 +77,10 @@ async fn what_the_last_start_read_is_fetched_before_the_next_one_asks() {
     fs::write(&start, "9\n3\n").unwrap();
     let socket = folder.path().join("socket");
     let plan = Plan {
-        socket: socket.clone(),
-        socket_mode: 0o600,
+        place: Place::Socket {
+            path: socket.clone(),
+            mode: 0o600,
+        },
         overlay: None,
         cache_bytes: 64 << 20,
         start: Some(start),

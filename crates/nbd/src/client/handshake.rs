@@ -22,23 +22,36 @@ pub(super) struct Haggling<'a> {
     stream: &'a mut dyn Duplex,
 }
 
+/// Exchanges greetings.
+pub(super) fn greet(stream: &mut dyn Duplex) -> Result<()> {
+    let mut haggling = Haggling::over(stream);
+    let mut greeting = [0; GREETING_BYTES];
+    haggling.receive(&mut greeting)?;
+    let (magic, flags) = greeting.split_at(GREETING.len());
+    let flags = u16::from_be_bytes([flags[0], flags[1]]);
+    if magic != GREETING {
+        return Err(Error::protocol("no greeting of a server of the new style"));
+    }
+    if flags & FIXED_NEWSTYLE == 0 {
+        return Err(Error::protocol("the server cannot haggle over options"));
+    }
+    let answer = u32::from(flags & (FIXED_NEWSTYLE | NO_ZEROES));
+    haggling.send(&answer.to_be_bytes())
+}
+
 impl<'a> Haggling<'a> {
-    /// Exchanges greetings.
-    pub(super) fn begin(stream: &'a mut dyn Duplex) -> Result<Self> {
-        let mut haggling = Self { stream };
-        let mut greeting = [0; GREETING_BYTES];
-        haggling.receive(&mut greeting)?;
-        let (magic, flags) = greeting.split_at(GREETING.len());
-        let flags = u16::from_be_bytes([flags[0], flags[1]]);
-        if magic != GREETING {
-            return Err(Error::protocol("no greeting of a server of the new style"));
+    /// Greetings were exchanged.
+    pub(super) fn over(stream: &'a mut dyn Duplex) -> Self {
+        Self { stream }
+    }
+
+    /// After which the stream speaks TLS.
+    pub(super) fn ask_for_tls(mut self) -> Result<()> {
+        self.ask(OptionCode::STARTTLS, &[])?;
+        match self.replies(OptionCode::STARTTLS, |_| {})? {
+            None => Ok(()),
+            Some(refusal) => Err(refused("TLS", refusal)),
         }
-        if flags & FIXED_NEWSTYLE == 0 {
-            return Err(Error::protocol("the server cannot haggle over options"));
-        }
-        let answer = u32::from(flags & (FIXED_NEWSTYLE | NO_ZEROES));
-        haggling.send(&answer.to_be_bytes())?;
-        Ok(haggling)
     }
 
     /// Chooses `export`, with structured replies and as many of the contexts as the server has.

@@ -19,7 +19,7 @@ use crate::proto::{
     BASE_ALLOCATION, BlockSizes, Command, Listed, REQUEST_BYTES_DEFAULT, Request, TransmissionFlags,
 };
 use crate::stream::{Duplex, Stream};
-use crate::{Error, Result, Target};
+use crate::{Address, Credentials, Error, Result, Target};
 
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
@@ -91,16 +91,22 @@ impl Client {
     /// see [`ExportInfo::has_context`].
     pub fn connect(target: &Target, options: &ClientOptions) -> Result<Self> {
         let stream = connect(target, options)?;
-        Self::open(Box::new(stream), &target.export, options)
+        Self::begin(stream, &target.export, options)
     }
 
+    /// Over a stream that nothing was said on yet.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn open(
         mut stream: Box<dyn Duplex>,
         export: &str,
         options: &ClientOptions,
     ) -> Result<Self> {
-        let haggling = Haggling::begin(stream.as_mut())?;
-        let agreement = haggling.choose(export, options)?;
+        handshake::greet(stream.as_mut())?;
+        Self::begin(stream, export, options)
+    }
+
+    fn begin(mut stream: Box<dyn Duplex>, export: &str, options: &ClientOptions) -> Result<Self> {
+        let agreement = Haggling::over(stream.as_mut()).choose(export, options)?;
         Ok(Self {
             stream,
             info: agreement.info,
@@ -132,14 +138,36 @@ impl Client {
 /// The exports that the server of `target` names, whichever `target` names.
 pub fn list(target: &Target, options: &ClientOptions) -> Result<Vec<Listed>> {
     let mut stream = connect(target, options)?;
-    Haggling::begin(&mut stream)?.list()
+    Haggling::over(stream.as_mut()).list()
 }
 
-fn connect(target: &Target, options: &ClientOptions) -> Result<Stream> {
-    Stream::connect(&target.address, options.silence).map_err(|source| Error::Connect {
+/// A stream on which options can be haggled over, under TLS where the target says so.
+fn connect(target: &Target, options: &ClientOptions) -> Result<Box<dyn Duplex>> {
+    let Address::Tls {
+        host, certificates, ..
+    } = &target.address
+    else {
+        return Ok(Box::new(connect_plainly(target, options)?));
+    };
+    let certificates = certificates.as_ref();
+    let certificates = certificates.ok_or_else(|| Error::Address {
+        text: target.to_string(),
+        why: "tls-certificates=FOLDER is missing".to_owned(),
+    })?;
+    let credentials = Credentials::of_client_in(certificates);
+    let mut stream = connect_plainly(target, options)?;
+    Haggling::over(&mut stream).ask_for_tls()?;
+    credentials.connect(host, stream)
+}
+
+fn connect_plainly(target: &Target, options: &ClientOptions) -> Result<Stream> {
+    let stream = Stream::connect(&target.address, options.silence);
+    let mut stream = stream.map_err(|source| Error::Connect {
         place: target.to_string(),
         source,
-    })
+    })?;
+    handshake::greet(&mut stream)?;
+    Ok(stream)
 }
 
 impl fmt::Debug for Client {

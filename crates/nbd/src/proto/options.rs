@@ -23,6 +23,7 @@ impl OptionCode {
     pub(crate) const EXPORT_NAME: Self = Self(1);
     pub(crate) const ABORT: Self = Self(2);
     pub(crate) const LIST: Self = Self(3);
+    pub(crate) const STARTTLS: Self = Self(5);
     pub(crate) const INFO: Self = Self(6);
     pub(crate) const GO: Self = Self(7);
     pub(crate) const STRUCTURED_REPLY: Self = Self(8);
@@ -96,6 +97,7 @@ pub(crate) enum OptionRequest {
     ExportName(String),
     Abort,
     List,
+    StartTls,
     Info(String),
     Go(String),
     StructuredReply,
@@ -118,6 +120,7 @@ impl OptionRequest {
             // It is obeyed whatever it carries.
             OptionCode::ABORT => return Ok(Self::Abort),
             OptionCode::LIST => Self::List,
+            OptionCode::STARTTLS => Self::StartTls,
             OptionCode::INFO => Self::Info(decode_go(&mut cursor)?),
             OptionCode::GO => Self::Go(decode_go(&mut cursor)?),
             OptionCode::STRUCTURED_REPLY => Self::StructuredReply,

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use super::{Export, Exports, Limits};
+use super::table::{Names, Table};
+use super::{Export, Limits};
 use crate::proto::{
     BASE_ALLOCATION, BlockSizes, EXPORT_NAME_PADDING, FIXED_NEWSTYLE, GREETING, Info, Listed,
     NO_ZEROES, OPTION_HEAD_BYTES, OptionCode, OptionHead, OptionReply, OptionRequest, Refusal,
@@ -20,24 +21,80 @@ pub(super) const ALLOCATION_ID: u32 = 1;
 /// What was agreed on.
 pub(super) struct Session {
     pub(super) export: Arc<dyn Export>,
+    pub(super) name: String,
     pub(super) is_structured: bool,
     pub(super) has_allocation: bool,
 }
 
+/// What a client said in its greeting.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Greeted {
+    /// It wants to be spared the zeros.
+    no_zeroes: bool,
+}
+
+pub(super) fn greet(reader: &mut dyn Read, writer: &mut dyn Write) -> Result<Greeted> {
+    let offered = FIXED_NEWSTYLE | NO_ZEROES;
+    let mut greeting = GREETING.to_vec();
+    greeting.extend(offered.to_be_bytes());
+    writer.write_all(&greeting).map_err(lost)?;
+    let mut flags = [0; 4];
+    reader.read_exact(&mut flags).map_err(lost)?;
+    let flags = u32::from_be_bytes(flags);
+    if flags & !u32::from(offered) != 0 {
+        return Err(Error::protocol("a client with flags that nobody offered"));
+    }
+    let no_zeroes = flags & u32::from(NO_ZEROES) != 0;
+    Ok(Greeted { no_zeroes })
+}
+
+/// Tells nothing until the client asks for TLS, which is spoken from then on; `false` if it leaves politely.
+///
+/// Nothing is read beyond the option, so that what was said in the clear does not count as if it had been said under TLS.
+pub(super) fn wait_for_tls(reader: &mut dyn Read, writer: &mut dyn Write) -> Result<bool> {
+    for _ in 0..OPTIONS_MAX {
+        let (option, data) = read_option(reader)?;
+        match option {
+            OptionCode::STARTTLS if data.is_empty() => {
+                reply(writer, option, &OptionReply::Ack)?;
+                return Ok(true);
+            }
+            OptionCode::STARTTLS => {
+                let message = "nothing comes with this option".to_owned();
+                let refusal = OptionReply::Refused(Refusal::INVALID, message);
+                reply(writer, option, &refusal)?;
+            }
+            OptionCode::ABORT => {
+                // The client may have gone already.
+                let _ = reply(writer, option, &OptionReply::Ack);
+                return Ok(false);
+            }
+            // It has no words for a refusal.
+            OptionCode::EXPORT_NAME => return Err(Error::protocol("no TLS before the export")),
+            _ => {
+                let message = "TLS comes first".to_owned();
+                let refusal = OptionReply::Refused(Refusal::TLS_REQUIRED, message);
+                reply(writer, option, &refusal)?;
+            }
+        }
+    }
+    Err(Error::protocol("options without end"))
+}
+
 /// Haggles until the client has chosen an export; none if it leaves politely.
-pub(super) fn negotiate(
-    mut reader: impl Read,
-    mut writer: impl Write,
-    exports: &Exports,
+pub(super) fn choose(
+    reader: &mut dyn Read,
+    writer: &mut dyn Write,
+    greeted: Greeted,
+    table: &Table,
     limits: &Limits,
 ) -> Result<Option<Session>> {
-    let no_zeroes = greet(&mut reader, &mut writer)?;
     let mut haggling = Haggling {
         reader,
         writer,
-        exports,
+        table,
         limits,
-        no_zeroes,
+        greeted,
         is_structured: false,
         allocation_of: None,
     };
@@ -49,6 +106,7 @@ pub(super) fn negotiate(
                 let has_allocation = haggling.allocation_of.is_some_and(|of| of == name);
                 return Ok(Some(Session {
                     export,
+                    name,
                     is_structured: haggling.is_structured,
                     has_allocation,
                 }));
@@ -59,19 +117,18 @@ pub(super) fn negotiate(
     Err(Error::protocol("options without end"))
 }
 
-/// Returns whether the client wants to be spared the zeros.
-fn greet(reader: &mut impl Read, writer: &mut impl Write) -> Result<bool> {
-    let offered = FIXED_NEWSTYLE | NO_ZEROES;
-    let mut greeting = GREETING.to_vec();
-    greeting.extend(offered.to_be_bytes());
-    writer.write_all(&greeting).map_err(lost)?;
-    let mut flags = [0; 4];
-    reader.read_exact(&mut flags).map_err(lost)?;
-    let flags = u32::from_be_bytes(flags);
-    if flags & !u32::from(offered) != 0 {
-        return Err(Error::protocol("a client with flags that nobody offered"));
-    }
-    Ok(flags & u32::from(NO_ZEROES) != 0)
+fn read_option(reader: &mut dyn Read) -> Result<(OptionCode, Vec<u8>)> {
+    let mut head = [0; OPTION_HEAD_BYTES];
+    reader.read_exact(&mut head).map_err(lost)?;
+    let OptionHead { option, length } = OptionHead::decode(&head)?;
+    let mut data = vec![0; usize::try_from(length).expect("it is bounded")];
+    reader.read_exact(&mut data).map_err(lost)?;
+    Ok((option, data))
+}
+
+fn reply(writer: &mut dyn Write, option: OptionCode, reply: &OptionReply) -> Result<()> {
+    let bytes = option_reply(option, reply);
+    writer.write_all(&bytes).map_err(lost)
 }
 
 fn lost(error: std::io::Error) -> Error {
@@ -84,24 +141,20 @@ enum Step {
     Left,
 }
 
-struct Haggling<'a, R, W> {
-    reader: R,
-    writer: W,
-    exports: &'a Exports,
+struct Haggling<'a> {
+    reader: &'a mut dyn Read,
+    writer: &'a mut dyn Write,
+    table: &'a Table,
     limits: &'a Limits,
-    no_zeroes: bool,
+    greeted: Greeted,
     is_structured: bool,
     /// The export whose `base:allocation` was chosen.
     allocation_of: Option<String>,
 }
 
-impl<R: Read, W: Write> Haggling<'_, R, W> {
+impl Haggling<'_> {
     fn next_option(&mut self) -> Result<Step> {
-        let mut head = [0; OPTION_HEAD_BYTES];
-        self.reader.read_exact(&mut head).map_err(lost)?;
-        let OptionHead { option, length } = OptionHead::decode(&head)?;
-        let mut data = vec![0; usize::try_from(length).expect("it is bounded")];
-        self.reader.read_exact(&mut data).map_err(lost)?;
+        let (option, data) = read_option(self.reader)?;
         let request = match OptionRequest::decode(option, &data) {
             Ok(request) => request,
             Err(error) if option == OptionCode::EXPORT_NAME => return Err(error),
@@ -118,6 +171,7 @@ impl<R: Read, W: Write> Haggling<'_, R, W> {
                 return Ok(Step::Left);
             }
             OptionRequest::List => self.list(option)?,
+            OptionRequest::StartTls => self.refuse_tls(option)?,
             OptionRequest::Info(name) => {
                 self.describe(option, &name)?;
             }
@@ -153,13 +207,13 @@ impl<R: Read, W: Write> Haggling<'_, R, W> {
 
     /// The old way to choose, which has no words for a refusal.
     fn choose_silently(&mut self, name: String) -> Result<Step> {
-        let Some(export) = self.exports.get(&name).cloned() else {
+        let Some(export) = self.table.export(&name) else {
             return Err(Error::protocol(format!("there is no export {name:?}")));
         };
         let mut reply = export.size_bytes().to_be_bytes().to_vec();
         let flags = flags_of(export.as_ref(), self.is_structured);
         reply.extend(flags.0.to_be_bytes());
-        if !self.no_zeroes {
+        if !self.greeted.no_zeroes {
             reply.resize(reply.len() + EXPORT_NAME_PADDING, 0);
         }
         self.writer.write_all(&reply).map_err(lost)?;
@@ -167,9 +221,12 @@ impl<R: Read, W: Write> Haggling<'_, R, W> {
     }
 
     fn list(&mut self, option: OptionCode) -> Result<()> {
-        for name in self.exports.keys() {
+        if self.table.names == Names::Secret {
+            return self.refuse(option, Refusal::POLICY, "the names of exports are not told");
+        }
+        for name in self.table.names() {
             let listed = Listed {
-                name: name.clone(),
+                name,
                 description: String::new(),
             };
             self.reply(option, &OptionReply::Listed(listed))?;
@@ -177,9 +234,17 @@ impl<R: Read, W: Write> Haggling<'_, R, W> {
         self.reply(option, &OptionReply::Ack)
     }
 
+    /// It is spoken already, or not at all.
+    fn refuse_tls(&mut self, option: OptionCode) -> Result<()> {
+        match self.table.names {
+            Names::Secret => self.refuse(option, Refusal::INVALID, "TLS is spoken already"),
+            Names::Listed => self.refuse(option, Refusal::UNSUPPORTED, ""),
+        }
+    }
+
     /// Tells all about an export, or that it is not there.
     fn describe(&mut self, option: OptionCode, name: &str) -> Result<Option<Arc<dyn Export>>> {
-        let Some(export) = self.exports.get(name).cloned() else {
+        let Some(export) = self.table.export(name) else {
             self.refuse(option, Refusal::UNKNOWN_EXPORT, "there is no such export")?;
             return Ok(None);
         };
@@ -207,7 +272,7 @@ impl<R: Read, W: Write> Haggling<'_, R, W> {
             self.refuse(option, Refusal::INVALID, message)?;
             return Ok(false);
         }
-        if !self.exports.contains_key(export) {
+        if self.table.export(export).is_none() {
             self.refuse(option, Refusal::UNKNOWN_EXPORT, "there is no such export")?;
             return Ok(false);
         }
@@ -224,9 +289,8 @@ impl<R: Read, W: Write> Haggling<'_, R, W> {
         self.reply(option, &OptionReply::Refused(refusal, message.to_owned()))
     }
 
-    fn reply(&mut self, option: OptionCode, reply: &OptionReply) -> Result<()> {
-        let bytes = option_reply(option, reply);
-        self.writer.write_all(&bytes).map_err(lost)
+    fn reply(&mut self, option: OptionCode, told: &OptionReply) -> Result<()> {
+        reply(self.writer, option, told)
     }
 }
 

@@ -1,38 +1,40 @@
 //! The server: exports over a socket that the caller has bound.
 
+mod client;
 mod export;
 mod handshake;
 mod reply;
 mod session;
+mod table;
 
-use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
-use std::io::{self, Read, Write};
-use std::net::TcpListener;
+use std::io;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt};
 
 pub use export::{Allocation, Export, Fault, Stretch, Writable};
 
-use crate::Result;
+use crate::Credentials;
 use crate::stream::Stream;
-use handshake::Session;
-
-/// Exports by name; clients that name none get the one with the empty name.
-pub(crate) type Exports = BTreeMap<String, Arc<dyn Export>>;
+use client::Shared;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use client::{converse_before_tls, converse_over};
+pub(crate) use table::{Names, Table};
 
 /// What all clients together, and each of them, may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Further ones are closed as they come.
     pub connections: usize,
+    /// So many of them may not have chosen an export yet, nor shown who they are.
+    pub haggling: usize,
     /// Of each connection; each has a thread.
     pub requests_at_once: usize,
     /// The longest read or write, in bytes. Twice its product with the two above bounds the memory.
@@ -45,6 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16,
+            haggling: 16,
             requests_at_once: 8,
             request_bytes: 4 << 20,
             handshake: Duration::from_secs(10),
@@ -52,11 +55,13 @@ impl Default for Limits {
     }
 }
 
-/// A socket that listens. Who may connect is decided by where it lies: the protocol knows no users.
+/// A socket that listens, and so who may connect.
 #[derive(Debug)]
 pub enum Listener {
+    /// Whom the file system lets.
     Unix(UnixListener),
-    Tcp(TcpListener),
+    /// Who shows a certificate that the credentials' authorities have signed. There is no way without TLS.
+    Tls(TcpListener, Credentials),
 }
 
 /// Serves until it is stopped or dropped.
@@ -68,37 +73,55 @@ pub struct Server {
     /// Closing it wakes the thread that accepts.
     wake: Option<UnixStream>,
     accepting: Option<JoinHandle<()>>,
+    table: Arc<Table>,
 }
 
-struct Shared {
-    exports: Exports,
-    limits: Limits,
-    open: Mutex<Open>,
+/// An export that was added to a server; withdrawn when it is dropped.
+#[derive(Debug)]
+pub struct Offer {
+    table: Arc<Table>,
+    name: String,
 }
 
-/// The connections that are served.
-#[derive(Default)]
-struct Open {
-    streams: HashMap<u64, Stream>,
-    next: u64,
+impl Offer {
+    /// Closes the connections to it, and waits for what their requests are doing just now.
+    pub fn withdraw(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        self.table.withdraw(&self.name);
+    }
 }
 
 impl Server {
-    /// Begins to serve `exports`, on threads of its own.
+    /// Begins to serve `exports`, on threads of its own. With TLS their names are told to nobody.
     pub fn start(
         listener: Listener,
         exports: impl IntoIterator<Item = (String, Arc<dyn Export>)>,
         limits: Limits,
     ) -> io::Result<Self> {
         let (wake, woken) = UnixStream::pair()?;
-        match &listener {
-            Listener::Unix(listener) => listener.set_nonblocking(true)?,
-            Listener::Tcp(listener) => listener.set_nonblocking(true)?,
+        let (names, credentials) = match &listener {
+            Listener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                (Names::Listed, None)
+            }
+            Listener::Tls(listener, credentials) => {
+                listener.set_nonblocking(true)?;
+                (Names::Secret, Some(credentials.clone()))
+            }
+        };
+        let table = Arc::new(Table::new(names));
+        for (name, export) in exports {
+            table.offer(&name, export);
         }
         let shared = Arc::new(Shared {
-            exports: exports.into_iter().collect(),
+            table: Arc::clone(&table),
             limits,
-            open: Mutex::default(),
+            credentials,
         });
         let accepting = thread::Builder::new()
             .name("nbd-accept".to_owned())
@@ -106,6 +129,18 @@ impl Server {
         Ok(Self {
             wake: Some(wake),
             accepting: Some(accepting),
+            table,
+        })
+    }
+
+    /// One more export, until the offer is dropped; [`io::ErrorKind::AddrInUse`] if another has this name.
+    pub fn offer(&self, name: &str, export: Arc<dyn Export>) -> io::Result<Offer> {
+        if !self.table.offer(name, export) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        Ok(Offer {
+            table: Arc::clone(&self.table),
+            name: name.to_owned(),
         })
     }
 
@@ -130,6 +165,10 @@ impl Drop for Server {
     }
 }
 
+/// A peer that does not answer for so long, so many times, has gone.
+const KEEP_ALIVE_SECONDS: u32 = 30;
+const KEEP_ALIVE_COUNT: u32 = 4;
+
 /// How long to wait after a failure to accept, which mostly means that descriptors or memory are short.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -149,9 +188,7 @@ fn accept_all(listener: &Listener, woken: &UnixStream, shared: &Arc<Shared>) {
             }
         }
     }
-    for stream in shared.open().streams.values() {
-        stream.shut_down();
-    }
+    shared.table.shut_down();
     for thread in threads {
         // Its panic was told when it happened.
         let _ = thread.join();
@@ -185,9 +222,10 @@ impl Listener {
     fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
-            Self::Tcp(listener) => {
+            Self::Tls(listener, _) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
         }
@@ -198,98 +236,16 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Unix(listener) => listener.as_fd(),
-            Self::Tcp(listener) => listener.as_fd(),
+            Self::Tls(listener, _) => listener.as_fd(),
         }
     }
 }
 
-impl Shared {
-    fn open(&self) -> MutexGuard<'_, Open> {
-        // Whoever panicked did so between two whole changes of it.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Serves a client on a thread of its own, if there is room for one more.
-    fn admit(self: Arc<Self>, stream: Stream) -> Option<JoinHandle<()>> {
-        let number = {
-            let mut open = self.open();
-            if open.streams.len() >= self.limits.connections {
-                tracing::warn!("an NBD client was turned away: too many are connected");
-                return None;
-            }
-            let number = open.next;
-            open.next += 1;
-            open.streams.insert(number, stream.try_clone().ok()?);
-            number
-        };
-        let shared = self.clone();
-        let serving = thread::Builder::new()
-            .name("nbd-client".to_owned())
-            .spawn(move || {
-                shared.serve(&stream);
-                stream.shut_down();
-                shared.open().streams.remove(&number);
-            });
-        serving
-            .inspect_err(|error| {
-                tracing::warn!(%error, "no thread for an NBD client");
-                self.open().streams.remove(&number);
-            })
-            .ok()
-    }
-
-    fn serve(&self, stream: &Stream) {
-        match self.converse(stream) {
-            Ok(()) => {}
-            Err(error) => tracing::debug!(%error, "an NBD client was not served"),
-        }
-    }
-
-    fn converse(&self, stream: &Stream) -> Result<()> {
-        let clone = || {
-            let lost = |error| crate::Error::from_stream("serving a client", error);
-            stream.try_clone().map_err(lost)
-        };
-        let session = self.negotiate_in_time(stream, clone()?, clone()?)?;
-        if let Some(session) = session {
-            session::serve(&session, &self.limits, clone()?, clone()?, || {
-                stream.shut_down();
-            });
-        }
-        Ok(())
-    }
-
-    /// A second thread closes the connection when the client takes too long, however it spreads its bytes over the time.
-    fn negotiate_in_time(
-        &self,
-        stream: &Stream,
-        reader: impl Read,
-        writer: impl Write,
-    ) -> Result<Option<Session>> {
-        thread::scope(|scope| {
-            let (is_done, waiting) = mpsc::sync_channel::<Infallible>(0);
-            scope.spawn(move || {
-                let outcome = waiting.recv_timeout(self.limits.handshake);
-                if outcome == Err(RecvTimeoutError::Timeout) {
-                    stream.shut_down();
-                }
-            });
-            let session = handshake::negotiate(reader, writer, &self.exports, &self.limits);
-            drop(is_done);
-            session
-        })
-    }
-}
-
-/// A whole conversation over any two directions, on this thread and those of its requests.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn converse_over(
-    reader: &mut (impl Read + Send),
-    writer: &mut (impl Write + Send),
-    exports: &Exports,
-    limits: &Limits,
-) {
-    if let Ok(Some(session)) = handshake::negotiate(&mut *reader, &mut *writer, exports, limits) {
-        session::serve(&session, limits, reader, writer, || {});
-    }
+/// A client whose host has gone does not say so, and would keep its place.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_COUNT)?;
+    Ok(())
 }

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::fixtures::{Failing, KIB, Lab, MIB, Memory, connect, noise, text, wait_until};
-use crate::{Address, Client, ClientOptions, Error, ErrorCode, Limits, Listener, Server, Target};
+use crate::{Client, ClientOptions, Error, ErrorCode, Limits, Listener, Server, Target};
 
 /// 8 MiB with holes, and an odd end.
 fn content() -> Vec<u8> {
@@ -164,25 +163,6 @@ fn a_guest_writes_above_an_export_that_cannot_be_written() {
     let mut model = content();
     model[100 << 10..200 << 10].fill(9);
     assert!(fs::read(lab.path("whole.raw")).unwrap() == model);
-}
-
-#[test]
-fn tcp_serves_as_well() {
-    let Some(lab) = Lab::open() else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let disk = Memory::read_only(content());
-    let exports: [(String, std::sync::Arc<dyn crate::Export>); 1] = [(String::new(), disk)];
-    let _server = Server::start(Listener::Tcp(listener), exports, Limits::default()).unwrap();
-    let target = Target {
-        address: Address::Tcp("localhost".to_owned(), port),
-        export: String::new(),
-    };
-    lab.run("nbdcopy", &[&target.to_string(), "copy.raw"]);
-    assert!(fs::read(lab.path("copy.raw")).unwrap() == content());
-    let mut read = vec![0; content().len()];
-    connect(&target).read_at(0, &mut read).unwrap();
-    assert!(read == content());
 }
 
 /// A conversation by hand, as the first clients of the new style held it: no structured replies, no limits told.

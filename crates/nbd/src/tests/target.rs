@@ -9,6 +9,17 @@ fn tcp(host: &str, port: u16, export: &str) -> Target {
     }
 }
 
+fn tls(host: &str, port: u16, export: &str, certificates: Option<&str>) -> Target {
+    Target {
+        address: Address::Tls {
+            host: host.to_owned(),
+            port,
+            certificates: certificates.map(Into::into),
+        },
+        export: export.to_owned(),
+    }
+}
+
 #[test]
 fn uris_of_the_specification_are_understood() {
     let cases = [
@@ -24,6 +35,14 @@ fn uris_of_the_specification_are_understood() {
             tcp("example.com", 10809, "hello world"),
         ),
         ("nbd://[::1]:1234/a", tcp("::1", 1234, "a")),
+        (
+            "nbds://example.com/disk",
+            tls("example.com", 10809, "disk", None),
+        ),
+        (
+            "nbds://example.com/disk?tls-certificates=/etc/a%20b",
+            tls("example.com", 10809, "disk", Some("/etc/a b")),
+        ),
         ("nbd://[::1]", tcp("::1", 10809, "")),
         ("nbd+unix:///disk?socket=sock", Target::unix("sock", "disk")),
         (
@@ -37,7 +56,7 @@ fn uris_of_the_specification_are_understood() {
 }
 
 #[test]
-fn what_is_no_address_or_wants_tls_is_refused() {
+fn what_is_no_address_is_refused() {
     for text in [
         "disk.qcow2",
         "http://example.com/",
@@ -59,7 +78,11 @@ fn what_is_no_address_or_wants_tls_is_refused() {
         "nbd+unix:///disk?socket=%00abstract",
         "nbd+unix:///disk?socket=a&socket=b",
         "nbd+unix://host/disk?socket=a",
-        "nbds://host/",
+        "nbds://user@host/",
+        "nbds://host/?tls-certificates=",
+        "nbds://host/?tls-certificates=etc",
+        "nbds://host/?tls-certificates=/etc&tls-verify-peer=0",
+        "nbds://host/?socket=s",
         "nbds+unix:///?socket=a",
     ] {
         let parsed = text.parse::<Target>();
@@ -72,6 +95,8 @@ fn an_address_as_text_is_the_same_address() {
     let targets = [
         tcp("host", 1, "größe/?&#% x"),
         tcp("::1", 10809, ""),
+        tls("::1", 10810, "x", None),
+        tls("host", 10810, "", Some("/etc/a b&c")),
         Target::unix("/run/a b&c?d", "/x"),
     ];
     for target in targets {

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use strongroom_db::Backup;
 use strongroom_types::{
-    AttachmentId, AttachmentStatus, BackupId, BackupStatus, MemberStatus, Role, VaultId,
+    AttachmentId, AttachmentStatus, AttachmentTransport, BackupId, BackupStatus, MemberStatus,
+    Role, VaultId,
 };
 
 use super::world::failure;
 use super::{World, on_each_database, refused};
-use crate::attachments::{self, AttachmentView, NewAttachment};
+use crate::attachments::{self, AttachmentView, NewAttachment, Place};
 use crate::checkpoints::NewCheckpoint;
 use crate::sharing::{self, Answer};
 use crate::{Caller, Error, Settings, backups, progress, resources, retention, vaults};
 
-const WRITABLE: NewAttachment = NewAttachment { read_only: false };
+const WRITABLE: NewAttachment = NewAttachment {
+    read_only: false,
+    transport: AttachmentTransport::Unix,
+};
 
 impl World {
     async fn attach(&self, backup: &BackupId) -> Result<AttachmentView, Error> {
@@ -70,8 +74,11 @@ async fn all_disks_of_a_server_are_attached_together_and_one_alone() {
             panic!("{view:?}");
         };
         assert!(system.backup.system_disk && !data.backup.system_disk);
-        assert!(system.backup.point_id.is_some() && system.socket != data.socket);
-        assert!(system.socket.starts_with(&world.app.settings.attach_dir));
+        assert!(system.backup.point_id.is_some() && system.place != data.place);
+        let Place::Socket(socket) = &system.place else {
+            panic!("{system:?}");
+        };
+        assert!(socket.starts_with(&world.app.settings.attach_dir));
 
         let only = world.attach(&data.backup.id).await.unwrap();
         assert_eq!(only.disks.len(), 1);
@@ -232,6 +239,49 @@ async fn the_installation_has_room_for_so_many_disks() {
         world.attach(&backup.id).await.unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn disks_go_over_tls_where_that_is_configured_under_names_that_stay() {
+    on_each_database(|mut world| async move {
+        let (_, backup) = a_backup(&world, 2).await;
+        let over_tls = NewAttachment {
+            transport: AttachmentTransport::Tls,
+            ..WRITABLE
+        };
+        let configured = |attach_tls: Option<&str>| Settings {
+            attach_tls: attach_tls.map(str::to_owned),
+            ..Settings::default()
+        };
+        let attach = async |world: &World| {
+            let (app, caller, project) = (&world.app, &world.caller, &world.project);
+            attachments::attach(app, caller, project, &backup.id, over_tls).await
+        };
+        refused!(attach(&world).await, Error::TlsNotOffered);
+        assert!(world.attachments().await.is_empty());
+
+        let server = "backup.example:10809";
+        world.app.settings = configured(Some(server)).into();
+        let view = attach(&world).await.unwrap();
+        let id = view.attachment.id;
+        let places = |view: &AttachmentView| -> Vec<Place> {
+            view.disks.iter().map(|disk| disk.place.clone()).collect()
+        };
+        let expected = |server: Option<&str>| {
+            [0, 1].map(|n| Place::Tls {
+                export: format!("{id}-{n}"),
+                server: server.map(str::to_owned),
+            })
+        };
+        assert_eq!(places(&view_of(&world, &id).await), expected(Some(server)));
+        world.app.settings = configured(None).into();
+        assert_eq!(places(&view_of(&world, &id).await), expected(None));
+    })
+    .await;
+}
+
+async fn view_of(world: &World, id: &AttachmentId) -> AttachmentView {
+    world.attachment(id).await.unwrap()
 }
 
 #[tokio::test]

@@ -160,3 +160,39 @@ async fn so_many_are_copied_out_at_a_time_and_nothing_is_held_for_those_that_can
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_project_leaves_others_their_turn_to_copy_out() {
+    on_each_database(|mut world| async move {
+        world.app.settings = Settings {
+            readers_max: 3,
+            readers_of_project_max: 2,
+            ..Settings::default()
+        }
+        .into();
+        let a_disk = async |world: &World, name: &str| {
+            let web = world.server(name, 1).await;
+            let vault = world.server_vault(name, &[&web]).await;
+            let backup = world.backed_up(&vault).await.remove(0);
+            let disk = world.children(&backup.id).await.remove(0);
+            (backup.id, disk.resource_id)
+        };
+        let other = world.other_project("other").await;
+        let (backup, disk) = a_disk(&world, "mine").await;
+        let (theirs, their_disk) = a_disk(&other, "theirs").await;
+        let first = world.copy_out(&backup, &disk).await.unwrap();
+        let _second = world.copy_out(&backup, &disk).await.unwrap();
+        refused!(
+            world.copy_out(&backup, &disk).await,
+            Error::TooManyReadersOfProject { max: 2 }
+        );
+        let _third = other.copy_out(&theirs, &their_disk).await.unwrap();
+        drop(first);
+        let _fourth = world.copy_out(&backup, &disk).await.unwrap();
+        refused!(
+            other.copy_out(&theirs, &their_disk).await,
+            Error::TooManyReaders { max: 3 }
+        );
+    })
+    .await;
+}

@@ -15,6 +15,9 @@ pub(crate) struct Attach {
     /// Refuse writes, instead of keeping them beside the backup until it is detached.
     #[arg(long)]
     read_only: bool,
+    /// Serve to other hosts, over TLS, which the service's `worker.attach_tls` says; otherwise to its own.
+    #[arg(long)]
+    tls: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -24,6 +27,7 @@ const COLUMNS: &[Column] = &[
     ("reason", "/reason"),
     ("disks", "/disks"),
     ("read-only", "/read_only"),
+    ("transport", "/transport"),
     ("created (UTC)", "/created_at"),
 ];
 
@@ -36,7 +40,9 @@ const DISK_COLUMNS: &[Column] = &[
 
 /// Returns when all disks can be connected to.
 pub(super) async fn attach(context: &Context, attach: Attach) -> anyhow::Result<()> {
-    let id = ask(context, &attach.backup, attach.read_only).await?;
+    let transport = if attach.tls { "tls" } else { "unix" };
+    let new = json!({ "read_only": attach.read_only, "transport": transport });
+    let id = ask(context, &attach.backup, &new).await?;
     let answer = ready(context, &id).await?;
     context.print(&answer, "/attachment", COLUMNS)?;
     if context.format == crate::output::Format::Table {
@@ -46,13 +52,9 @@ pub(super) async fn attach(context: &Context, attach: Attach) -> anyhow::Result<
 }
 
 /// The id of an attachment that begins.
-pub(super) async fn ask(
-    context: &Context,
-    backup: &str,
-    read_only: bool,
-) -> anyhow::Result<String> {
+pub(super) async fn ask(context: &Context, backup: &str, new: &Value) -> anyhow::Result<String> {
     let of_backup = format!("{}/backups/{}", root(context), encode(backup));
-    let body = json!({ "attachment": { "read_only": read_only } });
+    let body = json!({ "attachment": new });
     let path = format!("{of_backup}/attachments");
     let begun = context.connection.post(&path, &body).await?;
     let id = begun.pointer("/attachment/id").and_then(Value::as_str);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
 
@@ -46,7 +47,7 @@ impl<'a> Download<'a> {
     }
 
     /// The next bytes; none at the end.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<impl AsRef<[u8]> + use<>>> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
         let mut attempts = 0;
         while self.position < self.size_bytes {
             let chunk = tokio::time::timeout(TIMEOUT, self.answer.chunk()).await;

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use strongroom_worker::transfer::Progress;
 use tempfile::NamedTempFile;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
 
 use super::backups::path;
@@ -23,6 +25,8 @@ use crate::signals::Signals;
 
 /// What file systems leave out of sparse files.
 const BLOCK: u64 = 4096;
+/// What has come and waits for the standard output.
+const PIECES_WAITING: usize = 4;
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -46,8 +50,15 @@ enum ImageFormat {
 
 /// Where the image goes.
 enum Output {
-    Pipe(io::Stdout),
+    Pipe(Pipe),
     File(NewFile),
+}
+
+/// The standard output. A thread of its own writes there: whoever reads may let it wait for ever, which must hold up neither a signal
+/// nor the end of the process.
+struct Pipe {
+    pieces: mpsc::Sender<Bytes>,
+    ended: oneshot::Receiver<io::Result<()>>,
 }
 
 /// A file that has its name only when it is whole and durable.
@@ -87,16 +98,17 @@ async fn copy(context: &Context, export: &Export) -> anyhow::Result<()> {
     let bar = progress::show(&progress, context.format);
     let copied = async {
         while let Some(bytes) = download.next().await? {
-            let bytes = bytes.as_ref();
-            block_in_place(|| output.write(bytes)).context("the image cannot be written")?;
-            progress.advance(bytes.len() as u64);
+            let length = bytes.len() as u64;
+            let written = output.write(bytes).await;
+            written.context("the image cannot be written")?;
+            progress.advance(length);
         }
         anyhow::Ok(())
     };
     let copied = copied.await;
     bar.end().await;
     copied?;
-    let written = block_in_place(|| output.end())?;
+    let written = output.end().await?;
     let Some(file) = written else { return Ok(()) };
     let sentence = format!(
         "{} of disk {disk} are in {}",
@@ -133,8 +145,75 @@ async fn only_disk(context: &Context, backup: &str) -> anyhow::Result<String> {
 impl Output {
     fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self::Pipe(io::stdout()));
+            let pipe = Pipe::open().context("no thread could be started")?;
+            return Ok(Self::Pipe(pipe));
         }
+        NewFile::open(path).map(Self::File)
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
+        match self {
+            Self::Pipe(pipe) => pipe.write(bytes).await,
+            Self::File(file) => block_in_place(|| file.write(&bytes)),
+        }
+    }
+
+    /// Where the image is; nothing when it has gone elsewhere.
+    async fn end(self) -> anyhow::Result<Option<PathBuf>> {
+        match self {
+            Self::Pipe(pipe) => {
+                let ended = pipe.end().await;
+                ended.context("the image cannot be written")?;
+                Ok(None)
+            }
+            Self::File(file) => {
+                let path = file.path.clone();
+                let ended = block_in_place(|| file.end());
+                ended.with_context(|| format!("{} cannot be written", path.display()))?;
+                Ok(Some(path))
+            }
+        }
+    }
+}
+
+impl Pipe {
+    fn open() -> io::Result<Self> {
+        let (pieces, mut received) = mpsc::channel::<Bytes>(PIECES_WAITING);
+        let (tell, ended) = oneshot::channel();
+        let mut write = move || {
+            let mut output = io::stdout();
+            while let Some(bytes) = received.blocking_recv() {
+                output.write_all(&bytes)?;
+            }
+            output.flush()
+        };
+        let writing = std::thread::Builder::new().name("output".to_owned());
+        // Nobody listens when the process ends.
+        writing.spawn(move || tell.send(write()))?;
+        Ok(Self { pieces, ended })
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
+        match self.pieces.send(bytes).await {
+            Ok(()) => Ok(()),
+            Err(_) => outcome(&mut self.ended).await,
+        }
+    }
+
+    /// Returns when all is written.
+    async fn end(mut self) -> io::Result<()> {
+        drop(self.pieces);
+        outcome(&mut self.ended).await
+    }
+}
+
+async fn outcome(ended: &mut oneshot::Receiver<io::Result<()>>) -> io::Result<()> {
+    let gone = |_| Err(io::Error::other("writing stopped unexpectedly"));
+    ended.await.unwrap_or_else(gone)
+}
+
+impl NewFile {
+    fn open(path: &Path) -> anyhow::Result<Self> {
         if path.symlink_metadata().is_ok() {
             bail!("{} is there already", path.display());
         }
@@ -143,38 +222,13 @@ impl Output {
             .filter(|folder| !folder.as_os_str().is_empty());
         let file = NamedTempFile::with_prefix_in(".strongroom-", folder.unwrap_or(Path::new(".")))
             .with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok(Self::File(NewFile {
+        Ok(Self {
             file,
             path: path.to_owned(),
             position: 0,
-        }))
+        })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Pipe(pipe) => pipe.write_all(bytes),
-            Self::File(file) => file.write(bytes),
-        }
-    }
-
-    /// Where the image is; nothing when it has gone elsewhere.
-    fn end(self) -> anyhow::Result<Option<PathBuf>> {
-        match self {
-            Self::Pipe(mut pipe) => {
-                pipe.flush().context("the image cannot be written")?;
-                Ok(None)
-            }
-            Self::File(file) => {
-                let path = file.path.clone();
-                let ended = file.end();
-                ended.with_context(|| format!("{} cannot be written", path.display()))?;
-                Ok(Some(path))
-            }
-        }
-    }
-}
-
-impl NewFile {
     /// Leaves out blocks of zeros: the file is new.
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
@@ -230,12 +284,12 @@ mod tests {
         content[(1 << 20)..(1 << 20) + 70_000].fill(9);
         for piece in [1 << 20, 4096, 777, 3 << 20] {
             let path = folder.path().join(format!("{piece}.raw"));
-            let mut output = Output::open(&path).unwrap();
+            let mut file = NewFile::open(&path).unwrap();
             for bytes in content.chunks(piece) {
-                output.write(bytes).unwrap();
+                file.write(bytes).unwrap();
             }
             assert!(!path.exists());
-            output.end().unwrap();
+            file.end().unwrap();
             assert!(std::fs::read(&path).unwrap() == content, "{piece}");
             assert!(path.metadata().unwrap().blocks() * 512 < 1 << 20, "{piece}");
         }
@@ -246,10 +300,10 @@ mod tests {
     fn what_is_there_stays_and_what_is_not_whole_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("disk.raw");
-        let mut early = Output::open(&path).unwrap();
+        let mut early = NewFile::open(&path).unwrap();
         early.write(b"early").unwrap();
         std::fs::write(&path, "here").unwrap();
-        assert!(Output::open(&path).is_err() && early.end().is_err());
+        assert!(NewFile::open(&path).is_err() && early.end().is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "here");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

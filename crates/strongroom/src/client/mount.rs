@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use strongroom_nbd::Target;
@@ -35,10 +35,13 @@ pub(super) async fn run(context: &Context, mount: &Mount) -> anyhow::Result<()> 
         folder.display()
     );
     let mut signals = Signals::handle()?;
-    let id = attachments::ask(context, &mount.backup, true).await?;
+    let id = attachments::ask(context, &mount.backup, &json!({ "read_only": true })).await?;
     let shown = show(context, &id, folder, &mut signals).await;
-    // Also when nothing was shown: nobody else knows of it.
-    let ended = attachments::end(context, &id).await;
+    // Also when nothing was shown: nobody else knows of it. Another signal ends the waiting.
+    let ended = tokio::select! {
+        ended = attachments::end(context, &id) => ended,
+        () = signals.wait() => Err(anyhow!("stopped before it was detached")),
+    };
     let ended = ended.with_context(|| format!("the backup is still attached, as {id}"));
     shown.and(ended.map(drop))
 }

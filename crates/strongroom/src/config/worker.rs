@@ -9,6 +9,7 @@ use strongroom_repo::CollectOptions;
 use strongroom_types::ProjectId;
 use strongroom_worker::MachineHook;
 
+use super::attach_tls::AttachTls;
 use super::prove::Prove;
 
 /// A socket's name has 107 bytes; in such a folder it is one of a server's, called `strongroom-nbd`, or shorter.
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) new_servers_dir: Option<PathBuf>,
     /// What is kept in memory of each attached disk.
     pub(crate) attach_cache_mib: usize,
+    /// Attached disks are served to other hosts as well; to this one alone when absent.
+    pub(crate) attach_tls: Option<AttachTls>,
 }
 
 impl Default for Worker {
@@ -66,6 +69,7 @@ impl Default for Worker {
             attach_dir: None,
             new_servers_dir: None,
             attach_cache_mib: 128,
+            attach_tls: None,
         }
     }
 }
@@ -127,6 +131,9 @@ impl Worker {
         }
         if !(1..=86_400).contains(&self.machine_hook_seconds) {
             bail!("`worker.machine_hook_seconds` must be between 1 and 86400");
+        }
+        if let Some(attach_tls) = &self.attach_tls {
+            attach_tls.validate()?;
         }
         self.prove.validate()
     }

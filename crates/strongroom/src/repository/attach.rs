@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strongroom_attach::{OpenPoint, Plan, remove_socket};
+use strongroom_attach::{OpenPoint, Place as ServedAt, Plan, remove_socket};
 use strongroom_types::nbd_uri;
 
 use super::Place;
@@ -50,8 +50,10 @@ pub(super) async fn run(attach: Attach, format: Format) -> anyhow::Result<ExitCo
         .await?
         .with_context(|| format!("there is no point `{}`", attach.point))?;
     let plan = Plan {
-        socket: attach.socket.clone(),
-        socket_mode: OWNER_ONLY,
+        place: ServedAt::Socket {
+            path: attach.socket.clone(),
+            mode: OWNER_ONLY,
+        },
         overlay: attach.overlay.clone(),
         start: None,
         cache_bytes: usize::try_from(u64::from(attach.cache) << 20)?,

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Backup {
         #[command(flatten)]
         place: Place,
-        /// A raw or qcow2 file, a block device, or an export: `nbd+unix:///EXPORT?socket=PATH`, `nbd://HOST/EXPORT`.
+        /// A raw or qcow2 file, a block device, or an export: `nbd+unix:///EXPORT?socket=PATH`, `nbd://HOST/EXPORT`, `nbds://HOST/EXPORT?tls-certificates=FOLDER`.
         source: PathBuf,
         /// Groups the points of one disk; the source's path when absent.
         #[arg(long)]

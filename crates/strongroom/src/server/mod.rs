@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Overrides};
+use crate::config::{AttachTls, Config, Overrides};
 use crate::data_dir::DataDir;
 use crate::output::print_line;
 use crate::signals::Signals;
@@ -71,7 +71,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let repositories = Arc::new(storage::repositories(&config, &data_dir, &app).await?);
     attachments::begin_again(&app).await?;
-    let beside = beside(&config, channels, &repositories, &app, &stop);
+    let beside = beside(&config, channels, &repositories, &app, &stop)?;
     let replicas = StoredReplicas {
         repositories: Arc::clone(&repositories),
     };
@@ -168,6 +168,7 @@ pub(crate) async fn open_app(config: &Config, data_dir: &DataDir) -> anyhow::Res
         peers,
         stops_machines: config.worker.machine_hook.is_some(),
         attach_dir: attach_dir(config, data_dir)?,
+        attach_tls: config.worker.attach_tls.as_ref().map(AttachTls::reached_at),
         new_servers_dir: new_servers_dir(config)?,
         ..Settings::default()
     };
@@ -246,11 +247,13 @@ fn beside(
     repositories: &Arc<Repositories>,
     app: &App,
     stop: &CancellationToken,
-) -> Vec<(&'static str, JoinHandle<()>)> {
+) -> anyhow::Result<Vec<(&'static str, JoinHandle<()>)>> {
+    let tls = config.worker.attach_tls.as_ref();
     let keeper = AttachmentKeeper {
         app: app.clone(),
         repositories: Arc::clone(repositories),
         cache_bytes: config.worker.attach_cache_mib << 20,
+        tls: tls.map(AttachTls::serve).transpose()?,
     };
     let notifier = Notifier {
         app: app.clone(),
@@ -268,7 +271,7 @@ fn beside(
         let watching = tokio::spawn(watch.run(app.clone(), stop.clone()));
         tasks.push(("looks for machines", watching));
     }
-    tasks
+    Ok(tasks)
 }
 
 fn render_metrics(stop: CancellationToken) -> anyhow::Result<strongroom_api::RenderMetrics> {

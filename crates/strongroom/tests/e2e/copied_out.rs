@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::api::{Api, refusal};
 use crate::disks::{self, flattened, run, text};
+use crate::live::until;
 use crate::server::{BINARY, Server};
 
 /// More than what sockets hold for a client that does not read.
@@ -259,6 +262,34 @@ async fn an_export_goes_on_where_it_was_when_the_service_is_there_again() {
     output.read_to_end(&mut copied).unwrap();
     assert!(export.wait().unwrap().success());
     assert!(copied == std::fs::read(content).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_nobody_reads_ends_with_a_signal_and_holds_nothing() {
+    let saved = Saved::new(LARGE).await;
+    let mut export = Command::new(BINARY);
+    export.args(["backup", "export", &saved.backup, "-", "--disk"]);
+    export.args([&saved.disks[1].0, "--credentials"]);
+    export
+        .arg(saved.server.credentials_path())
+        .stdout(Stdio::piped());
+    let mut export = export.spawn().unwrap();
+    let _output = export.stdout.take().unwrap();
+    let threads = format!("/proc/{}/task", export.id());
+    let waits = || {
+        let mut threads = std::fs::read_dir(&threads).unwrap();
+        threads.any(|thread| {
+            let place = std::fs::read_to_string(thread.unwrap().path().join("wchan"));
+            place.is_ok_and(|place| place.contains("pipe_write"))
+        })
+    };
+    until("the pipe is full", waits).await;
+    let pid = Pid::from_raw(i32::try_from(export.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let ended = tokio::task::spawn_blocking(move || export.wait().unwrap());
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(1));
+    saved.delete_as_soon_as_possible().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

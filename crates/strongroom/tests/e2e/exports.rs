@@ -1,7 +1,9 @@
 //! Disks behind NBD servers: `qemu-nbd` serves them, Strongroom backs them up and restores them.
 
+use std::path::Path;
+
 use serde_json::json;
-use strongroom_testkit::NbdPeer;
+use strongroom_testkit::{Authority, NbdPeer};
 
 use crate::api::{Api, refusal};
 use crate::disks;
@@ -55,6 +57,21 @@ async fn an_export_in_the_inventory_is_backed_up_and_restored() {
 
 #[test]
 fn an_export_goes_into_a_repository_and_out_of_it_onto_another() {
+    goes_into_a_repository_and_out_of_it(NbdPeer::qemu);
+}
+
+#[test]
+fn so_does_one_that_is_reached_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(&folder.path().join("tls"));
+    authority.sign_server();
+    authority.sign_client();
+    goes_into_a_repository_and_out_of_it(|folder, arguments| {
+        NbdPeer::qemu_over_tls(folder, &authority, arguments)
+    });
+}
+
+fn goes_into_a_repository_and_out_of_it(serve: impl Fn(&Path, &[&str]) -> NbdPeer) {
     let repo = Repo::init();
     let folder = tempfile::tempdir().unwrap();
     let (source, target) = (folder.path().join("source"), folder.path().join("target"));
@@ -62,10 +79,10 @@ fn an_export_goes_into_a_repository_and_out_of_it_onto_another() {
     disks::random(&target, 6 << 20, 13);
     let point = {
         let arguments = ["-r", "-f", "raw", "source"];
-        let peer = NbdPeer::qemu(folder.path(), &arguments);
+        let peer = serve(folder.path(), &arguments);
         repo.json("backup", &[&peer.uri("")])
     };
-    let peer = NbdPeer::qemu(folder.path(), &["-f", "raw", "target"]);
+    let peer = serve(folder.path(), &["-f", "raw", "target"]);
     let uri = peer.uri("");
     let point = point["point"].as_str().unwrap();
     repo.json("restore", &[point, "--to", &uri]);

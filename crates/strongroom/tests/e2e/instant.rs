@@ -80,7 +80,7 @@ async fn a_machine_runs_from_its_backup_at_once_and_moves_home() {
 }
 
 /// A server with both disks of a guest that is off; answers the id of its backup.
-async fn back_up(server: &Server, api: &Api, folder: &Path) -> String {
+pub(crate) async fn back_up(server: &Server, api: &Api, folder: &Path) -> String {
     let disks = ["0.qcow2", "1.raw"].map(|disk| folder.join(disk));
     let mut add = vec!["server", "add", "--name", "web"];
     add.extend(disks.iter().flat_map(|disk| ["--disk", text(disk)]));

@@ -29,6 +29,7 @@ mod machine_hook;
 mod machines;
 mod mounted;
 mod new_server;
+mod over_tls;
 mod pages;
 mod prove;
 mod recover;

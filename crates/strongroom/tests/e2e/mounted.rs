@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::disks::{self, flattened, run, text};
+use crate::live::until;
 use crate::server::{BINARY, Server};
 
 /// A running `strongroom backup mount`.
@@ -41,8 +43,7 @@ impl Mount {
     }
 
     fn terminate(mut self) -> ExitStatus {
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        kill(pid, Signal::SIGTERM).unwrap();
+        signal(self.process.id(), Signal::SIGTERM);
         self.process.wait().unwrap()
     }
 }
@@ -50,11 +51,14 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         if self.process.try_wait().unwrap().is_none() {
-            let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-            kill(pid, Signal::SIGTERM).unwrap();
+            signal(self.process.id(), Signal::SIGTERM);
             self.process.wait().unwrap();
         }
     }
+}
+
+fn signal(process: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(process).unwrap()), signal).unwrap();
 }
 
 /// A server with two disks, and what they hold.
@@ -140,4 +144,24 @@ async fn the_disks_of_a_backup_are_files_until_they_are_unmounted() {
         api.at(&server).delete(&format!("/backups/{backup}")).await,
         (204, json!(""))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_mount_whose_service_does_not_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_in(&folder.path().join("data"));
+    let api = Api::sign_in(&server).await;
+    let (backup, _) = back_up(&server, &api, folder.path()).await;
+    let look = folder.path().join("look");
+    fs::create_dir(&look).unwrap();
+    let mut mount = Mount::start(&server, &backup, &look);
+    signal(server.pid(), Signal::SIGSTOP);
+    signal(mount.process.id(), Signal::SIGINT);
+    let is_empty = || fs::read_dir(&look).is_ok_and(|mut entries| entries.next().is_none());
+    until("it is unmounted", is_empty).await;
+    signal(mount.process.id(), Signal::SIGINT);
+    let ended = tokio::task::spawn_blocking(move || mount.process.wait().unwrap());
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(1));
+    signal(server.pid(), Signal::SIGCONT);
 }

@@ -24,7 +24,7 @@ use crate::server::BINARY;
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
 
 /// Blocks that are not run here: how each begins, and why.
-const ELSEWHERE: [(&str, &str, &str); 12] = [
+const ELSEWHERE: [(&str, &str, &str); 13] = [
     (
         "../README.md",
         "cargo run --release --bin strongroom -- demo",
@@ -59,6 +59,11 @@ const ELSEWHERE: [(&str, &str, &str); 12] = [
         "instant-recovery.md",
         "-blockdev driver=nbd",
         "`instant.rs` runs such a machine",
+    ),
+    (
+        "instant-recovery.md",
+        "-object tls-creds-x509",
+        "`over_tls.rs` runs such a machine",
     ),
     (
         "instant-recovery.md",

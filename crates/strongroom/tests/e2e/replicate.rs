@@ -1,18 +1,16 @@
 //! Copies between two installations on this host, both ways, through kills of either.
 
 use std::collections::HashSet;
-use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::api::{Api, refusal};
 use crate::disks;
-use crate::server::{BINARY, Server};
+use crate::server::{BINARY, Server, free_port};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 const STRETCH: usize = 16 << 20;
@@ -26,18 +24,6 @@ pub(crate) struct Site {
     port: u16,
     server: Option<Server>,
     api: Option<Api>,
-}
-
-/// A port that nothing takes between two starts of one server: outside of what the system gives away by itself.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 500).unwrap() * 20;
-    loop {
-        let port = 20_000 + first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Site {

@@ -1,9 +1,11 @@
 //! A server of the real binary on a free port, in a folder of its own.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -171,6 +173,18 @@ impl Drop for Server {
         }
         if std::thread::panicking() {
             eprintln!("the server's log:\n{}", self.log());
+        }
+    }
+}
+
+/// A port that nothing takes between two starts of one server: outside of what the system gives away by itself.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 500).unwrap() * 20;
+    loop {
+        let port = 20_000 + first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

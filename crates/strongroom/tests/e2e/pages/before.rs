@@ -11,7 +11,7 @@ use super::blocks::Block;
 use super::hook::Hook;
 use super::stage::Stage;
 use crate::disks;
-use crate::server::{BINARY, Server};
+use crate::server::{BINARY, Server, free_port};
 
 const DISK_BYTES: usize = 6 << 20;
 /// Words of the configuration on pages: projects here and there.
@@ -62,6 +62,18 @@ pub(crate) async fn page(page: &str) -> Stage {
             stage.names.word("PROJECT", &project);
             let disk = stage.answer["backups"][0]["resource_id"].clone();
             stage.names.word("DISK", disk.as_str().unwrap());
+            let port = free_port();
+            for (shown, here) in [
+                ("0.0.0.0:10809", format!("127.0.0.1:{port}")),
+                (
+                    "nbds://backup.example:10809",
+                    format!("nbds://localhost:{port}"),
+                ),
+                ("server.port=10809", format!("server.port={port}")),
+                ("backup.example", "localhost".to_owned()),
+            ] {
+                stage.names.text(shown, &here);
+            }
         }
         "operations.md" => operations(&mut stage).await,
         "identity.md" => stage.secret("/etc/strongroom/eve.password", "correct horse battery\n"),

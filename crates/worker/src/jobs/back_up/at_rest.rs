@@ -13,7 +13,7 @@ use strongroom_service::rows::{LastSaved, Quiesce};
 use strongroom_types::{Chain, ConsistentLevel, Timestamp, Trouble, VolumeFormat};
 
 use super::{ReadWhole, disk_failure, new_point, publish, saved};
-use crate::images::{self, ImageChanges};
+use crate::images::{self, ImageChanges, SharedSource};
 use crate::jobs::{Context, JobError, reporting};
 use crate::live::Pace;
 use crate::places::open_source;
@@ -82,17 +82,15 @@ struct Changed {
     since: String,
     changes: ImageChanges,
     unchanged_bytes: u64,
-    /// The same disk, to read what has changed in part.
-    again: Box<dyn BlockSource>,
-    /// The same disk, if it has to be read whole after all. It keeps the lock meanwhile.
-    whole: Box<dyn BlockSource>,
+    /// The same disk, to read what has changed in part, or all of it after all.
+    source: SharedSource,
 }
 
 impl Opened {
     fn size_bytes(&self) -> u64 {
         match self {
             Self::Whole(source, _) => source.size_bytes(),
-            Self::Changed(changed) => changed.whole.size_bytes(),
+            Self::Changed(changed) => changed.source.size_bytes(),
         }
     }
 }
@@ -147,12 +145,13 @@ fn open_since(path: &Path, last: &LastSaved) -> strongroom_block::Result<Opened>
         }
     };
     let size = image.source.size_bytes();
+    // Opened once: the same path could mean another file by now.
+    let source = SharedSource::new(image.source);
     Ok(Opened::Changed(Box::new(Changed {
         since: last.backup_id.to_string(),
         unchanged_bytes: size.saturating_sub(marks.marked_bytes()),
-        changes: ImageChanges::new(image.source, marks),
-        again: open_source(path, VolumeFormat::Qcow2)?,
-        whole: open_source(path, VolumeFormat::Qcow2)?,
+        changes: ImageChanges::new(Box::new(source.clone()), marks),
+        source,
     })))
 }
 
@@ -219,8 +218,8 @@ impl Saver<'_> {
     }
 
     async fn save_changes(&self, changed: Changed) -> Result<Either, JobError> {
-        let new = new_point(self.disk, changed.whole.size_bytes(), &self.provenance);
-        let mut again = changed.again;
+        let new = new_point(self.disk, changed.source.size_bytes(), &self.provenance);
+        let mut again = changed.source.clone();
         let saving = transfer::back_up_changes(
             self.repository,
             (
@@ -249,7 +248,7 @@ impl Saver<'_> {
             }
             Err(error) => {
                 let why = ReadWhole::instead_of(self.disk, error)?;
-                Ok(Either::Whole(changed.whole, why))
+                Ok(Either::Whole(Box::new(changed.source), why))
             }
         }
     }

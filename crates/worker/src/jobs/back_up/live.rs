@@ -6,9 +6,10 @@ use strongroom_service::progress::{
     BackupOutcome, BackupWork, DiskFailure, DiskOutcome, DiskSaved, DiskWork,
 };
 use strongroom_service::rows::Quiesce;
-use strongroom_types::{Timestamp, Trouble};
+use strongroom_types::{Chain, Timestamp, Trouble};
 
 use super::{ReadWhole, disk_failure, new_point, publish, saved};
+use crate::exports::is_of_lost_instant;
 use crate::jobs::{Context, JobError, reporting};
 use crate::live::{Changed, Instant, Served};
 use crate::transfer::{self, BackedUp, Progress, TransferError};
@@ -183,6 +184,18 @@ impl Saver<'_> {
     }
 
     fn job_error(&self, error: TransferError) -> JobError {
+        let of_disk = match &error {
+            TransferError::Disk(error) => Some(error),
+            TransferError::Repository(Error::Reread { source, .. }) => source.downcast_ref(),
+            _ => None,
+        };
+        if let Some(of_disk) = of_disk
+            && is_of_lost_instant(of_disk)
+        {
+            tracing::warn!(error = %Chain(of_disk), "QEMU does not serve a disk any more");
+            let why = "most likely the scratch folder was too small for what the guest overwrote";
+            return JobError::Retry(why.into());
+        }
         match error {
             // What is read comes from QEMU: the disk itself may be sound.
             TransferError::Disk(error) => {

@@ -3,9 +3,11 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use strongroom_db::Db;
 use strongroom_repo::{CollectOptions, Env};
 use strongroom_service::checkpoints::{self, NewCheckpoint, Selection};
@@ -30,7 +32,6 @@ use crate::transfer::{self, Progress};
 use crate::{LiveHost, LocalMachines, ProveOptions, Prover, Repositories, Worker};
 
 pub(super) const MIB: usize = 1 << 20;
-const SIZE: usize = 16 * MIB;
 const DISKS: [&str; 2] = ["0.qcow2", "1.raw"];
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -73,6 +74,7 @@ impl Installation {
     ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let machine = start(folder.path())?;
+        let disks = DISKS.map(|disk| vec![0; virtual_size(&folder.path().join(disk))]);
         let proxy = MonitorProxy::start(&folder.path().join("proxy.sock"), &machine.monitor());
         let database = test_databases().await.remove(0);
         let clock = Arc::new(MockClock::default());
@@ -127,7 +129,7 @@ impl Installation {
             clock,
             server,
             vault: vault_id(vault.unwrap()),
-            disks: [vec![0; SIZE], vec![0; SIZE]],
+            disks,
             folder,
             _database: database,
         })
@@ -293,6 +295,14 @@ impl Installation {
         tx.commit().await.unwrap();
     }
 
+    /// Why the last attempt of the one job that waits has failed.
+    pub(super) async fn why_it_waits(&self) -> String {
+        let mut tx = self.worker.app.db.read().await.unwrap();
+        let jobs = tx.list_open_jobs().await.unwrap();
+        let mut why = jobs.into_iter().filter_map(|job| job.last_error);
+        why.next().unwrap_or_default()
+    }
+
     pub(super) async fn only_backup_of(&self, id: &CheckpointId) -> Backup {
         let mut tx = self.worker.app.db.read().await.unwrap();
         tx.backups_of_checkpoint(id).await.unwrap().remove(0)
@@ -405,6 +415,16 @@ impl Installation {
         let files = folders.map(|folder| fs::read_dir(folder.unwrap().path()).unwrap().count());
         files.sum()
     }
+}
+
+/// Of an image that may be in use.
+fn virtual_size(image: &Path) -> usize {
+    let told = Command::new("qemu-img")
+        .args(["info", "-U", "--output=json"])
+        .arg(image)
+        .output();
+    let told: Value = serde_json::from_slice(&told.unwrap().stdout).unwrap();
+    usize::try_from(told["virtual-size"].as_u64().unwrap()).unwrap()
 }
 
 fn vault_id(creation: VaultCreation) -> VaultId {

@@ -1,5 +1,8 @@
 //! What goes wrong while disks are being read.
 
+use std::path::Path;
+use std::process::Command;
+
 use strongroom_testkit::QemuMachine;
 use strongroom_types::CheckpointId;
 
@@ -8,6 +11,7 @@ use super::installation::{Installation, MIB};
 /// Bytes a second, so that reading what is filled takes seconds.
 const PACE: u64 = 2 << 20;
 const FILLED: usize = 6 * MIB;
+const TOO_SMALL: &str = "the scratch folder was too small";
 
 /// The attempt has failed and the guest does not know; the next one is right.
 async fn is_made_again(at: &Installation, id: &CheckpointId) {
@@ -50,6 +54,47 @@ async fn a_scratch_folder_that_is_full_behind_the_instant_fails_the_attempt_and_
         machine.write(0, 9, &overwritten);
     })
     .await;
+    let why = at.why_it_waits().await;
+    assert!(why.contains(TOO_SMALL), "{why}");
+    at.machine().limit_files(None);
+    let mut content = at.content(0);
+    content[overwritten].fill(9);
+    at.set_content(0, content);
+    is_made_again(&at, &id).await;
+}
+
+/// One whose first disk is several times as long as what is read ahead.
+fn with_a_long_disk(folder: &Path) -> Option<QemuMachine> {
+    let made = Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "0.qcow2", "64M"])
+        .current_dir(folder)
+        .status();
+    // Where it is missing, so is the machine.
+    made.is_ok().then(|| QemuMachine::bare(folder)).flatten()
+}
+
+/// The guest overwrites more and more of what was not read yet, until nothing of it fits any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scratch_folder_that_fills_up_midway_fails_the_attempt_and_not_the_guest() {
+    const FAST: u64 = 8 << 20;
+    let Some(mut at) = Installation::with_machine(with_a_long_disk, 1, Some(FAST)).await else {
+        return;
+    };
+    at.backed_up().await;
+    // Here as well, what is overwritten lies first in the image, where the bound does not matter.
+    let overwritten = 44 * MIB..60 * MIB;
+    at.write(0, 7, overwritten.clone());
+    at.write(0, 7, 0..overwritten.start);
+    let id = at.checkpoint().await;
+    at.attempted_and_midway(&id, |machine| {
+        machine.limit_files(Some(52 * MIB as u64));
+        for start in overwritten.clone().step_by(MIB) {
+            machine.write(0, 9, &(start..start + MIB));
+        }
+    })
+    .await;
+    let why = at.why_it_waits().await;
+    assert!(why.contains(TOO_SMALL), "{why}");
     at.machine().limit_files(None);
     let mut content = at.content(0);
     content[overwritten].fill(9);
