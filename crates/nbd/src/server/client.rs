@@ -22,6 +22,20 @@ pub(super) struct Shared {
     pub(super) credentials: Option<Credentials>,
 }
 
+/// Given back whatever becomes of the thread that has it.
+struct Place {
+    shared: Arc<Shared>,
+    number: u64,
+    stream: Stream,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.stream.shut_down();
+        self.shared.table.leave(self.number);
+    }
+}
+
 impl Shared {
     /// Serves a client on a thread of its own, if there is room for one more.
     pub(super) fn admit(self: Arc<Self>, stream: Stream) -> Option<JoinHandle<()>> {
@@ -30,9 +44,12 @@ impl Shared {
         let serving = thread::Builder::new()
             .name("nbd-client".to_owned())
             .spawn(move || {
-                shared.serve(number, &stream);
-                stream.shut_down();
-                shared.table.leave(number);
+                let place = Place {
+                    shared,
+                    number,
+                    stream,
+                };
+                place.shared.serve(number, &place.stream);
             });
         serving
             .inspect_err(|error| {
@@ -59,7 +76,7 @@ impl Shared {
         let Some((session, (reader, writer))) = self.agree_in_time(stream)? else {
             return Ok(());
         };
-        if self.table.settle(number, session.name.clone()) {
+        if self.table.settle(number, &session.name, &self.limits) {
             session::serve(&session, &self.limits, reader, writer, || {
                 stream.shut_down();
             });
@@ -71,12 +88,13 @@ impl Shared {
     fn agree_in_time(&self, stream: &Stream) -> Result<Option<(Session, Halves)>> {
         thread::scope(|scope| {
             let (is_done, waiting) = mpsc::sync_channel::<Infallible>(0);
-            scope.spawn(move || {
+            let watching = thread::Builder::new().spawn_scoped(scope, move || {
                 let outcome = waiting.recv_timeout(self.limits.handshake);
                 if outcome == Err(RecvTimeoutError::Timeout) {
                     stream.shut_down();
                 }
             });
+            watching.map_err(|error| Error::from_stream("watching a client", error))?;
             let agreed = self.agree(stream);
             drop(is_done);
             agreed

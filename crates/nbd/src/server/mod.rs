@@ -33,8 +33,10 @@ pub(crate) use table::{Names, Table};
 pub struct Limits {
     /// Further ones are closed as they come.
     pub connections: usize,
-    /// So many of them may not have chosen an export yet, nor shown who they are.
+    /// So many of them may not have chosen an export yet, nor shown who they are. The oldest of them makes room for one more.
     pub haggling: usize,
+    /// Of one export.
+    pub clients_of_one: usize,
     /// Of each connection; each has a thread.
     pub requests_at_once: usize,
     /// The longest read or write, in bytes. Twice its product with the two above bounds the memory.
@@ -48,6 +50,7 @@ impl Default for Limits {
         Self {
             connections: 16,
             haggling: 16,
+            clients_of_one: 16,
             requests_at_once: 8,
             request_bytes: 4 << 20,
             handshake: Duration::from_secs(10),
@@ -64,7 +67,7 @@ pub enum Listener {
     Tls(TcpListener, Credentials),
 }
 
-/// Serves until it is stopped or dropped.
+/// Serves until it is stopped or dropped; dropping it waits for nothing.
 ///
 /// It ends by closing its connections, never by an error: clients that reconnect, as QEMU does with `reconnect-delay`,
 /// then wait for the next server, where an error would reach their guest.
@@ -76,7 +79,7 @@ pub struct Server {
     table: Arc<Table>,
 }
 
-/// An export that was added to a server; withdrawn when it is dropped.
+/// An export that was added to a server. Dropping it closes the connections to it, and waits for nothing.
 #[derive(Debug)]
 pub struct Offer {
     table: Arc<Table>,
@@ -86,7 +89,8 @@ pub struct Offer {
 impl Offer {
     /// Closes the connections to it, and waits for what their requests are doing just now.
     pub fn withdraw(self) {
-        drop(self);
+        self.table.withdraw(&self.name);
+        self.table.wait_for_clients_of(&self.name);
     }
 }
 
@@ -146,10 +150,6 @@ impl Server {
 
     /// Closes the socket and all connections, and waits for what their requests are doing just now.
     pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
         self.wake = None;
         if let Some(accepting) = self.accepting.take()
             && accepting.join().is_err()
@@ -159,15 +159,11 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 /// A peer that does not answer for so long, so many times, has gone.
 const KEEP_ALIVE_SECONDS: u32 = 30;
 const KEEP_ALIVE_COUNT: u32 = 4;
+/// The same for one that has not said that it received what was sent: it is not asked then whether it is alive.
+const UNHEARD_MILLIS: u32 = 150_000;
 
 /// How long to wait after a failure to accept, which mostly means that descriptors or memory are short.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -247,5 +243,6 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
     setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
     setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_COUNT)?;
+    setsockopt(stream, sockopt::TcpUserTimeout, &UNHEARD_MILLIS)?;
     Ok(())
 }

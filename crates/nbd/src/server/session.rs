@@ -41,22 +41,28 @@ pub(super) fn serve(
         has_ended: false,
     });
     let writer = Mutex::new(writer);
-    thread::scope(|scope| {
-        for _ in 0..limits.requests_at_once.max(1) {
-            scope.spawn(|| {
-                let mut buffers = Buffers::default();
-                while let Some(request) = next_request(&incoming, limits, &mut buffers) {
-                    let reply = reply::answer(session, limits, &request, &mut buffers);
-                    let content = &buffers.content[..reply.content_bytes];
-                    let mut writer = lock(&writer);
-                    let sent = writer.write_all(&reply.head);
-                    if sent.and_then(|()| writer.write_all(content)).is_err() {
-                        // The others may wait for requests that nobody could answer.
-                        end();
-                    }
-                }
-            });
+    let answer = || {
+        let mut buffers = Buffers::default();
+        while let Some(request) = next_request(&incoming, limits, &mut buffers) {
+            let reply = reply::answer(session, limits, &request, &mut buffers);
+            let content = &buffers.content[..reply.content_bytes];
+            let mut writer = lock(&writer);
+            let sent = writer.write_all(&reply.head);
+            if sent.and_then(|()| writer.write_all(content)).is_err() {
+                // The others may wait for requests that nobody could answer.
+                end();
+            }
         }
+    };
+    thread::scope(|scope| {
+        // This thread is one of them, so that a lack of threads makes it slow and no more.
+        for _ in 1..limits.requests_at_once {
+            if let Err(error) = thread::Builder::new().spawn_scoped(scope, answer) {
+                tracing::warn!(%error, "an NBD client has fewer threads than it may");
+                break;
+            }
+        }
+        answer();
     });
 }
 

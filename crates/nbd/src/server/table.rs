@@ -56,17 +56,27 @@ impl Table {
         is_free
     }
 
-    /// Closes the connections to an export, and waits for what their requests are doing just now.
+    /// Closes the connections to an export, which takes no others.
     pub(super) fn withdraw(&self, name: &str) {
         let mut state = self.state();
         state.exports.remove(name);
         for client in state.clients_of(name) {
             client.stream.shut_down();
         }
+    }
+
+    /// Waits for what requests to an export that was withdrawn are doing just now.
+    pub(super) fn wait_for_clients_of(&self, name: &str) {
+        let mut state = self.state();
         while state.clients_of(name).next().is_some() {
-            let waited = self.left.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state);
         }
+    }
+
+    /// Until a client has left.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let waited = self.left.wait(state);
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn export(&self, name: &str) -> Option<Arc<dyn Export>> {
@@ -80,13 +90,19 @@ impl Table {
     /// The number of a new client; none if there is no room for one more.
     pub(super) fn admit(&self, stream: &Stream, limits: &Limits) -> Option<u64> {
         let mut state = self.state();
-        let haggling = state
-            .clients
-            .values()
-            .filter(|client| client.export.is_none());
-        if haggling.count() >= limits.haggling || state.clients.len() >= limits.connections {
+        if state.clients.len() >= limits.connections {
             tracing::warn!("an NBD client was turned away: too many are connected");
             return None;
+        }
+        let haggling = state
+            .clients
+            .iter()
+            .filter(|(_, client)| client.export.is_none());
+        // Who means it chooses in a moment; those who only hold places make room.
+        if haggling.clone().count() >= limits.haggling
+            && let Some((_, oldest)) = haggling.min_by_key(|(number, _)| **number)
+        {
+            oldest.stream.shut_down();
         }
         let stream = stream.try_clone().ok()?;
         let number = state.next;
@@ -96,14 +112,32 @@ impl Table {
         Some(number)
     }
 
-    /// The client has chosen. `false` if the export was withdrawn meanwhile.
-    pub(super) fn settle(&self, number: u64, name: String) -> bool {
+    /// The client has chosen. `false` if the export was withdrawn meanwhile, or has as many clients as it may.
+    ///
+    /// Over networks, who writes is alone: a client that comes back may have left a connection behind, whose requests would be
+    /// done after newer ones. That one ends first.
+    pub(super) fn settle(&self, number: u64, name: &str, limits: &Limits) -> bool {
         let mut state = self.state();
-        if !state.exports.contains_key(&name) {
-            return false;
+        loop {
+            let Some(export) = state.exports.get(name) else {
+                return false;
+            };
+            let is_alone = self.names == Names::Secret && export.writable().is_some();
+            let others = state.clients_of(name).count();
+            if others == 0 || (!is_alone && others < limits.clients_of_one) {
+                break;
+            }
+            if !is_alone {
+                tracing::warn!("an NBD client was turned away: its export has too many");
+                return false;
+            }
+            for other in state.clients_of(name) {
+                other.stream.shut_down();
+            }
+            state = self.wait(state);
         }
         if let Some(client) = state.clients.get_mut(&number) {
-            client.export = Some(name);
+            client.export = Some(name.to_owned());
         }
         true
     }

@@ -6,7 +6,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use strongroom_testkit::{Authority, NbdPeer};
@@ -361,51 +360,79 @@ fn those_who_show_nothing_keep_few_places_and_not_for_long() {
     let mut settled = served.connect().unwrap();
     settled.read_at(0, &mut [0; 512]).unwrap();
     // One says nothing, one gets as far as TLS.
-    let _silent = served.wire();
+    let mut silent = served.wire();
     let mut halfway = served.wire();
     halfway.write_all(b"IHAVEOPT\0\0\0\x05\0\0\0\0").unwrap();
     halfway.read_exact(&mut [0; 20]).unwrap();
-    let mut third = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+    // The oldest makes room for who means it.
+    served.connect().unwrap().read_at(0, &mut [0; 512]).unwrap();
     let mut heard = Vec::new();
     // A reset is as good.
-    let _ = third.read_to_end(&mut heard);
-    assert!(heard.is_empty(), "it was turned away");
+    let _ = silent.read_to_end(&mut heard);
+    let _ = halfway.read_to_end(&mut heard);
     settled.read_at(0, &mut [0; 512]).unwrap();
-    wait_until("they were sent away", || served.connect().is_ok());
 }
 
 #[test]
-fn several_clients_write_while_they_are_answered() {
+fn a_client_writes_while_it_is_answered() {
     let Some(served) = Served::start(Limits::default()) else {
         return;
     };
-    let disk = Memory::writable(noise(21, 32 * MIB));
+    let disk = Memory::writable(noise(21, 8 * MIB));
     let _offer = served.offer(disk.clone());
-    thread::scope(|scope| {
-        for n in 0..4 {
-            let served = &served;
-            scope.spawn(move || {
-                let mut client = served.connect().unwrap();
-                for round in 0..6 {
-                    let offset = n * 8 * MIB + round * MIB;
-                    let written = noise(n * 10 + round, MIB);
-                    let reads: Vec<_> = (0..8)
-                        .map(|k| {
-                            client
-                                .start_read(n * 8 * MIB + k * 64 * KIB, 64 << 10)
-                                .unwrap()
-                        })
-                        .collect();
-                    client.write_at(offset, &written).unwrap();
-                    for read in reads {
-                        client.finish_read(&read).unwrap();
-                    }
-                    let mut again = vec![0; 1 << 20];
-                    client.read_at(offset, &mut again).unwrap();
-                    assert!(again == written);
-                }
-            });
+    let mut client = served.connect().unwrap();
+    for round in 0..6 {
+        let written = noise(round, MIB);
+        let reads = (0..8).map(|k| client.start_read(k * 64 * KIB, 64 << 10).unwrap());
+        let reads: Vec<_> = reads.collect();
+        client.write_at(round * MIB, &written).unwrap();
+        for read in reads {
+            client.finish_read(&read).unwrap();
         }
+        let mut again = vec![0; 1 << 20];
+        client.read_at(round * MIB, &mut again).unwrap();
+        assert!(again == written);
+    }
+}
+
+#[test]
+fn who_comes_back_to_write_ends_the_connection_left_behind() {
+    let Some(served) = Served::start(Limits::default()) else {
+        return;
+    };
+    let disk = Memory::writable(noise(21, MIB));
+    let _offer = served.offer(disk.clone());
+    let mut left = served.connect().unwrap();
+    left.write_at(0, &noise(1, 64 * KIB)).unwrap();
+    let mut back = served.connect().unwrap();
+    back.write_at(0, &noise(2, 64 * KIB)).unwrap();
+    let late = left.write_at(0, &noise(3, 64 * KIB));
+    assert!(matches!(late, Err(Error::Lost { .. })), "{late:?}");
+    let mut read = vec![0; 64 << 10];
+    back.read_at(0, &mut read).unwrap();
+    assert!(read == noise(2, 64 * KIB));
+}
+
+#[test]
+fn an_export_has_so_many_clients_and_others_have_theirs() {
+    let limits = Limits {
+        clients_of_one: 1,
+        ..Limits::default()
+    };
+    let Some(served) = Served::start(limits) else {
+        return;
+    };
+    let _offer = served.offer(Memory::read_only(noise(20, MIB)));
+    let mut first = served.connect().unwrap();
+    first.read_at(0, &mut [0; 512]).unwrap();
+    let second = served.connect();
+    let refused = second.and_then(|mut second| second.read_at(0, &mut [0; 512]));
+    assert!(matches!(refused, Err(Error::Lost { .. })), "{refused:?}");
+    first.read_at(0, &mut [0; 512]).unwrap();
+    drop(first);
+    wait_until("a place is free", || {
+        let again = served.connect();
+        again.is_ok_and(|mut again| again.read_at(0, &mut [0; 512]).is_ok())
     });
 }
 

@@ -11,6 +11,8 @@ use super::connection::{Connection, Refused, TIMEOUT};
 
 /// A server that has much to look through before it can begin says so, and goes on with it.
 const NOT_YET: u16 = 504;
+/// As many as may are copied out already.
+const TOO_MANY: &str = "Strongroom.1024";
 /// Attempts that bring nothing, one after the other.
 const ATTEMPTS_MAX: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -22,7 +24,8 @@ pub(super) struct Download<'a> {
     etag: HeaderValue,
     size_bytes: u64,
     position: u64,
-    answer: Response,
+    /// None while it is asked for the rest.
+    answer: Option<Response>,
 }
 
 impl<'a> Download<'a> {
@@ -37,7 +40,7 @@ impl<'a> Download<'a> {
             connection,
             path,
             position: 0,
-            answer,
+            answer: Some(answer),
         })
     }
 
@@ -50,8 +53,9 @@ impl<'a> Download<'a> {
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
         let mut attempts = 0;
         while self.position < self.size_bytes {
-            let chunk = tokio::time::timeout(TIMEOUT, self.answer.chunk()).await;
-            if let Ok(Ok(Some(bytes))) = chunk {
+            if let Some(answer) = &mut self.answer
+                && let Ok(Ok(Some(bytes))) = tokio::time::timeout(TIMEOUT, answer.chunk()).await
+            {
                 self.position += bytes.len() as u64;
                 ensure!(self.position <= self.size_bytes, "the answer is too long");
                 return Ok(Some(bytes));
@@ -63,6 +67,8 @@ impl<'a> Download<'a> {
 
     /// Asks for the rest.
     async fn go_on(&mut self, attempts: &mut u32) -> anyhow::Result<()> {
+        // The server counts those who read.
+        self.answer = None;
         loop {
             *attempts += 1;
             if *attempts > ATTEMPTS_MAX {
@@ -81,11 +87,11 @@ impl<'a> Download<'a> {
                 .await
             {
                 Ok(answer) if answer.status() == StatusCode::PARTIAL_CONTENT => {
-                    self.answer = answer;
+                    self.answer = Some(answer);
                     return Ok(());
                 }
                 Ok(_) => bail!("the server has something else there by now"),
-                Err(error) if error.is::<Refused>() => return Err(error),
+                Err(error) if error.is::<Refused>() && !is_too_many(&error) => return Err(error),
                 // It may be on its way back.
                 Err(_) => {}
             }
@@ -101,6 +107,12 @@ async fn first_answer(connection: &Connection, path: &str) -> anyhow::Result<Res
         }
     }
     connection.open(path, HeaderMap::new()).await
+}
+
+/// It may count the answer that broke off.
+fn is_too_many(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| refused.code == TOO_MANY)
 }
 
 fn is_not_yet(error: &anyhow::Error) -> bool {

@@ -1,6 +1,6 @@
 //! Attached disks for other hosts.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use strongroom_nbd::{Credentials, Limits, Listener, Server};
 /// The port that IANA gave to NBD.
 const PORT: u16 = 10809;
 
-/// Of all disks together; each may take 64 MiB.
-const CONNECTIONS: usize = 256;
+/// Of all disks together. Each may take 64 MiB, four descriptors and nine threads.
+const CONNECTIONS: usize = 128;
 
 /// A server of NBD over TCP with TLS, whose clients show certificates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,9 +44,10 @@ impl AttachTls {
         if self.host.is_none() && self.listen.ip().is_unspecified() {
             bail!("`worker.attach_tls.host` must say what clients call this host");
         }
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "-.:".contains(c);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
         if let Some(host) = &self.host
             && (host.is_empty() || !host.chars().all(is_part))
+            && host.parse::<Ipv6Addr>().is_err()
         {
             bail!(
                 "`worker.attach_tls.host` must be a name or an address, without brackets and port"
@@ -125,6 +126,7 @@ mod tests {
             ("0.0.0.0:7", Some("")),
             ("0.0.0.0:7", Some("[::1]")),
             ("0.0.0.0:7", Some("a/b")),
+            ("0.0.0.0:7", Some("backup.example:10809")),
         ] {
             at(listen, host).validate().unwrap_err();
         }
