@@ -3,4 +3,5 @@
 mod definition;
 mod linux_guest;
 mod snapshot;
+mod words;
 mod world;

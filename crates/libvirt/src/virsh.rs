@@ -55,24 +55,8 @@ impl Virsh {
         let output = output(&self.uri, self.patience, &name, &[&lines.join("; ")]).await?;
         let printed = text(&name, output.stdout)?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let printed: Vec<&str> = printed.split_terminator(END).collect();
-        if printed.len() < commands.len() {
-            return Err(refusal(&name, &said));
-        }
-        let answers = names.iter().zip(printed).zip(said.split(END));
-        let answers = answers.map(|((name, printed), said)| {
-            // The mark itself comes as an error: without words, once it is cut off.
-            let is_refused = said.lines().any(|line| {
-                let reason = line.strip_prefix("error:");
-                reason.is_some_and(|reason| !reason.trim().is_empty())
-            });
-            if is_refused {
-                Err(refusal(name, said))
-            } else {
-                Ok(printed.trim().to_owned())
-            }
-        });
-        Ok(Answers(answers.collect::<Vec<_>>().into_iter()))
+        let answers = answers(&names, &printed, &said);
+        answers.ok_or_else(|| refusal(&name, &said))
     }
 
     /// A command as virsh reads it, and what marks its end.
@@ -82,6 +66,28 @@ impl Virsh {
         let words: Vec<String> = words.into_iter().map(quoted).collect();
         format!("{}; echo '{END}'; echo --err '{END}'", words.join(" "))
     }
+}
+
+/// What each of the commands printed and said; none if virsh ran none of them to its end.
+pub(crate) fn answers(names: &[&str], printed: &str, said: &str) -> Option<Answers> {
+    let printed: Vec<&str> = printed.split_terminator(END).collect();
+    if printed.len() < names.len() {
+        return None;
+    }
+    let answers = names.iter().zip(printed).zip(said.split(END));
+    let answers = answers.map(|((name, printed), said)| {
+        // The mark itself comes as an error: without words, once it is cut off. Other lines are no complaints.
+        let is_refused = said.lines().any(|line| {
+            let reason = line.strip_prefix("error:");
+            reason.is_some_and(|reason| !reason.trim().is_empty())
+        });
+        if is_refused {
+            Err(refusal(name, said))
+        } else {
+            Ok(printed.trim().to_owned())
+        }
+    });
+    Some(Answers(answers.collect::<Vec<_>>().into_iter()))
 }
 
 fn quoted(word: &str) -> String {

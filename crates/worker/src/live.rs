@@ -147,8 +147,11 @@ fn not_recorded(error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error = %Chain(error), "a machine does not say what it is made of");
 }
 
-/// What a freeze of no file systems is worth: agents leave out those that cannot stand still.
-fn nothing_stood_still() -> Quiesce {
+/// What the guest's answer is worth, that so many file systems stood still: agents leave out those that cannot.
+pub(crate) fn frozen(file_systems: u64) -> Quiesce {
+    if file_systems > 0 {
+        return Quiesce::Frozen { file_systems };
+    }
     Quiesce::Failed {
         reason: "the guest has no file system that can stand still".to_owned(),
     }

@@ -60,6 +60,22 @@ fn new(disks: &[VolumeId]) -> NewMachine {
 }
 
 #[test]
+fn firmware_is_known_or_not_told() {
+    let pflash = "<loader type='pflash'>";
+    for (loader, firmware) in [
+        ("<loader type='rom'>", None),
+        (pflash, Some(Firmware::Uefi)),
+    ] {
+        let record = parse(&DOMAIN.replace(pflash, loader), &[]).unwrap();
+        assert_eq!(record.firmware, firmware);
+    }
+    let (before, rest) = DOMAIN.split_once(pflash).unwrap();
+    let (_, behind) = rest.split_once("</loader>").unwrap();
+    let record = parse(&format!("{before}{behind}"), &[]).unwrap();
+    assert_eq!(record.firmware, Some(Firmware::Bios));
+}
+
+#[test]
 fn a_domain_is_recorded_without_places_and_secrets() {
     let record = recorded();
     assert_eq!(record.source, MachineSource::Libvirt);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom_testkit::{CORRECTED, QemuMachine, check_guest_disks};
 
 use super::world::Lab;
-use crate::{Changes, Domain, Freeze, Quiesced, Snapshot, State};
+use crate::{Changes, Domain, Freeze, Quiesced, Snapshot, State, leftovers};
 
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 2400;
@@ -63,11 +63,7 @@ async fn a_guest_that_a_full_scratch_folder_paused_goes_on() {
     wait_for(&lab, "GUEST wrote 20").await;
     let wanted = lab.request(DISKS, 1, None, Freeze::No);
     let snapshot = Snapshot::begin(&virsh, &wanted).await.unwrap();
-    let mut looks = 0..ATTEMPTS;
-    while snapshot.is_intact().await.unwrap() {
-        assert!(looks.next().is_some(), "it was never full");
-        tokio::time::sleep(PAUSE).await;
-    }
+    wait_until_full(&snapshot).await;
     let stopped = Domain::inspect(&virsh).await.unwrap();
     assert_eq!(stopped.state, State::PausedByError);
     snapshot.abandon().await.unwrap();
@@ -76,8 +72,25 @@ async fn a_guest_that_a_full_scratch_folder_paused_goes_on() {
     let said = fs::read_to_string(lab.path("console")).unwrap();
     let more = said.matches("GUEST wrote").count() * 20 + 40;
     wait_for(&lab, &format!("GUEST wrote {more}")).await;
+
+    // Once more, and whoever ended the job was killed behind that.
     let whole = Snapshot::begin(&virsh, &wanted).await.unwrap();
+    wait_until_full(&whole).await;
+    lab.libvirt.virsh(&["domjobabort", "linux"]);
+    let left = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(left.state, State::PausedByError);
+    leftovers(&virsh, &lab.path("scratch")).await.unwrap();
+    let running = Domain::inspect(&virsh).await.unwrap();
+    assert_eq!(running.state, State::Running);
     whole.abandon().await.unwrap();
+}
+
+async fn wait_until_full(snapshot: &Snapshot) {
+    let mut looks = 0..ATTEMPTS;
+    while snapshot.is_intact().await.unwrap() {
+        assert!(looks.next().is_some(), "it was never full");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn wait_for(lab: &Lab, words: &str) {

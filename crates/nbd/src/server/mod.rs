@@ -37,9 +37,9 @@ pub struct Limits {
     pub haggling: usize,
     /// Of one export.
     pub clients_of_one: usize,
-    /// Of each connection; each has a thread.
+    /// Of each connection, which has as many threads.
     pub requests_at_once: usize,
-    /// The longest read or write, in bytes. Twice its product with the two above bounds the memory.
+    /// The longest read or write, in bytes. Twice its product with `connections` and `requests_at_once` bounds the memory.
     pub request_bytes: u32,
     /// A client that has not chosen an export by then is sent away.
     pub handshake: Duration,
@@ -89,8 +89,10 @@ pub struct Offer {
 impl Offer {
     /// Closes the connections to it, and waits for what their requests are doing just now.
     pub fn withdraw(self) {
-        self.table.withdraw(&self.name);
-        self.table.wait_for_clients_of(&self.name);
+        let (table, name) = (Arc::clone(&self.table), self.name.clone());
+        // Once: the name may be another's as soon as it is free.
+        drop(self);
+        table.wait_for_clients_of(&name);
     }
 }
 

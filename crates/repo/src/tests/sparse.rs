@@ -138,9 +138,8 @@ impl Disk {
         name: &str,
         changes: &[Range<u64>],
     ) -> Result<(Commit, u64)> {
-        let (reread, read) = self.reread();
-        let writer = repository.begin_point_over(self.new_point(name), reread);
-        let commit = self.commit_changes(writer.await?, changes).await?;
+        let (writer, read) = self.begin_over(repository, name).await?;
+        let commit = self.commit_changes(writer, changes).await?;
         Ok((commit, read.load(Ordering::SeqCst)))
     }
 
@@ -151,9 +150,7 @@ impl Disk {
         name: &str,
         changes: &[Range<u64>],
     ) -> Result<(Commit, u64)> {
-        let (reread, read) = self.reread();
-        let writer = repository.begin_point_over(self.new_point(name), reread);
-        let mut writer = writer.await?;
+        let (mut writer, read) = self.begin_over(repository, name).await?;
         let mut carriable = writer.take_carriable().unwrap();
         let common = writer.parent().unwrap().size_bytes.min(self.size_bytes);
         let starts = std::iter::once(0).chain(changes.iter().map(|change| change.end));
@@ -170,6 +167,17 @@ impl Disk {
         let changes: Vec<_> = starts.zip(ends).map(|(start, end)| start..end).collect();
         let commit = self.commit_changes(writer, &changes).await?;
         Ok((commit, read.load(Ordering::SeqCst)))
+    }
+
+    /// Also counts what is read again.
+    async fn begin_over(
+        &self,
+        repository: &Repository,
+        name: &str,
+    ) -> Result<(PointWriter, Arc<AtomicU64>)> {
+        let (reread, read) = self.reread();
+        let writer = repository.begin_point_over(self.new_point(name), reread);
+        Ok((writer.await?, read))
     }
 
     async fn commit_changes(

@@ -26,8 +26,8 @@ pub async fn get_options(
     Ok(policy.options.0)
 }
 
-/// Holds for backups that begin after it, and for proofs of those that end after it. A policy that makes no backups has nothing to choose, and a copy of an organization
-/// policy is not the project's to change.
+/// Holds for backups that begin after it, and for proofs of those that end after it. A policy that makes no backups has nothing to
+/// choose, and a copy of an organization policy is not the project's to change.
 pub async fn change_options(
     app: &App,
     caller: &Caller,

@@ -1,5 +1,7 @@
 //! What policies choose for their backups: what a failed freeze means, and which backups are proven by themselves.
 
+use std::time::Duration;
+
 use strongroom_db::{NoticeEvent, PolicyOptions, Proof, ProveOption};
 use strongroom_types::{
     BackupId, FailedFreeze, JobKind, PolicyId, ProofState, ProofVerdict, Role, VaultId,
@@ -7,10 +9,12 @@ use strongroom_types::{
 
 use super::notices::{telling, told};
 use super::policies::{backup_policy, replication_policy};
+use super::world::protect_server;
 use super::{World, on_each_database, refused};
-use crate::checkpoints::NewCheckpoint;
+use crate::checkpoints::{NewCheckpoint, Selection};
 use crate::policies::{OptionsChange, change_options, get_options};
 use crate::progress::{self, BackupOutcome, ProofOutcome};
+use crate::resources::NewResource;
 use crate::{Caller, Error, backups, proofs};
 
 impl World {
@@ -254,6 +258,46 @@ async fn disks_that_are_backed_up_by_themselves_are_not_proven() {
         world.run_due_at("02T03:00").await;
         world.run_jobs().await;
         assert_eq!(world.proven(&vault).await, [false]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_without_its_system_disk_is_not_proven() {
+    on_each_database(async |world| {
+        let web = world.server("web", 2).await;
+        let vault = world.server_vault("vault", &[&web]).await;
+        let policy = world.policy(backup_policy("daily")).await;
+        world.choose(&policy, every(1)).await.unwrap();
+        world.apply(&vault, &policy).await.unwrap();
+        let data_alone = NewResource {
+            exclude_volumes: Some(vec![web.volumes[0].id.clone()]),
+            ..protect_server(&web.server.id)
+        };
+        let new = NewCheckpoint {
+            selection: Selection::Details(vec![data_alone]),
+            ..automatic(&vault)
+        };
+        world.back_up(new).await.unwrap();
+        world.run_jobs().await;
+        assert_eq!(world.proven(&vault).await, [false]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_stood_ahead_puts_no_proof_off() {
+    on_each_database(async |world| {
+        let (vault, _) = world.proving(7).await;
+        world.backed_up(&vault).await;
+        let server = world.backups_of(&vault).await.remove(0).resource_id;
+        let ahead = world.app.now().plus(Duration::from_hours(400 * 24));
+        let mut tx = world.app.db.begin().await.unwrap();
+        assert!(tx.take_up_proof(&server, ahead, ahead).await.unwrap());
+        tx.commit().await.unwrap();
+        world.run_due_at("02T03:00").await;
+        world.run_jobs().await;
+        assert_eq!(world.proven(&vault).await, [false, true]);
     })
     .await;
 }

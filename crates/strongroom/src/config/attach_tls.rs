@@ -12,7 +12,7 @@ use strongroom_nbd::{Credentials, Limits, Listener, Server};
 /// The port that IANA gave to NBD.
 const PORT: u16 = 10809;
 
-/// Of all disks together. Each may take 64 MiB, four descriptors and nine threads.
+/// Of all disks together. Each may take 64 MiB, four descriptors and eight threads.
 const CONNECTIONS: usize = 128;
 
 /// A server of NBD over TCP with TLS, whose clients show certificates.

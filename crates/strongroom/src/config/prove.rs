@@ -106,3 +106,18 @@ impl Prove {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn firmware_lies_where_every_process_finds_it() {
+        Prove::default().validate().unwrap();
+        let beside = Prove {
+            uefi_code: PathBuf::from("OVMF_CODE_4M.fd"),
+            ..Prove::default()
+        };
+        beside.validate().unwrap_err();
+    }
+}

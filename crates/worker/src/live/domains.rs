@@ -114,10 +114,7 @@ fn last_point(saved: &LastSaved) -> LastPoint {
 fn quiesce(quiesced: &Quiesced) -> Option<Quiesce> {
     match quiesced {
         Quiesced::NotAsked => None,
-        Quiesced::Frozen { file_systems: 0 } => Some(super::nothing_stood_still()),
-        Quiesced::Frozen { file_systems } => Some(Quiesce::Frozen {
-            file_systems: *file_systems,
-        }),
+        Quiesced::Frozen { file_systems } => Some(super::frozen(*file_systems)),
         Quiesced::Failed(reason) => Some(Quiesce::Failed {
             reason: reason.clone(),
         }),

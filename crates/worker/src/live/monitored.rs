@@ -114,10 +114,7 @@ fn requests(machine: &Machine, disks: &[DiskWork]) -> Result<Vec<DiskRequest>, J
 
 fn quiesce(quiesced: &Quiesced, refusal: Option<String>) -> Option<Quiesce> {
     match quiesced {
-        Quiesced::Frozen { file_systems: 0 } => Some(super::nothing_stood_still()),
-        Quiesced::Frozen { file_systems } => Some(Quiesce::Frozen {
-            file_systems: *file_systems,
-        }),
+        Quiesced::Frozen { file_systems } => Some(super::frozen(*file_systems)),
         Quiesced::Failed(reason) => Some(Quiesce::Failed {
             reason: reason.clone(),
         }),

@@ -2,10 +2,12 @@
 
 use std::os::unix::net::UnixListener;
 
+use strongroom_service::rows::Quiesce;
 use strongroom_types::{BackupStatus, FailedFreeze, Trouble};
 
 use super::installation::{Installation, MIB};
 use super::refusal_of;
+use crate::live::frozen;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_does_not_freeze_has_no_backup_where_its_policy_wants_none() {
@@ -52,4 +54,10 @@ async fn a_guest_that_does_not_freeze_has_no_backup_where_its_policy_wants_none(
     at.stop();
     let off = at.backed_up_by(&at.automatic_checkpoint().await).await;
     at.holds(&off).await;
+}
+
+#[test]
+fn a_freeze_of_nothing_is_none() {
+    assert_eq!(frozen(2), Quiesce::Frozen { file_systems: 2 });
+    assert!(matches!(frozen(0), Quiesce::Failed { .. }));
 }

@@ -1,5 +1,6 @@
 //! What goes wrong while disks are being read.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -22,6 +23,21 @@ async fn is_made_again(at: &Installation, id: &CheckpointId) {
     at.holds(&backup).await;
     assert_eq!(at.machine().state(), (true, vec![]));
     assert_eq!(at.scratch_files(), 0);
+}
+
+/// And it says why; there is room again for what the guest overwrote with nines.
+async fn is_made_again_with_room(
+    at: &mut Installation,
+    id: &CheckpointId,
+    overwritten: Range<usize>,
+) {
+    let why = at.why_it_waits().await;
+    assert!(why.contains(TOO_SMALL), "{why}");
+    at.machine().limit_files(None);
+    let mut content = at.content(0);
+    content[overwritten].fill(9);
+    at.set_content(0, content);
+    is_made_again(at, id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,13 +70,7 @@ async fn a_scratch_folder_that_is_full_behind_the_instant_fails_the_attempt_and_
         machine.write(0, 9, &overwritten);
     })
     .await;
-    let why = at.why_it_waits().await;
-    assert!(why.contains(TOO_SMALL), "{why}");
-    at.machine().limit_files(None);
-    let mut content = at.content(0);
-    content[overwritten].fill(9);
-    at.set_content(0, content);
-    is_made_again(&at, &id).await;
+    is_made_again_with_room(&mut at, &id, overwritten).await;
 }
 
 /// One whose first disk is several times as long as what is read ahead.
@@ -93,11 +103,5 @@ async fn a_scratch_folder_that_fills_up_midway_fails_the_attempt_and_not_the_gue
         }
     })
     .await;
-    let why = at.why_it_waits().await;
-    assert!(why.contains(TOO_SMALL), "{why}");
-    at.machine().limit_files(None);
-    let mut content = at.content(0);
-    content[overwritten].fill(9);
-    at.set_content(0, content);
-    is_made_again(&at, &id).await;
+    is_made_again_with_room(&mut at, &id, overwritten).await;
 }
